@@ -1,0 +1,1 @@
+"""Pulsebook: the plumbing that notebooks and DAGs share. What is computed lives in `notebooks/`, when in `dags/`."""

@@ -1,0 +1,113 @@
+"""Where things are: environment variables (and `.env`), validated, secrets held as secrets.
+
+    from pulsebook.settings import settings
+    settings().timezone            # ZoneInfo("Europe/Moscow")
+    settings().source_url          # the server to read from, credentials included: a SecretStr
+
+This is the one module that reads the environment. Every name has the prefix `PULSEBOOK_`. A value that cannot be used
+raises `SettingsError`, which names the variable and never shows its value.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+ROOT = Path(__file__).resolve().parents[1]  # the project: relative paths start here
+
+
+class SettingsError(ValueError):
+    """A setting is missing or cannot be used."""
+
+
+def _identifier(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError("must be a plain database name such as simulator (letters, digits, underscores)")
+    return name
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+
+
+class Settings(BaseSettings):
+    """One frozen set of settings; build it with `settings()`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PULSEBOOK_", env_file=ROOT / ".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    clickhouse_url: SecretStr = SecretStr("http://127.0.0.1:8123")
+    source_url: SecretStr = SecretStr("")  # empty: the same server
+    source_database: Identifier = "simulator"
+    target_database: Identifier = "test"
+    query_timeout: float = 600.0  # seconds that one statement may take
+    timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
+    language: Literal["en", "ru"] = "en"
+    notebooks: Path = ROOT / "notebooks"
+    outputs: Path = ROOT / "outputs"
+
+    @field_validator("notebooks", "outputs")
+    @classmethod
+    def _folder(cls, path: Path):
+        return ROOT / path
+
+    @field_validator("timezone", mode="before")
+    @classmethod
+    def _zone(cls, name):
+        try:
+            return name if isinstance(name, ZoneInfo) else ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError("must be an IANA time zone such as Europe/Moscow") from None
+
+    @field_validator("clickhouse_url", "source_url")
+    @classmethod
+    def _url(cls, url: SecretStr):
+        if not url.get_secret_value():
+            return url
+        try:
+            parts = urlsplit(url.get_secret_value())
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port is not None
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("must look like http://user:password@host:8123")
+        return url
+
+    @model_validator(mode="after")
+    def _source_defaults_to_the_same_server(self):
+        if not self.source_url.get_secret_value():
+            object.__setattr__(self, "source_url", self.clickhouse_url)
+        return self
+
+    @property
+    def secrets(self) -> list[str]:
+        """Passwords that must never be shown."""
+        urls = (self.clickhouse_url.get_secret_value(), self.source_url.get_secret_value())
+        return sorted({unquote(p) for url in urls if (p := urlsplit(url).password)})
+
+    @property
+    def one_server(self) -> bool:
+        """Whether source and target are the same server (statements may then read one and write the other)."""
+        return self.source_url == self.clickhouse_url
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once.
+
+    Raises:
+        SettingsError: a variable cannot be used; the message names it and says what was expected.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"PULSEBOOK_{'_'.join(map(str, e['loc'])).upper()} {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(problems) from None
