@@ -17,7 +17,6 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-
 ROOT = Path(__file__).resolve().parents[1]  # the project: relative paths start here
 
 

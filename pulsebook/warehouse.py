@@ -189,19 +189,21 @@ class Warehouse:
         )
         for column in frame.columns:
             if (wire[column] == "").any() and not _unwrapped(types[column])[1]:
-                raise WarehouseError(f"column {column} of {table} is {types[column]} and takes no NULL, but the frame has one")
+                raise WarehouseError(
+                    f"column {column} of {table} is {types[column]} and takes no NULL, but the frame has one"
+                )
         with self._scratch(table, ", ".join(f"{_identifier(c)} String" for c in frame.columns), "Memory") as scratch:
             with _pandahouse_through(_Http(self, retry=False)):
                 connection = {"host": self.address, "database": database or "default"}
-                to_clickhouse(
-                    wire, scratch.rpartition(".")[2], index=False, chunksize=len(wire), connection=connection
-                )
+                to_clickhouse(wire, scratch.rpartition(".")[2], index=False, chunksize=len(wire), connection=connection)
             names = ", ".join(map(_identifier, frame.columns))
             values = ", ".join(_cast(c, types[c]) for c in frame.columns)
             self.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {scratch}")
         return len(frame)
 
-    def replace_partition(self, table: str, partition: str, selects: str | list[str], source: "Warehouse | None" = None) -> int:
+    def replace_partition(
+        self, table: str, partition: str, selects: str | list[str], source: "Warehouse | None" = None
+    ) -> int:
         """Make a partition of a table hold exactly the rows of `selects`, in one atomic step; returns how many rows.
 
         The rows gather in a scratch table of the same structure; readers see the old partition until the new one is
@@ -250,10 +252,10 @@ class Warehouse:
         """Rows by partition, as ClickHouse spells partitions."""
         database, _, name = table.rpartition(".")
         frame = self.read(
-            f"SELECT partition, sum(rows) AS rows FROM system.parts "
+            f"SELECT partition, sum(rows) AS total FROM system.parts "
             f"WHERE database = '{database}' AND table = '{name}' AND active AND rows > 0 GROUP BY partition"
         )
-        return dict(zip(frame["partition"], frame["rows"].astype(int), strict=True))
+        return dict(zip(frame["partition"], frame["total"].astype(int), strict=True))
 
     @contextmanager
     def _scratch(self, table: str, columns: str = "", engine: str = ""):
@@ -269,8 +271,15 @@ class Warehouse:
             self.execute(f"DROP TABLE IF EXISTS {scratch}")
 
     def _stream(self, source: "Warehouse", select: str, table: str) -> None:
-        answer = source._post(f"{select}\nFORMAT Native", None, stream=True)
-        with answer:
+        """Rows of `select` on another server into `table`. Native matches columns by name: they are named and cast."""
+        columns, given = self.columns(table), source._types(select)
+        if len(columns) != len(given):
+            raise WarehouseError(f"{table} has {len(columns)} columns, but the statement gives {len(given)}: {given}")
+        named = ", ".join(
+            f"CAST({_identifier(name)}, {_quoted(kind)}) AS {_identifier(column)}"
+            for name, (column, kind) in zip(given, columns.items(), strict=True)
+        )
+        with source._post(f"SELECT {named} FROM ({select}\n) FORMAT Native", None, stream=True) as answer:
             self._post(f"INSERT INTO {table} FORMAT Native", answer.iter_content(1 << 20), stream=False)
 
     # -- talking
@@ -361,7 +370,9 @@ def _to_wire(name: str, kind: str) -> str:
     if _ZONED.match(bare):
         quoted = f"toTimeZone({quoted}, 'UTC')"
     text = f"concat('=', hex(toString({quoted})))"
-    return f"ifNull({text}, '')" if nullable or bare == "Nothing" else f"toString({text})"
+    if nullable or bare == "Nothing":
+        return f"ifNull(CAST({text}, 'Nullable(String)'), '')"
+    return f"CAST({text}, 'String')"
 
 
 def _from_wire(wire: pd.Series, kind: str) -> pd.Series:

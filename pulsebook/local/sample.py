@@ -142,7 +142,11 @@ TABLES = ("feed_actions", "message_actions")
 
 
 def _checked(days: int, dau: int, seed: int, timezone: str, database: str, receiver_column: str) -> ZoneInfo:
-    for name, value, low, high in (("days", days, 1, 1000), ("dau", dau, 100, 10_000_000), ("seed", seed, 0, 2**32 - 1)):
+    for name, value, low, high in (
+        ("days", days, 1, 1000),
+        ("dau", dau, 100, 10_000_000),
+        ("seed", seed, 0, 2**32 - 1),
+    ):
         if not low <= value <= high:
             raise SampleError(f"{name} must be a whole number from {low:,} to {high:,}, got {value:,}")
     if not re.fullmatch(r"[A-Za-z_]\w*", database):

@@ -128,7 +128,9 @@ class Story:
 
     def _newcomers(self) -> list[int]:
         """As many each day as it takes to reach the level, given those of the days before who come again."""
-        returning = [sum(s * chance * math.exp(-age / stay) for s, chance, stay in HABITS) for age in range(self.age + 1)]
+        returning = [
+            sum(s * chance * math.exp(-age / stay) for s, chance, stay in HABITS) for age in range(self.age + 1)
+        ]
         came: list[int] = []
         for number in range(self.age + 1):
             again = sum(count * returning[number - day] for day, count in enumerate(came))

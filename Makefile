@@ -1,0 +1,48 @@
+# The front door: `make help` lists everything. All of it runs in .venv and on loopback.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.9
+export PYTHONPATH := $(CURDIR)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lab warehouse bench lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/ready  ## prepare the environment in .venv
+
+.venv/ready: requirements.lock
+	@echo "… preparing .venv from requirements.lock (a minute or two with downloads)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements.lock
+	@touch $@
+
+demo: setup  ## sample data, the real DAG for yesterday, and what it loaded
+	@$(BIN)/python -m pulsebook.local.demo
+
+test: setup  ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: setup  ## check modules, DAGs and notebooks
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/nbstripout --verify $$(git ls-files '*.ipynb')
+
+format: setup  ## format modules, DAGs and notebooks; strip outputs
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(BIN)/nbstripout $$(git ls-files '*.ipynb')
+
+warehouse: setup  ## the embedded warehouse on port 8123, filled at its first start
+	@$(BIN)/python -m pulsebook.local.lab --warehouse-only
+
+lab: setup  ## JupyterLab on the notebooks, with the embedded warehouse
+	@$(BIN)/python -m pulsebook.local.lab
+
+bench: setup  ## one day's ETL against the usual way, side by side (minutes)
+	@$(BIN)/python -m tests.bench.etl
+
+lock: setup  ## make requirements.lock anew from pyproject.toml
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment, Airflow's home and the embedded data (not the archive)
+	rm -rf .venv .local

@@ -1,0 +1,1 @@
+"""What DAGs need of Airflow; the only place that imports it."""

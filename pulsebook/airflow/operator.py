@@ -1,0 +1,62 @@
+"""The operator that runs a notebook, and the macro that gives a run its day.
+
+NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE})
+"""
+
+from pathlib import Path
+
+from airflow.providers.papermill.operators.papermill import PapermillOperator
+
+from pulsebook.archive.record import folder_of
+from pulsebook.periods import run_date_of
+from pulsebook.settings import settings
+
+RUN_DATE = "{{ run_date(dag_run, params) }}"  # needs user_defined_macros={"run_date": run_date}
+
+
+def run_date(dag_run, params) -> str:
+    """The day that a run reports on: the parameter, or yesterday as seen from when the run was due."""
+    return params.get("run_date") or run_date_of(dag_run.logical_date or dag_run.run_after)
+
+
+class NotebookOperator(PapermillOperator):
+    """Executes a notebook of `notebooks/` and archives it as
+    `{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}`, with a page and a run record beside it.
+
+    The task is named after the notebook unless `task_id` says otherwise. An unknown parameter, or one of another type
+    than in the notebook's parameters cell, fails the task before a kernel starts.
+    """
+
+    def __init__(self, *, notebook: str, parameters: dict | None = None, cell_timeout: float | None = None, **kwargs):
+        kwargs.setdefault("task_id", Path(notebook).stem)
+        # Output and kernel are derived when the task runs; the provider wants an input and an output all the same.
+        super().__init__(input_nb=notebook, output_nb="archive", parameters=parameters or {}, **kwargs)
+        self.cell_timeout = cell_timeout
+
+    def execute(self, context):
+        from pulsebook import runner  # papermill costs over a second: not at DAG import
+
+        ti = context["ti"]
+        period = self.parameters.get("run_date") or self.parameters.get("slot") or "undated"
+        record = runner.run(
+            settings().notebooks / self.input_nb,
+            self.parameters,
+            folder_of(settings().outputs, ti.dag_id, period, ti.run_id),
+            name=ti.task_id,
+            attempt=ti.try_number,
+            airflow={
+                "dag_id": ti.dag_id,
+                "run_id": ti.run_id,
+                "task_id": ti.task_id,
+                "try_number": ti.try_number,
+                "log_url": getattr(ti, "log_url", None),
+            },
+            cell_timeout=self.cell_timeout,
+        )
+        return str(record.executed)
+
+    def on_kill(self) -> None:
+        """Called in the signal handler: raising here stops the kernel and lets the record be written."""
+        from pulsebook.runner import Killed
+
+        raise Killed("the task was told to stop")

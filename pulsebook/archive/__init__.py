@@ -1,0 +1,1 @@
+"""Where an executed notebook lies and what is true about it."""

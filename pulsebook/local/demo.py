@@ -1,0 +1,126 @@
+"""The demo: the embedded warehouse with sample data, and the real DAGs on it, for yesterday.
+
+    python -m pulsebook.local.demo
+
+Everything it starts it stops, also after Ctrl-C or a failure. Executed notebooks stay in the archive.
+"""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from pulsebook.local import sample
+from pulsebook.local.server import running
+from pulsebook.periods import today
+from pulsebook.settings import ROOT, settings
+
+DAYS, DAU, SEED = 31, 6_000, 1  # the profile lookback reaches 30 days
+HOME = ROOT / ".local" / "airflow"
+AIRFLOW = [str(Path(sys.executable).with_name("airflow"))]
+
+
+@contextmanager
+def phase(what: str):
+    """A line when a phase begins and one when it is over."""
+    print(f"… {what}", flush=True)
+    started = time.monotonic()
+    yield
+    print(f"  done in {time.monotonic() - started:.1f} s", flush=True)
+
+
+def airflow_environment() -> dict[str, str]:
+    """Airflow on SQLite in `.local/airflow`, with our DAGs and nothing else."""
+    return {
+        **os.environ,
+        "AIRFLOW_HOME": str(HOME),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def run_dag(dag_id: str) -> None:
+    """Run a DAG through Airflow, without a scheduler; its log is shown only where it fails."""
+    done = subprocess.run(
+        [*AIRFLOW, "dags", "test", dag_id], env=airflow_environment(), capture_output=True, text=True, cwd=ROOT
+    )
+    if done.returncode:
+        print((done.stdout + done.stderr)[-6000:], file=sys.stderr)
+        raise SystemExit(f"the DAG {dag_id} failed; its log is above")
+
+
+def reconcile(day) -> str:
+    """Every metric of the loaded day beside its total over the source rows, counted anew."""
+    from pulsebook.warehouse import Warehouse
+
+    target, source = Warehouse.target(), settings().source_database
+    feed = target.read(f"""
+        SELECT countIf(action = 'view') AS views, countIf(action = 'like') AS likes
+        FROM {source}.feed_actions WHERE {day.bounds()}
+    """).iloc[0]
+    messages = target.read(f"""
+        SELECT count() AS rows, uniqExact(user_id, receiver_id) AS pairs
+        FROM {source}.message_actions WHERE {day.bounds()}
+    """).iloc[0]
+    expected = {
+        **feed,
+        "messages_received": messages["rows"], "messages_sent": messages["rows"],
+        "users_received": messages["pairs"], "users_sent": messages["pairs"],
+    }  # fmt: skip
+    loaded = target.read(f"""
+        SELECT dimension, {", ".join(f"sum({m}) AS {m}" for m in expected)}
+        FROM {settings().target_database}.metrics_by_dimension WHERE event_date = '{day}' GROUP BY dimension
+    """).set_index("dimension")
+    table = loaded.T.assign(source=expected)
+    table["equal"] = table[list(loaded.index)].eq(table["source"], axis=0).all(axis=1).map({True: "yes", False: "NO"})
+    if len(loaded) != 3 or (table["equal"] == "NO").any():
+        raise SystemExit(f"the loaded day does not add up to the source:\n{table}")
+    return table.to_string(formatters={c: "{:,}".format for c in table.columns if c != "equal"})
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.WARNING)
+    with tempfile.TemporaryDirectory(prefix="pulsebook-demo-") as folder, running(Path(folder)) as url:
+        os.environ["PULSEBOOK_CLICKHOUSE_URL"] = url
+        os.environ.pop("PULSEBOOK_SOURCE_URL", None)
+        settings.cache_clear()
+        with phase(f"filling the embedded warehouse: {DAYS} days of a social app with {DAU:,} daily users"):
+            filled = sample.fill(
+                sample.http(url), DAYS, DAU, SEED, None, settings().timezone.key, settings().source_database
+            )
+        print(filled)
+        if not (HOME / "airflow.db").exists():
+            with phase("preparing Airflow's database (first time only)"):
+                subprocess.run([*AIRFLOW, "db", "migrate"], env=airflow_environment(), check=True, capture_output=True)
+        day = today() - 1
+        with phase(f"running the DAG etl for {day}: seven notebooks"):
+            run_dag("etl")
+        from pulsebook.warehouse import Warehouse
+
+        final = f"{settings().target_database}.metrics_by_dimension"
+        head = f"SELECT * FROM {final} WHERE event_date = '{day}' ORDER BY dimension DESC, views DESC LIMIT 8"
+        print(f"\n{final}\n{Warehouse.target().read(head).to_string(index=False)}")
+        print(f"\nEvery metric of {day}, by dimension, against the source rows\n{reconcile(day)}")
+        archive = settings().outputs / "etl" / str(day)
+        newest = max(archive.iterdir(), key=lambda run: run.stat().st_mtime)
+        print(f"\nExecuted notebooks (open a .html): {newest}")
+        for record in sorted(newest.glob("*.json"), key=lambda r: json.loads(r.read_text())["started"])[-7:]:
+            facts = json.loads(record.read_text())
+            print(f"  {facts['status']:<10} {facts['duration']:>5.1f} s  {record.with_suffix('.html').name}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nstopped; nothing is left running", file=sys.stderr)
+        sys.exit(130)

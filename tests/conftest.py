@@ -1,0 +1,74 @@
+"""What all tests share: one embedded warehouse, and settings that point at it."""
+
+import os
+import uuid
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Before anything imports Airflow: a home of its own, no examples, our DAGs.
+os.environ.setdefault("AIRFLOW_HOME", str(ROOT / ".local" / "test-airflow"))
+os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+from pulsebook.local.server import running  # noqa: E402
+from pulsebook.settings import settings  # noqa: E402
+
+PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """URL of the embedded warehouse, without a password."""
+    with running(tmp_path_factory.mktemp("warehouse")) as url:
+        yield url
+
+
+@pytest.fixture
+def execute(server):
+    """Runs a statement on the warehouse the short way; returns the answer's text."""
+
+    def run(statement: str, **params) -> str:
+        response = requests.post(server, data=statement.encode(), params=params, timeout=120)
+        assert response.ok, response.text
+        return response.text
+
+    return run
+
+
+@pytest.fixture
+def databases(execute):
+    """Names of a fresh source and a fresh target database; dropped afterwards."""
+    suffix = uuid.uuid4().hex[:8]
+    names = f"source_{suffix}", f"target_{suffix}"
+    for name in names:
+        execute(f"CREATE DATABASE {name}")
+    yield names
+    for name in names:
+        execute(f"DROP DATABASE IF EXISTS {name}")
+
+
+@pytest.fixture
+def configured(monkeypatch, server, databases, tmp_path):
+    """Settings for this test: call with names and values to change some. The archive goes to `tmp_path/outputs`."""
+
+    def configure(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(f"PULSEBOOK_{name.upper()}", str(value))
+        settings.cache_clear()
+        return settings()
+
+    yield (
+        configure(
+            clickhouse_url=server,
+            source_database=databases[0],
+            target_database=databases[1],
+            timezone="Europe/Moscow",
+            outputs=tmp_path / "outputs",
+        )
+        and configure
+    )
+    settings.cache_clear()
