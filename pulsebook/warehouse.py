@@ -128,12 +128,17 @@ class Warehouse:
         log.info("read %s rows in %.2f s: %s", len(frame), time.perf_counter() - started, _first_line(sql))
         return frame
 
+    def row(self, sql: str) -> dict:
+        """The only row of a SELECT, as Python values by column name."""
+        frame = self.read(sql)
+        if len(frame) != 1:
+            raise WarehouseError(self._message(sql, f"expected one row, found {len(frame)}"))
+        return {name: getattr(value := frame[name].iloc[0], "item", lambda v=value: v)() for name in frame}
+
     def scalar(self, sql: str):
         """The only value of a SELECT with one row and one column."""
-        frame = self.read(sql)
-        if frame.shape != (1, 1):
-            raise WarehouseError(self._message(sql, f"expected one value, found {frame.shape} rows and columns"))
-        return frame.iat[0, 0]
+        (value,) = self.row(sql).values()
+        return value
 
     def columns(self, table: str) -> dict[str, str]:
         """Column names and types of a table, in order.
@@ -183,21 +188,25 @@ class Warehouse:
             raise WarehouseError(f"table {table} has no column {', '.join(unknown)}; it has {', '.join(types)}")
         if frame.empty:
             return 0
-        database, _, _ = table.rpartition(".")
+        plain = [_unwrapped(types[c]) for c in frame.columns]
         wire = pd.DataFrame(
-            {c: [_to_hex(value, _unwrapped(types[c])[0]) for value in frame[c]] for c in frame.columns}, dtype=object
+            {
+                f"c{i}": pd.Series([_to_hex(value, kind) for value in frame[c]], dtype=object)
+                for i, (c, (kind, _)) in enumerate(zip(frame.columns, plain, strict=True))
+            }
         )
-        for column in frame.columns:
-            if (wire[column] == "").any() and not _unwrapped(types[column])[1]:
+        for i, (column, (_, nullable)) in enumerate(zip(frame.columns, plain, strict=True)):
+            if not nullable and (wire[f"c{i}"] == "").any():
                 raise WarehouseError(
                     f"column {column} of {table} is {types[column]} and takes no NULL, but the frame has one"
                 )
-        with self._scratch(table, ", ".join(f"{_identifier(c)} String" for c in frame.columns), "Memory") as scratch:
+        database, _, _ = table.rpartition(".")
+        with self._scratch(table, ", ".join(f"{c} String" for c in wire), "Memory") as scratch:
             with _pandahouse_through(_Http(self, retry=False)):
-                connection = {"host": self.address, "database": database or "default"}
+                connection = {"database": database or "default"}
                 to_clickhouse(wire, scratch.rpartition(".")[2], index=False, chunksize=len(wire), connection=connection)
             names = ", ".join(map(_identifier, frame.columns))
-            values = ", ".join(_cast(c, types[c]) for c in frame.columns)
+            values = ", ".join(_cast(f"c{i}", types[c]) for i, c in enumerate(frame.columns))
             self.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {scratch}")
         return len(frame)
 
@@ -420,9 +429,8 @@ def _to_hex(value, kind: str) -> str:
     return "=" + str(value).encode("utf-8", "surrogateescape").hex()
 
 
-def _cast(name: str, kind: str) -> str:
+def _cast(wire: str, kind: str) -> str:
     """SQL that reads a wire column back as the column's own type."""
-    wire = _identifier(name)
     text = f"unhex(substring({wire}, 2))"
     bare, nullable = _unwrapped(kind)
     if bare == "String":

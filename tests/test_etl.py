@@ -15,10 +15,10 @@ import nbformat
 import pandas as pd
 import pytest
 import requests
+
 from pulsebook import runner
 from pulsebook.local.server import running
 from pulsebook.settings import ROOT
-
 from tests.world import METRICS, final_table, raw_rows
 
 STEPS = [
@@ -42,12 +42,18 @@ def fill(execute, databases):
         profile = "time DateTime, gender Int8, age Int16, country String, city String, os String, source String, exp_group Int8"
         for table, columns, frame in (
             ("feed_actions", "user_id UInt32, post_id UInt32, action String", feed),
-            ("message_actions", f"user_id UInt32, {receiver} UInt32", messages.rename(columns={"receiver_id": receiver})),
+            (
+                "message_actions",
+                f"user_id UInt32, {receiver} UInt32",
+                messages.rename(columns={"receiver_id": receiver}),
+            ),
         ):
             execute(f"DROP TABLE IF EXISTS {source}.{table}")
             execute(f"CREATE TABLE {source}.{table} ({columns}, {profile}) ENGINE = MergeTree ORDER BY time")
             if len(frame):
-                execute(f"INSERT INTO {source}.{table} FORMAT JSONEachRow\n" + frame.to_json(orient="records", lines=True))
+                execute(
+                    f"INSERT INTO {source}.{table} FORMAT JSONEachRow\n" + frame.to_json(orient="records", lines=True)
+                )
 
     return filled
 
@@ -58,7 +64,9 @@ def final(execute, databases):
 
     def text(day=DAY):
         table = f"{databases[1]}.metrics_by_dimension"
-        return execute(f"SELECT * FROM {table} WHERE event_date = '{day}' ORDER BY dimension, dimension_value FORMAT TSV")
+        return execute(
+            f"SELECT * FROM {table} WHERE event_date = '{day}' ORDER BY dimension, dimension_value FORMAT TSV"
+        )
 
     def frame(day=DAY):
         rows = [line.split("\t") for line in text(day).splitlines()]
@@ -105,7 +113,10 @@ def test_every_cell_of_the_final_table_equals_an_independent_computation(
     etl(tmp_path, day)
     expected = final_table(feed, messages, day, ZoneInfo(zone))
     pd.testing.assert_frame_equal(final(day), expected)
-    assert expected.loc[("age", "unknown"), "messages_received"] > 0, "the world must hold receivers without a profile"
+    received = expected["messages_received"]
+    assert received["age", "unknown"] > 0, "the world must hold receivers without a profile"
+    assert received["age", "55"] == received["age", "61"] == 1, "and receivers whose profile is of earlier days"
+    assert not {("age", "60"), ("age", "62")} & set(expected.index), "but of no more than 30 days before"
     records = [json.loads(p.read_text()) for p in tmp_path.glob("*.json")]
     assert len(records) == 7 and {r["status"] for r in records} == {"succeeded"}
 
@@ -147,7 +158,9 @@ def test_a_rerun_gives_the_same_bytes_and_one_archive_entry_more(fill, final, co
 
 def test_corrected_rows_give_exactly_the_corrected_numbers_also_when_a_value_vanishes(fill, final, configured):
     feed, messages = raw_rows(DAY, ZONE)
-    rare = feed.iloc[[0]].assign(user_id=999, os="Symbian", time=int(pd.Timestamp("2026-11-20 12:00", tz=ZONE).timestamp()))
+    rare = feed.iloc[[0]].assign(
+        user_id=999, os="Symbian", time=int(pd.Timestamp("2026-11-20 12:00", tz=ZONE).timestamp())
+    )
     fill(pd.concat([feed, rare]), messages)
     quick()
     assert ("os", "Symbian") in final().index
@@ -160,10 +173,14 @@ def test_days_at_the_same_time_do_not_disturb_each_other(fill, final, configured
     feed, messages = raw_rows(DAY, ZONE)
     fill(feed, messages)
     days = [DAY, DAY - timedelta(days=1), DAY - timedelta(days=2)]
-    script = "\n".join("exec({!r}, {{}})".format(code_of(n, run_date="@DAY", quiet_hours=24.0, **own)) for n, own in STEPS)
+    script = "\n".join(
+        "exec({!r}, {{}})".format(code_of(n, run_date="@DAY", quiet_hours=24.0, **own)) for n, own in STEPS
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     runs = [
-        subprocess.Popen([sys.executable, "-c", script.replace("@DAY", str(d))], env=environment, stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            [sys.executable, "-c", script.replace("@DAY", str(d))], env=environment, stdout=subprocess.DEVNULL
+        )
         for d in days
     ]
     assert [run.wait(120) for run in runs] == [0, 0, 0]
@@ -203,7 +220,9 @@ class _Forward(BaseHTTPRequestHandler):
 
 
 @pytest.mark.slow
-def test_a_kill_of_load_at_any_step_leaves_the_old_day_or_the_new_one_whole(fill, final, configured, server, execute, databases):
+def test_a_kill_of_load_at_any_step_leaves_the_old_day_or_the_new_one_whole(
+    fill, final, configured, server, execute, databases
+):
     feed, messages = raw_rows(DAY, ZONE)
     fill(feed, messages)
     quick()
@@ -272,7 +291,9 @@ def test_bad_input_gives_one_clear_message_writes_nothing_and_shows_in_the_archi
     if case == "unfinished day":
         feed = pd.concat([feed[feed["time"] < end - 6 * 3600], feed.iloc[[0]].assign(time=end - 6 * 3600)])
     fill(feed, messages)
-    run_date = {"malformed date": "20.11.2026", "future date": str(date.today() + timedelta(days=2))}.get(case, str(DAY))
+    run_date = {"malformed date": "20.11.2026", "future date": str(date.today() + timedelta(days=2))}.get(
+        case, str(DAY)
+    )
     if case == "missing table":
         execute(f"DROP TABLE {databases[0]}.feed_actions")
     if case == "missing column":
@@ -311,7 +332,9 @@ def test_load_refuses_when_the_source_has_changed_since_the_extracts(fill, final
     fill(feed, messages)
     quick()
     before = final.text()
-    execute(f"INSERT INTO {databases[0]}.feed_actions SELECT * FROM {databases[0]}.feed_actions LIMIT 500")
+    execute(
+        f"INSERT INTO {databases[0]}.feed_actions SELECT * FROM {databases[0]}.feed_actions WHERE toDate(time, '{ZONE.key}') = '{DAY}' LIMIT 5"
+    )
     with pytest.raises(ValueError, match="do not add up to the source; nothing was written"):
         quick(steps=STEPS[-1:])
     assert final.text() == before

@@ -59,7 +59,12 @@ def raw_rows(day: date, zone: ZoneInfo, seed: int = 1) -> tuple[pd.DataFrame, pd
     earlier += [view(223, midnight - 30 * 86400, gender=1, age=61), view(224, midnight - 30 * 86400 - 1, age=62)]
     sent = [message(211, 220, noon + 5, gender=1, age=41, os="Android"), message(212, 221, noon + 5, age=51)]
     sent += [message(213, 222, midnight), message(213, 222, end - 1), message(213, 213, noon)]
-    sent += [message(214, 223, midnight - 1), message(214, 223, noon), message(214, 224, end), message(214, 224, noon)]
+    sent += [
+        message(214, 223, midnight - 1),
+        message(214, 223, noon),
+        message(214, 224, end),
+        message(214, 224, noon + 1),
+    ]
     sent += [message(220, 1, midnight - 6 * 86400, age=54)]
     feed = pd.concat([feed, pd.DataFrame(edges + changes + both + earlier)], ignore_index=True)
     messages = pd.concat([messages, pd.DataFrame(sent)], ignore_index=True)
@@ -90,7 +95,9 @@ def final_table(feed: pd.DataFrame, messages: pd.DataFrame, day: date, zone: Zon
     ).fillna(0)
 
     def latest(*frames):
-        return pd.concat([f[["user_id", "time", *PROFILE]] for f in frames]).sort_values("time").groupby("user_id").last()
+        return (
+            pd.concat([f[["user_id", "time", *PROFILE]] for f in frames]).sort_values("time").groupby("user_id").last()
+        )
 
     def before(frame):
         days = local_day(frame)

@@ -62,14 +62,14 @@ def reconcile(day) -> str:
     from pulsebook.warehouse import Warehouse
 
     target, source = Warehouse.target(), settings().source_database
-    feed = target.read(f"""
+    feed = target.row(f"""
         SELECT countIf(action = 'view') AS views, countIf(action = 'like') AS likes
         FROM {source}.feed_actions WHERE {day.bounds()}
-    """).iloc[0]
-    messages = target.read(f"""
+    """)
+    messages = target.row(f"""
         SELECT count() AS rows, uniqExact(user_id, receiver_id) AS pairs
         FROM {source}.message_actions WHERE {day.bounds()}
-    """).iloc[0]
+    """)
     expected = {
         **feed,
         "messages_received": messages["rows"], "messages_sent": messages["rows"],

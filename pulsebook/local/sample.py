@@ -39,8 +39,10 @@ log = logging.getLogger(__name__)
 RECEIVER_COLUMNS = ("receiver_id", "reciever_id")
 FEED, MESSENGER, SILENT = 1000, 1001, 1002  # the id of user n of a community is this + 3n
 GREETERS = 3  # of a day's newcomers so many come at 00:00:00 sharp, and as many leave at 23:59:59
+SHARES = 8  # in which users are made: each is a block of the table in memory, and as many cores can read at once
 SPIKE = {"feed_spike": 2.5, "messenger_spike": 4.4}  # times the visits: some of the usual ones reach into the next slot
 
+SEEN = "gender, age_seen, country, city, os_seen, source, exp_group"
 PROFILE = "gender Int8, age Int16, country String, city String, os String, source String, exp_group Int8"
 
 # Country, city, share of the users in per mille.
@@ -123,7 +125,8 @@ def fill(
     for statement in tape.tables():
         execute(statement)
     try:
-        execute(tape.users())
+        for share in range(SHARES):
+            execute(tape.users(share))
         said = started
         for day in story.days_told:
             execute(tape.feed(day, until))
@@ -185,8 +188,10 @@ class _Tape:
 
     def tables(self) -> list[str]:
         drops = [f"DROP TABLE IF EXISTS {name}" for name in (*(f"{self.database}.{t}" for t in TABLES), self.people)]
-        # By time: whoever asks, asks for a day or for a slot.
-        kept = "ENGINE = MergeTree PARTITION BY toYYYYMM(time) ORDER BY (time, user_id)"
+        # A day is one part that is never merged again, and whoever asks for a slot reads an hour or two of it. Ordered
+        # by time alone, the same rows take nearly three times the space.
+        kept = f"""ENGINE = MergeTree
+                PARTITION BY toYYYYMMDD(time, '{self.story.zone.key}') ORDER BY (toStartOfHour(time), user_id)"""
         return [
             *drops,
             f"""
@@ -204,8 +209,8 @@ class _Tape:
             """,
         ]
 
-    def users(self) -> str:
-        """Everyone who ever acts: first and last possible day, chance to come on a day between, and the profile.
+    def users(self, share: int) -> str:
+        """One of the shares of everyone who ever acts: first and last possible day, chance to come on a day between, and the profile.
 
         One in 25 has a profile that changes: for half of them in the course of the first day, for half of them
         during the weeks that follow.
@@ -254,12 +259,12 @@ class _Tape:
                 SELECT
                     toUInt32({FEED} + 3 * number) AS user_id, 1 AS feeds,
                     toInt32(length(arrayFilter(known -> known <= number, {self.known}))) AS born
-                FROM numbers({self.known[-1]})
+                FROM numbers({self.known[-1]}) WHERE number % {SHARES} = {share}
                 UNION ALL
                 SELECT
                     toUInt32({MESSENGER} + 3 * number) AS user_id, 0 AS feeds,
-                    toInt32(intDiv(number, {self.messenger_per_day})) - {MESSENGER_STAY} AS born
-                FROM numbers({messenger_users})
+                    toInt32(toInt64(intDiv(number, {self.messenger_per_day})) - {MESSENGER_STAY}) AS born
+                FROM numbers({messenger_users}) WHERE number % {SHARES} = {share}
             )
         )
         """
@@ -268,6 +273,7 @@ class _Tape:
         """A day's rows of the feed: a view every few seconds of a visit, and likes right after some of the views."""
         per_day = self.story.posts_per_day
         newest = (day.number + 14) * per_day  # post at midnight; ids begin two weeks before the story
+        block = min(max(self.story.dau * 20, 65_536), 1_048_576)  # half a day, so that two cores write
         first = FEED + 3 * (self.known[day.number] - self.story.newcomers[day.number])
         likes = f"views * {_literal(day.ctr)}[slot + 1] * (0.5 + {self._draw('taste', 'visit')} % 1001 / 1000)"
         return f"""
@@ -278,7 +284,7 @@ class _Tape:
             {newest} + intDiv(at * {per_day}, 86400) - intDiv(luck % 4096 * (intDiv(luck, 4096) % 4096) * {7 * per_day}, 16777216),
             if(step < views, 'view', 'like'),
             toDateTime(toUInt32({day.midnight} + at)),
-            {self._profile(day)}
+            {SEEN}
         FROM (
             SELECT *, {self._at(day, "feed_spike", "if(view = 0, 0, view * pace + luck % pace) + 2 * (step >= views)")} AS at
             FROM (
@@ -299,6 +305,7 @@ class _Tape:
             )
         )
         WHERE {self._real(day, until, "feed_outage")}
+        SETTINGS min_insert_block_size_rows = {block}, min_insert_block_size_bytes = 0
         """
 
     def messages(self, day: Day, until: datetime) -> str:
@@ -310,7 +317,7 @@ class _Tape:
         return f"""
         INSERT INTO {self.database}.message_actions
             (user_id, {self.receiver_column}, time, gender, age, country, city, os, source, exp_group)
-        SELECT user_id, receiver, toDateTime(toUInt32({day.midnight} + at)), {self._profile(day)}
+        SELECT user_id, receiver, toDateTime(toUInt32({day.midnight} + at)), {SEEN}
         FROM (
             SELECT
                 *,
@@ -346,13 +353,16 @@ class _Tape:
         return f"""
             SELECT
                 *,
+                {day.midnight} + started >= changes_at AS changed,
+                if(changed, next_age, age) AS age_seen,
+                if(changed, next_os, os) AS os_seen,
                 toInt32(arrayFirstIndex(share -> share > visit % 4294967296, {shares})) - 1 AS slot,
                 slot = {slot} AND {self._draw("extra", "visit")} % 1000 >= {round(1000 / factor)} AS extra,
-                multiIf(
+                toInt32(multiIf(
                     user_id >= {first} AND user_id < {first + 3 * GREETERS}, 0,
                     user_id >= {first} AND user_id < {first + 6 * GREETERS}, {day.seconds - 1},
-                    slot * {SLOT} + {self._draw("start", "visit")} % {SLOT}) AS started,
-                8 + {self._draw("pace", "visit")} % 20 AS pace
+                    slot * {SLOT} + {self._draw("start", "visit")} % {SLOT})) AS started,
+                toInt32(8 + {self._draw("pace", "visit")} % 20) AS pace
             FROM (
                 SELECT
                     *,
@@ -372,10 +382,6 @@ class _Tape:
         if span := day.within(self.story.every_incident[spike]):
             at = f"if(extra, {span[0]} + (started + {passed}) % {SLOT}, {at})"  # a spike stays within its slot
         return at
-
-    def _profile(self, day: Day) -> str:
-        changed = f"at >= toInt64(changes_at) - {day.midnight}"
-        return f"gender, if({changed}, next_age, age), country, city, if({changed}, next_os, os), source, exp_group"
 
     def _real(self, day: Day, until: datetime, outage: str = "") -> str:
         span = day.within(self.story.every_incident.get(outage))

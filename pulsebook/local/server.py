@@ -55,7 +55,15 @@ NOT_SETTINGS = {
 STATUS = {516: 403, 193: 403, 192: 403, 497: 403, 164: 403, 60: 404, 81: 404, 394: 500}  # by ClickHouse's code
 BAD_REQUEST = {6, 16, 26, 27, 36, 38, 41, 43, 46, 47, 50, 53, 62, 69, 70, 72, 73, 115, 117, 130, 215, 377, 457}
 
-_STREAMS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH)\b", re.I | re.S)
+# Formats whose results stream, with the lines that head them; others (JSON, Parquet, …) are one document: not streamed.
+HEADER_LINES = dict.fromkeys(
+    ("tabseparated", "tsv", "tabseparatedraw", "tsvraw", "csv", "jsoneachrow", "rowbinary", "native"), 0
+)
+HEADER_LINES |= dict.fromkeys(("tabseparatedwithnames", "tsvwithnames", "csvwithnames"), 1)
+HEADER_LINES |= dict.fromkeys(("tabseparatedwithnamesandtypes", "tsvwithnamesandtypes", "csvwithnamesandtypes"), 2)
+
+_FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*(?:SETTINGS\b[^;]*)?;?\s*$", re.I)
+_SELECTS = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH)\b", re.I | re.S)
 _INSERT = re.compile(
     rb"\s*INSERT\s+INTO\s+(?:TABLE\s+)?(?:[\w.]|`(?:[^`\\]|\\.)*`|\"[^\"]*\")+\s*(?:\((?:[^()`\"]|`(?:[^`\\]|\\.)*`|\"[^\"]*\")*\)\s*)?"
     rb"(?:SETTINGS\s+[^;]*?\s)?\s*(?P<how>FORMAT\s+(?P<format>\w+)|VALUES)[ \t]*;?\r?\n?",
@@ -91,15 +99,21 @@ class Engine:
     def results(self, statement: str, format: str, settings: dict, params: dict) -> Iterator[bytes]:
         """The answer of a statement in chunks."""
         with self.connection(settings) as connection:
-            if not _STREAMS.match(statement):
+            named = _FORMAT.search(statement)
+            kind = (named[1] if named else format).lower()
+            if not _SELECTS.match(statement) or kind not in HEADER_LINES:
                 yield connection.query(statement, format, params=params or None).bytes()
                 return
-            empty = True
+            header = None
             with connection.send_query(statement, format, params=params or None) as stream:
                 for chunk in stream:
-                    empty = False
-                    yield chunk.bytes()
-            if empty:  # a stream of no rows leaves out the format's header
+                    chunk = chunk.bytes()
+                    if header is None:
+                        header = b"".join(chunk.splitlines(keepends=True)[: HEADER_LINES[kind]])
+                        yield chunk
+                    else:  # chDB begins every chunk with the header
+                        yield chunk.removeprefix(header)
+            if header is None:  # and a stream of no rows leaves it out
                 yield connection.query(statement, format, params=params or None).bytes()
 
 
@@ -148,7 +162,7 @@ class Interface:
         statement = given.get("query", "")
         format = given.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
         settings = {k: v for k, v in given.items() if k not in NOT_SETTINGS and not k.startswith("param_")}
-        params = {k.removeprefix("param_"): v for k, v in given.items() if k.startswith("param_")}
+        params = {k.removeprefix("param_"): _unescaped(v) for k, v in given.items() if k.startswith("param_")}
         if database := given.get("database") or request.headers.get("X-ClickHouse-Database"):
             settings = {"database": database, **settings}
         if request.method == "GET":
@@ -198,6 +212,11 @@ class Interface:
             await run_in_threadpool(connection.__exit__, None, None, None)
 
 
+def _unescaped(value: str) -> str:
+    """A parameter's value: clients send it with TabSeparated's escapes."""
+    return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}.get(m[1], m[1]), value, flags=re.S)
+
+
 async def _decoded(request: Request) -> AsyncIterator[bytes]:
     """The body, decompressed as its Content-Encoding says."""
     encoding = request.headers.get("Content-Encoding", "").lower()
@@ -222,7 +241,7 @@ async def _decoded(request: Request) -> AsyncIterator[bytes]:
 
 def _begin(results: Iterator[bytes], complete: bool):
     """The start of a result, up to `HELD_BACK` bytes or complete; an error within it is raised here."""
-    start = tempfile.SpooledTemporaryFile(SPOOLED)
+    start = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 (the caller closes it)
     for chunk in results:
         start.write(chunk)
         if not complete and start.tell() >= HELD_BACK:
@@ -264,7 +283,7 @@ class FolderTaken(RuntimeError):
 def own(folder: Path, port: int):
     """Take the folder for this process; the lock ends with it, however it ends. Returns the open lock file."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = open(folder / "owner.json", "a+")  # noqa: SIM115: held for the life of the process
+    lock = open(folder / "owner.json", "a+")  # noqa: SIM115 (held for the life of the process)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,0 +1,96 @@
+"""The project's promises about itself: dependencies, notebooks, README."""
+
+import re
+import subprocess
+import tomllib
+
+import nbformat
+import papermill
+import pytest
+
+from pulsebook.settings import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DEPENDENCIES = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+
+
+def test_environment_yml_and_pyproject_agree():
+    pinned = re.findall(r"^      - (\S+)$", (ROOT / "environment.yml").read_text(), re.M)
+    assert sorted(pinned) == sorted(DEPENDENCIES)
+    assert f"python{PROJECT['requires-python']}" in (ROOT / "environment.yml").read_text()
+
+
+def test_the_lock_holds_every_dependency_with_hashes_and_no_registry():
+    lock = (ROOT / "requirements.lock").read_text()
+    for dependency in DEPENDENCIES:
+        assert re.search(rf"^{re.escape(dependency)} \\\n    --hash=sha256:", lock, re.M), dependency
+    assert "://" not in lock
+
+
+def test_every_dependency_has_a_reason():
+    lines = re.findall(r'^    "[\w-]+==[^"]+",(.*)$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert len(lines) == len(DEPENDENCIES) and all(re.match(r"\s+# \w", line) for line in lines)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_notebook_has_the_house_skeleton(path):
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+    assert [i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", [])] == [1]
+    headings = [c.source.splitlines()[0] for c in cells if c.cell_type == "markdown" and c.source.startswith("## ")]
+    assert headings[0] == "## Load" and headings[-1] == "## Summary" and "## Save" in headings
+    code = [c for c in cells if c.cell_type == "code"]
+    assert all(not c.outputs and c.execution_count is None for c in code), "strip outputs: make format"
+    assert not any(re.search(r"^\s*assert |except.*:\s*pass", c.source, re.M) for c in code)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_parameter_has_a_type_a_default_and_a_meaning(path):
+    declared = [line for line in nbformat.read(path, as_version=4).cells[1].source.splitlines() if line.strip()]
+    known = papermill.inspect_notebook(str(path))
+    assert len(known) == len(declared) and "run_date" in known
+    for name, parameter in known.items():
+        assert parameter["inferred_type_name"] != "None" and parameter["help"], name
+
+
+def test_the_readme_names_every_notebook_column_setting_and_target():
+    readme = (ROOT / "README.md").read_text()
+    for path in NOTEBOOKS:
+        assert f"`{path.relative_to(ROOT / 'notebooks')}`" in readme
+    for column in [
+        "event_date",
+        "dimension",
+        "dimension_value",
+        "views",
+        "likes",
+        "messages_received",
+        "messages_sent",
+        "users_received",
+        "users_sent",
+    ]:
+        assert re.search(rf"^\| `{column}` \|", readme, re.M), column
+    from pulsebook.settings import Settings
+
+    for name in Settings.model_fields:
+        assert f"`PULSEBOOK_{name.upper()}`" in readme, name
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"make ([a-z]+)", readme)) <= targets
+
+
+def test_layers_point_one_way():
+    for path in (ROOT / "pulsebook").rglob("*.py"):
+        source, place = path.read_text(), path.relative_to(ROOT / "pulsebook").parts[0]
+        if place != "airflow":
+            assert not re.search(r"^\s*(from|import) airflow", source, re.M), path
+        if place != "local":
+            assert "pulsebook.local" not in source, path
+        if path.name != "settings.py" and place != "local" and path.name != "runner.py":
+            assert "os.environ" not in source, path
+    assert not any("airflow" in p.read_text() for p in NOTEBOOKS)
+
+
+def test_make_help_lists_every_target():
+    listed = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert [line.split()[0] for line in listed.splitlines()] == phony
