@@ -196,7 +196,7 @@ class Warehouse:
             }
         )
         for i, (column, (_, nullable)) in enumerate(zip(frame.columns, plain, strict=True)):
-            if not nullable and (wire[f"c{i}"] == "").any():
+            if not nullable and (wire[f"c{i}"] == _NULL).any():
                 raise WarehouseError(
                     f"column {column} of {table} is {types[column]} and takes no NULL, but the frame has one"
                 )
@@ -356,6 +356,7 @@ def _partition_text(partition: str) -> str:
     return re.sub(r",\s+", ",", partition) if partition.startswith("(") else partition.strip("'")
 
 
+_NULL = "-"  # on the wire; an empty text would be an empty line, which pandas skips
 _INTEGER = re.compile(r"U?Int(8|16|32|64)")
 _ZONED = re.compile(r"DateTime(?:64)?\((?:\d+, )?'(.*)'\)")
 _WRAPPED = re.compile(r"(Nullable|LowCardinality)\((.*)\)")
@@ -371,7 +372,7 @@ def _unwrapped(kind: str) -> tuple[str, bool]:
 
 
 def _to_wire(name: str, kind: str) -> str:
-    """SQL that turns a column into what cannot be misread: an integer, or '=' and hexadecimal text, '' for NULL."""
+    """SQL that turns a column into what cannot be misread: an integer, or '=' and hexadecimal text, '-' for NULL."""
     quoted = _identifier(name)
     if _INTEGER.fullmatch(kind):
         return quoted
@@ -380,7 +381,7 @@ def _to_wire(name: str, kind: str) -> str:
         quoted = f"toTimeZone({quoted}, 'UTC')"
     text = f"concat('=', hex(toString({quoted})))"
     if nullable or bare == "Nothing":
-        return f"ifNull(CAST({text}, 'Nullable(String)'), '')"
+        return f"ifNull(CAST({text}, 'Nullable(String)'), '{_NULL}')"
     return f"CAST({text}, 'String')"
 
 
@@ -405,7 +406,7 @@ def _from_wire(wire: pd.Series, kind: str) -> pd.Series:
 
 
 def _from_hex(cell: str) -> str | None:
-    if not cell:
+    if cell == _NULL:
         return None
     if not cell.startswith("="):
         raise ValueError(f"expected '=' and hexadecimal text, found {cell[:80]!r}")
@@ -413,9 +414,9 @@ def _from_hex(cell: str) -> str | None:
 
 
 def _to_hex(value, kind: str) -> str:
-    """A cell of a frame for the wire: '=' and hexadecimal text as ClickHouse reads the type, or '' for NULL."""
+    """A cell of a frame for the wire: '=' and hexadecimal text as ClickHouse reads the type, or '-' for NULL."""
     if not isinstance(value, list | tuple | dict) and pd.isna(value):
-        return ""
+        return _NULL
     if isinstance(value, bool | np.bool_):
         value = int(value)
     if isinstance(value, datetime):
@@ -434,14 +435,14 @@ def _cast(wire: str, kind: str) -> str:
     text = f"unhex(substring({wire}, 2))"
     bare, nullable = _unwrapped(kind)
     if bare == "String":
-        return f"if({wire} = '', NULL, {text})" if nullable else text
+        return f"if({wire} = '{_NULL}', NULL, {text})" if nullable else text
     plain = f"CAST({text}, {_quoted(bare)})"
     if not nullable:
         return plain
     empty = "1970-01-01" if bare == "Date" else "1970-01-02 00:00:00" if bare.startswith("DateTime") else "0"
     if bare.startswith(("Enum", "UUID")):
-        return f"CAST(if({wire} = '', NULL, {text}), {_quoted(kind)})"
-    return f"if({wire} = '', NULL, CAST(if({wire} = '', '{empty}', {text}), {_quoted(bare)}))"
+        return f"CAST(if({wire} = '{_NULL}', NULL, {text}), {_quoted(kind)})"
+    return f"if({wire} = '{_NULL}', NULL, CAST(if({wire} = '{_NULL}', '{empty}', {text}), {_quoted(bare)}))"
 
 
 def _identifier(name: str) -> str:

@@ -135,7 +135,7 @@ def test_the_official_driver_reads_and_writes(server, table):
     client = clickhouse_connect.get_client(host=host, port=int(port))
     client.insert(table, [[i, f"row {i}"] for i in range(1000)], column_names=["a", "b"])
     assert client.query(f"SELECT count(), max(b) FROM {table}").result_rows == [(1000, "row 999")]
-    assert client.command("SELECT {x:String}", parameters={"x": "it's"}) == "it's"
+    assert client.command("SELECT length({x:String})", parameters={"x": "it's\t\\"}) == 6
     with pytest.raises(clickhouse_connect.driver.exceptions.DatabaseError, match="UNKNOWN_TABLE"):
         client.query("SELECT * FROM nope")
 

@@ -80,7 +80,7 @@ def test_an_instant_without_a_zone_is_refused():
     ("name", "value", "says"),
     [
         ("CLICKHOUSE_URL", "me:s3cret@host", "PULSEBOOK_CLICKHOUSE_URL must look like http://user:password@host:8123"),
-        ("TIMEZONE", "Moscow", "PULSEBOOK_TIMEZONE must be an IANA time zone such as Europe/Moscow"),
+        ("TIMEZONE", "Msk", "PULSEBOOK_TIMEZONE must be an IANA time zone such as Europe/Moscow"),
         ("TARGET_DATABASE", "a; DROP", "PULSEBOOK_TARGET_DATABASE must be a plain database name"),
         ("LANGUAGE", "fr", "PULSEBOOK_LANGUAGE"),
     ],

@@ -14,6 +14,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import accumulate
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 RECEIVER_COLUMNS = ("receiver_id", "reciever_id")
 FEED, MESSENGER, SILENT = 1000, 1001, 1002  # the id of user n of a community is this + 3n
+PARALLEL = 2  # days filled at a time
 GREETERS = 3  # of a day's newcomers so many come at 00:00:00 sharp, and as many leave at 23:59:59
 SHARES = 8  # in which users are made: each is a block of the table in memory, and as many cores can read at once
 SPIKE = {"feed_spike": 2.5, "messenger_spike": 4.4}  # times the visits: some of the usual ones reach into the next slot
@@ -127,13 +129,15 @@ def fill(
     try:
         for share in range(SHARES):
             execute(tape.users(share))
-        said = started
-        for day in story.days_told:
-            execute(tape.feed(day, until))
-            execute(tape.messages(day, until))
-            if time.monotonic() - said > 2:
-                said = time.monotonic()
-                log.info("filled up to %s", day.date)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            for day, _ in zip(
+                story.days_told,
+                pool.map(
+                    lambda day: (execute(tape.feed(day, until)), execute(tape.messages(day, until))), story.days_told
+                ),
+                strict=True,
+            ):
+                log.debug("filled %s", day.date)
     finally:
         execute(f"DROP TABLE IF EXISTS {tape.people}")
     feed_rows, message_rows = (int(execute(f"SELECT count() FROM {database}.{table}")) for table in TABLES)
@@ -210,7 +214,7 @@ class _Tape:
         ]
 
     def users(self, share: int) -> str:
-        """One of the shares of everyone who ever acts: first and last possible day, chance to come on a day between, and the profile.
+        """One share of everyone who ever acts: first and last possible day, chance to come between, and the profile.
 
         One in 25 has a profile that changes: for half of them in the course of the first day, for half of them
         during the weeks that follow.
@@ -418,13 +422,21 @@ def http(url: str) -> Callable[[str], str]:
     return execute
 
 
+def _instant(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        rule = f"must be an ISO instant such as 2026-11-22T15:07 or 2026-11-22T15:07+03:00, got {text!r}"
+        raise argparse.ArgumentTypeError(rule) from error
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="pulsebook.local.sample", description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8123", help="the server (default: %(default)s)")
     parser.add_argument("--days", type=int, default=30, help="full days before today (default: %(default)s)")
     parser.add_argument("--dau", type=int, default=20_000, help="feed users on a usual day (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--until", type=datetime.fromisoformat, help="last instant, ISO (default: now)")
+    parser.add_argument("--until", type=_instant, help="last instant, ISO (default: now)")
     parser.add_argument("--timezone", default="Europe/Moscow", help="zone of the days (default: %(default)s)")
     parser.add_argument("--database", default="simulator")
     parser.add_argument("--receiver-column", default="receiver_id", choices=RECEIVER_COLUMNS)
@@ -433,7 +445,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         print(fill(http(arguments.pop("url")), **arguments))
-    except (SampleError, requests.ConnectionError) as error:
+    except (SampleError, requests.RequestException) as error:
         print(f"no sample: {error}", file=sys.stderr)
         return 1
     return 0

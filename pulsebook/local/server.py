@@ -162,7 +162,7 @@ class Interface:
         statement = given.get("query", "")
         format = given.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated"
         settings = {k: v for k, v in given.items() if k not in NOT_SETTINGS and not k.startswith("param_")}
-        params = {k.removeprefix("param_"): _unescaped(v) for k, v in given.items() if k.startswith("param_")}
+        params = {k.removeprefix("param_"): v for k, v in given.items() if k.startswith("param_")}
         if database := given.get("database") or request.headers.get("X-ClickHouse-Database"):
             settings = {"database": database, **settings}
         if request.method == "GET":
@@ -210,11 +210,6 @@ class Interface:
             if inserter is not None:
                 await run_in_threadpool(inserter.cancel)
             await run_in_threadpool(connection.__exit__, None, None, None)
-
-
-def _unescaped(value: str) -> str:
-    """A parameter's value: clients send it with TabSeparated's escapes."""
-    return re.sub(r"\\(.)", lambda m: {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}.get(m[1], m[1]), value, flags=re.S)
 
 
 async def _decoded(request: Request) -> AsyncIterator[bytes]:
