@@ -110,9 +110,9 @@ def fill(
 ) -> Sample:
     """Create and fill `feed_actions` and `message_actions` with `days` full days and today up to `until` (now).
 
-    `execute` runs one statement and returns the answer as text (TabSeparated). `dau` is the number of feed users on
-    a usual day. Days are local days of `timezone`; an `until` without a zone is local too. SampleError: an argument
-    makes no sense, or a table holds rows already and `replace` is off.
+    `execute` runs one statement and returns the answer as text (TabSeparated); it is called from two threads. `dau` is
+    the number of feed users on a usual day. Days are local days of `timezone`; an `until` without a zone is local too.
+    SampleError: an argument makes no sense, or a table holds rows already and `replace` is off.
     """
     started = time.monotonic()
     zone = _checked(days, dau, seed, timezone, database, receiver_column)
@@ -120,6 +120,11 @@ def fill(
     until = until.replace(tzinfo=zone) if until.tzinfo is None else until.astimezone(zone)
     story = Story(days, dau, seed, until, zone)
     tape = _Tape(story, seed, database, receiver_column)
+
+    def fill_day(day: Day) -> Day:
+        execute(tape.feed(day, until))
+        execute(tape.messages(day, until))
+        return day
 
     execute(f"CREATE DATABASE IF NOT EXISTS {database}")
     if not replace:
@@ -129,15 +134,12 @@ def fill(
     try:
         for share in range(SHARES):
             execute(tape.users(share))
+        said = started
         with ThreadPoolExecutor(PARALLEL) as pool:
-            for day, _ in zip(
-                story.days_told,
-                pool.map(
-                    lambda day: (execute(tape.feed(day, until)), execute(tape.messages(day, until))), story.days_told
-                ),
-                strict=True,
-            ):
-                log.debug("filled %s", day.date)
+            for day in pool.map(fill_day, story.days_told):
+                if time.monotonic() - said > 2:
+                    said = time.monotonic()
+                    log.info("filled up to %s", day.date)
     finally:
         execute(f"DROP TABLE IF EXISTS {tape.people}")
     feed_rows, message_rows = (int(execute(f"SELECT count() FROM {database}.{table}")) for table in TABLES)
@@ -216,8 +218,8 @@ class _Tape:
     def users(self, share: int) -> str:
         """One share of everyone who ever acts: first and last possible day, chance to come between, and the profile.
 
-        One in 25 has a profile that changes: for half of them in the course of the first day, for half of them
-        during the weeks that follow.
+        One in 17 has a profile that changes, most of them in the course of the first day, the others in the weeks
+        that follow.
         """
         story, draw = self.story, self._draw
         messenger_users = self.messenger_per_day * (story.age + 1 + MESSENGER_STAY)
@@ -246,7 +248,7 @@ class _Tape:
             if(invited OR {draw("source")} % 100 < 42, 'ads', 'organic'),
             {draw("exp_group")} % 5,
             multiIf(
-                {draw("changes")} % 50 = 0, {begin} + born * 86400 + 36000 + {draw("moment")} % 36000,
+                {draw("changes")} % 25 = 0, {begin} + born * 86400 + 36000 + {draw("moment")} % 36000,
                 {draw("changes")} % 50 = 1, {begin} + born * 86400 + {draw("moment")} % (45 * 86400),
                 4294967295),
             age + 1,
@@ -276,7 +278,7 @@ class _Tape:
     def feed(self, day: Day, until: datetime) -> str:
         """A day's rows of the feed: a view every few seconds of a visit, and likes right after some of the views."""
         per_day = self.story.posts_per_day
-        newest = (day.number + 14) * per_day  # post at midnight; ids begin two weeks before the story
+        newest = (day.number + 14) * per_day  # the post at midnight; the older, up to a week, the less it is seen
         block = min(max(self.story.dau * 20, 65_536), 1_048_576)  # half a day, so that two cores write
         first = FEED + 3 * (self.known[day.number] - self.story.newcomers[day.number])
         likes = f"views * {_literal(day.ctr)}[slot + 1] * (0.5 + {self._draw('taste', 'visit')} % 1001 / 1000)"
@@ -285,7 +287,8 @@ class _Tape:
             (user_id, post_id, action, time, gender, age, country, city, os, source, exp_group)
         SELECT
             user_id,
-            {newest} + intDiv(at * {per_day}, 86400) - intDiv(luck % 4096 * (intDiv(luck, 4096) % 4096) * {7 * per_day}, 16777216),
+            {newest} + intDiv(started * {per_day}, 86400)
+                - intDiv(luck % 4096 * (intDiv(luck, 4096) % 4096) * {7 * per_day}, 16777216),
             if(step < views, 'view', 'like'),
             toDateTime(toUInt32({day.midnight} + at)),
             {SEEN}
