@@ -243,14 +243,14 @@ class Warehouse:
         """Drop partitions of tables named `prefix…` that were last written over `days` days ago, and the scratch
         tables that runs which died left behind; returns their names."""
         parts = self.read(
-            f"SELECT table, partition FROM system.parts WHERE database = '{database}' AND table LIKE '{prefix}%' AND active "
+            f"SELECT table, partition FROM system.parts WHERE database = '{database}' AND startsWith(table, '{prefix}') AND active "
             f"GROUP BY table, partition HAVING max(modification_time) < now() - {days} * 86400"
         )
         for table, partition in parts.itertuples(index=False):
             literal = partition if partition.startswith("(") else f"'{partition}'"
             self.execute(f"ALTER TABLE {database}.{table} DROP PARTITION {literal}")
         scratch = self.read(
-            f"SELECT name FROM system.tables WHERE database = '{database}' AND match(name, '__[0-9a-f]{{12}}$') "
+            f"SELECT name FROM system.tables WHERE database = '{database}' AND match(name, '__scratch_[0-9a-f]{{12}}$') "
             f"AND metadata_modification_time < now() - {days} * 86400"
         )
         for table in scratch["name"]:
@@ -269,7 +269,7 @@ class Warehouse:
     @contextmanager
     def _scratch(self, table: str, columns: str = "", engine: str = ""):
         """A table of this run alone, beside `table` and by default of the same structure; gone afterwards."""
-        scratch = f"{table}__{uuid.uuid4().hex[:12]}"
+        scratch = f"{table}__scratch_{uuid.uuid4().hex[:12]}"
         if columns:
             self.execute(f"CREATE TABLE {scratch} ({columns}) ENGINE = {engine}")
         else:

@@ -146,6 +146,7 @@ def until(happens, seconds: float, what: str):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, server, configured, databases, execute):
     sample.fill(sample.http(server), 8, 300, 1, None, "Europe/Moscow", databases[0])
     last = datetime.now(UTC).date()  # its run at 00:00 UTC, 03:00 in Moscow, is the latest that was due
@@ -160,7 +161,7 @@ def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, server, conf
         records = (settings().outputs / "etl").glob("*/*/load-try*.json")
         return [r for r in (json.loads(p.read_text() or "{}") for p in records) if r.get("ended")]
 
-    until(lambda: len(loads()) >= 3, 240, "the third load")
+    until(lambda: len(loads()) >= 3, 420, "the third load")
     assert {r["status"] for r in loads()} == {"succeeded"}
     assert {r["parameters"]["run_date"] for r in loads()} == days
     found = execute(f"SELECT DISTINCT event_date FROM {databases[1]}.metrics_by_dimension FORMAT TSV").split()
