@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format warehouse lab bench lock clean
+.PHONY: help setup demo test lint format warehouse lab bench bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,11 @@ warehouse: setup  ## the embedded warehouse on port 8123, filled at its first st
 lab: setup  ## JupyterLab on the notebooks, with the embedded warehouse
 	@$(BIN)/python -m pulsebook.local.lab
 
-bench: setup  ## one day's ETL against the usual way, side by side (minutes)
-	@$(BIN)/python -m tests.bench.etl
+bench: setup  ## the ETL and the reports against the usual way, side by side (minutes)
+	@$(BIN)/python -m tests.bench.etl && $(BIN)/python -m tests.bench.reports
+
+bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
+	@$(BIN)/python -m tests.bench.alerts
 
 lock: setup  ## make requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements.lock

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from pulsebook.airflow.callbacks import tell_operations
 from pulsebook.airflow.operator import RUN_DATE, NotebookOperator, run_date
 from pulsebook.settings import settings
 
@@ -30,7 +31,12 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=settings().timezone),
     catchup=False,
     max_active_runs=3,
-    default_args={"owner": "analytics", "retries": 2, "retry_delay": timedelta(minutes=5)},
+    default_args={
+        "owner": "analytics",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=5),
+        "on_failure_callback": tell_operations,
+    },
     params={
         "run_date": Param(None, type=["null", "string"], format="date", description="day to process; empty: yesterday"),
         "allow_unfinished": Param(False, type="boolean", description="also process an empty or unfinished day"),

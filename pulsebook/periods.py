@@ -1,4 +1,4 @@
-"""The run day and its SQL bounds in the business time zone. A typo in a date fails here.
+"""The run day and the 15-minute slot in the business time zone, and their SQL bounds. A typo in a date fails here.
 
     day = run_day("2026-11-22")
     day.bounds("time")     # "time >= toDateTime(1763758800) AND time < toDateTime(1763845200)"
@@ -9,7 +9,7 @@ day of 23 or 25 hours is exactly that long.
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pulsebook.settings import settings
@@ -85,6 +85,21 @@ def run_day(run_date: str = "") -> Day:
     return day
 
 
+def unfinished(day: Day, what: str, rows: int, last_event: int, quiet_hours: float) -> str:
+    """What is wrong with a day's rows, empty where nothing is: there are none, or the last event (seconds since 1970)
+    lies more than `quiet_hours` before midnight. Such a day is still being loaded: reporting it would turn missing
+    data into a drop."""
+    if not rows:
+        return f"{what} has no rows on {day}"
+    quiet = (day.end.timestamp() - last_event) / 3600
+    if quiet > quiet_hours:
+        return (
+            f"{what} looks unfinished on {day}: its last event is {quiet:.1f} hours before midnight, "
+            f"expected at most {quiet_hours:g}"
+        )
+    return ""
+
+
 def run_date_of(instant: datetime) -> str:
     """The day that a run at `instant` reports on: yesterday, seen from the business time zone.
 
@@ -94,3 +109,66 @@ def run_date_of(instant: datetime) -> str:
     if instant.tzinfo is None:
         raise PeriodError(f"an instant must carry its time zone, got {instant.isoformat()}")
     return (instant.astimezone(settings().timezone).date() - timedelta(days=1)).isoformat()
+
+
+QUARTER = 900  # seconds of a slot; every zone's offset is a multiple, so slots begin on the quarter everywhere
+
+
+@dataclass(frozen=True, order=True)
+class Slot:
+    """15 minutes; `epoch` is its start in seconds since 1970, `str(slot)` its start in ISO form with offset."""
+
+    epoch: int
+    zone: ZoneInfo
+
+    def __str__(self) -> str:
+        return self.start.isoformat()
+
+    def __add__(self, slots: int) -> "Slot":
+        return Slot(self.epoch + slots * QUARTER, self.zone)
+
+    def __sub__(self, slots: int) -> "Slot":
+        return self + -slots
+
+    @property
+    def start(self) -> datetime:
+        """Its first instant."""
+        return datetime.fromtimestamp(self.epoch, self.zone)
+
+    @property
+    def end(self) -> datetime:
+        """The first instant after it."""
+        return (self + 1).start
+
+    def bounds(self, column: str = "time", *, first: "Slot | None" = None) -> str:
+        """SQL that is true for instants of this slot, or from the slot `first` on to the end of this one."""
+        return f"{column} >= toDateTime({(first or self).epoch}) AND {column} < toDateTime({self.epoch + QUARTER})"
+
+
+def run_slot(slot: str = "") -> Slot:
+    """The slot to work on: its start as ISO text (in the business time zone where it has no offset), or the slot that
+    has just ended when empty.
+
+    Raises:
+        PeriodError: not an ISO time on the quarter of an hour, or a slot that is not over yet.
+    """
+    zone = settings().timezone
+    if not slot:
+        return run_slot(slot_of(datetime.now(UTC)))
+    try:
+        start = datetime.fromisoformat(slot)
+    except (TypeError, ValueError):
+        raise PeriodError(f"slot must be an ISO time such as 2026-11-22T14:15, got {slot!r}") from None
+    epoch = int((start if start.tzinfo else start.replace(tzinfo=zone)).timestamp())
+    if epoch % QUARTER:
+        raise PeriodError(f"slot must begin on a quarter of an hour such as 2026-11-22T14:15, got {slot!r}")
+    if epoch + QUARTER > datetime.now(UTC).timestamp():
+        raise PeriodError(f"slot must be over: {slot_of(datetime.now(UTC))} or earlier, got {slot!r}")
+    return Slot(epoch, zone)
+
+
+def slot_of(instant: datetime) -> str:
+    """The slot that has just ended at an instant, as `run_slot` takes it."""
+    if instant.tzinfo is None:
+        raise PeriodError(f"an instant must carry its time zone, got {instant.isoformat()}")
+    return str(Slot((int(instant.timestamp()) // QUARTER - 1) * QUARTER, settings().timezone))

@@ -8,26 +8,41 @@ papermill writes after each cell; its output goes through a handler of ours that
 import ast
 import logging
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
-import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbconvert import HTMLExporter
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import papermill_io
 from traitlets.config import Config
 
-from pulsebook.archive.record import Record, write_atomically
-from pulsebook.archive.redact import redact
-from pulsebook.settings import ROOT
+from pulsebook.archive import index
+from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive.record import Record, replace
+from pulsebook.archive.redact import redact, redact_notebook, register
+from pulsebook.guard import Guard
+from pulsebook.settings import ROOT, settings
 
 log = logging.getLogger(__name__)
 SCHEME = "archive:"
+SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIAL")
+
+
+def _without_secrets(entry: logging.LogRecord) -> bool:
+    """For the log."""
+    entry.msg, entry.args = redact(entry.getMessage()), ()
+    return True
+
+
+log.addFilter(_without_secrets)
+kernel_log = logging.getLogger(f"{__name__}.kernel")
+kernel_log.addFilter(_without_secrets)
+kernel_log.setLevel(logging.INFO)  # at DEBUG nbclient writes down every message to and from the kernel
 
 
 class ParameterError(ValueError):
@@ -50,41 +65,55 @@ def run(
     name: str = "",
     attempt: int = 1,
     airflow: dict | None = None,
+    queued: str | None = None,
     cell_timeout: float | None = None,
 ) -> Record:
     """Execute a notebook with parameters; its evidence goes to `folder/{name}-try{attempt}`.
 
     Args:
+        queued: ISO instant at which the task was queued, for the record.
         cell_timeout: seconds that one cell may take; None: no limit.
 
     Raises:
         ParameterError: before anything is executed.
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
     """
+    _know_secrets()
     check_parameters(notebook, parameters)
+    mend_folder(folder)
     record = Record.open(
-        folder, name or notebook.stem, attempt, notebook=_shown(notebook), parameters=parameters, airflow=airflow or {}
+        folder,
+        name or notebook.stem,
+        attempt,
+        notebook=_shown(notebook),
+        parameters=parameters,
+        airflow=airflow or {},
+        queued=queued,
     )
-    status, error = "killed", "the run was cut off"
+    status, error, secret = "killed", "the run was cut off", False
     try:
-        _execute(notebook, parameters, record.executed, cell_timeout)
+        with record.beating():
+            _show(record)
+            _execute(notebook, parameters, record.executed, cell_timeout)
         status, error = "succeeded", None
     except PapermillExecutionError as failure:
-        status, error = "failed", _what_failed(record.executed, failure)
+        status, error = "failed", f"{failure.ename}: {failure.evalue}"
     except CellTimeoutError:
-        status, error = "timed out", f"a cell took longer than {cell_timeout:g} s"
+        status, error = "timed out", f"took longer than {cell_timeout:g} s"
     except DeadKernelError:
         status, error = "kernel died", "the kernel died: out of memory, or killed from outside?"
     except BaseException as reason:
         status = "timed out" if "Timeout" in type(reason).__name__ else "killed" if _is_exit(reason) else "failed"
-        error = redact(f"{type(reason).__name__}: {reason}")
-        raise
+        error = f"{type(reason).__name__}: {reason}"
+        secret = redact(error) != error
+        if _is_exit(reason) or not secret:
+            raise
     finally:
-        _render(record)
-        record.close(status, error)
+        finish(record, status, error)
+        _show(record)
         log.info("%s: %s", status, record.executed)
     if error:
-        raise NotebookFailed(redact(f"{notebook.stem} {status}: {error}\nexecuted notebook: {record.executed}"))
+        raise NotebookFailed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
     return record
 
 
@@ -103,7 +132,24 @@ def check_parameters(notebook: Path, parameters: dict) -> None:
             expected = type(ast.literal_eval(known[name]["default"])).__name__
         found = type(value).__name__
         if found != expected and not (expected == "float" and found == "int"):
-            raise ParameterError(f"parameter {name} of {notebook.name} must be {expected}, got {found}: {value!r}")
+            got = redact(f"{found}: {value!r}")
+            raise ParameterError(f"parameter {name} of {notebook.name} must be {expected}, got {got}")
+
+
+class _Client(PapermillNotebookClient):
+    """papermill's client whose kernel does not outlive the task."""
+
+    def __init__(self, *args, guard: Guard, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.guard = guard
+
+    def papermill_execute_cells(self):
+        self.guard.watch(self.km.provisioner.pgid or self.km.provisioner.pid)
+        try:
+            super().papermill_execute_cells()
+        except BaseException:
+            self.shutdown_kernel = "immediate"  # it is busy with a cell that nobody waits for
+            raise
 
 
 class _Engine(NBClientEngine):
@@ -113,17 +159,19 @@ class _Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man, kernel_name, cell_timeout=None, **_):
         sockets = tempfile.mkdtemp(prefix="pb-")  # short: a socket's path has at most 107 characters
         config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k"}})
-        client = PapermillNotebookClient(
+        guard = Guard()
+        client = _Client(
             nb_man,
+            guard=guard,
             kernel_name=kernel_name,
             timeout=cell_timeout,
             startup_timeout=60,
-            log=log,
+            log=kernel_log,
             config=config,
             resources={"metadata": {"path": str(ROOT)}},
         )
         try:
-            client.execute(env=_kernel_environment())
+            client.execute(env=_kernel_environment(nb_man.nb.metadata.papermill["output_path"]) | guard.mark)
         except BaseException:
             # papermill calls every cell completed: the one that was cut off is the last that has started
             started = [c for c in nb_man.nb.cells if c.metadata.papermill["start_time"]]
@@ -131,6 +179,7 @@ class _Engine(NBClientEngine):
                 nb_man.cell_exception(started[-1])
             raise
         finally:
+            guard.end()
             shutil.rmtree(sockets, ignore_errors=True)
 
 
@@ -141,7 +190,7 @@ class _Handler:
         return Path(path.removeprefix(SCHEME)).read_text(encoding="utf-8")
 
     def write(self, text, path):
-        write_atomically(Path(path.removeprefix(SCHEME)), text)
+        replace(Path(path.removeprefix(SCHEME)), redact_notebook(text))
 
     def listdir(self, path):
         return [str(p) for p in Path(path.removeprefix(SCHEME)).iterdir()]
@@ -165,32 +214,30 @@ def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: flo
     )
 
 
-def _kernel_environment() -> dict[str, str]:
-    """The task's environment without Airflow's own settings and connections."""
+def _kernel_environment(executed: str) -> dict[str, str]:
+    """The task's environment without Airflow's own settings and connections, and with where the page will lie."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "AIRFLOW__", "_AIRFLOW"))}
+    page = Path(executed.removeprefix(SCHEME)).with_suffix(".html")
+    if page.is_relative_to(settings().outputs):
+        inherited["PULSEBOOK_EXECUTED_AS"] = str(page.relative_to(settings().outputs))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
 
-def _what_failed(executed: Path, failure: PapermillExecutionError) -> str:
-    cells = nbformat.read(executed, as_version=4).cells
-    heading = ""
-    for cell in cells:
-        if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
-            heading = cell.source.lstrip().splitlines()[0].lstrip("# ")
-        if any(output.output_type == "error" for output in cell.get("outputs", [])):
-            break
-    return redact(f"cell [{failure.exec_count}] under “{heading}”: {failure.ename}: {failure.evalue}")
+def _know_secrets() -> None:
+    """Have values hidden whose variables' names say that they are secret."""
+    for name, value in os.environ.items():
+        if SECRET_NAME.search(name) and len(value) >= 8 and not value.startswith(("/", "~")):
+            register(value)
 
 
-def _render(record: Record) -> None:
-    """The page beside the notebook. A page that cannot be made is reported and does not fail the run."""
-    if not record.executed.exists():
+def _show(record: Record) -> None:
+    """Enter the try into the archive's index. An index that cannot be written is reported and does not fail the run."""
+    if not record.path.is_relative_to(settings().outputs):
         return
     try:
-        page, _ = HTMLExporter(template_name="lab").from_filename(str(record.executed))
-        write_atomically(record.html, page)
+        index.update(settings().outputs, record)
     except Exception:
-        log.exception("no HTML for %s", record.executed)
+        log.exception("%s is not in the index", record.path)
 
 
 def _is_exit(reason: BaseException) -> bool:

@@ -11,7 +11,7 @@ raises `SettingsError`, which names the variable and never shows its value.
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, SecretStr, ValidationError, field_validator, model_validator
@@ -49,6 +49,14 @@ class Settings(BaseSettings):
     language: Literal["en", "ru"] = "en"
     notebooks: Path = ROOT / "notebooks"
     outputs: Path = ROOT / "outputs"
+    archive_url: str = ""  # where `outputs` is served; empty: chat messages carry no links
+    dashboard_url: str = ""  # linked in alerts
+    executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel
+    telegram_token: SecretStr = SecretStr("")  # empty: messages go to a local page
+    telegram_chat_id: str = ""  # the team's chat
+    telegram_ops_chat_id: str = ""  # hears of failures; empty: the team's chat
+    telegram_thread_id: int | None = None  # topic of the team's chat
+    telegram_api_url: str = "https://api.telegram.org"
 
     @field_validator("notebooks", "outputs")
     @classmethod
@@ -77,22 +85,51 @@ class Settings(BaseSettings):
             raise ValueError("must look like http://user:password@host:8123")
         return url
 
+    @field_validator("archive_url", "dashboard_url", "telegram_api_url")
+    @classmethod
+    def _web_address(cls, url: str):
+        if url and urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError("must begin with http:// or https://")
+        return url.rstrip("/")
+
     @model_validator(mode="after")
     def _source_defaults_to_the_same_server(self):
         if not self.source_url.get_secret_value():
             object.__setattr__(self, "source_url", self.clickhouse_url)
         return self
 
+    @model_validator(mode="after")
+    def _a_token_needs_a_chat(self):
+        if self.telegram_token.get_secret_value() and not self.telegram_chat_id:
+            raise ValueError("PULSEBOOK_TELEGRAM_TOKEN is set, so PULSEBOOK_TELEGRAM_CHAT_ID must be set too")
+        return self
+
     @property
     def secrets(self) -> list[str]:
-        """Passwords that must never be shown."""
+        """Passwords and tokens that must never be shown."""
         urls = (self.clickhouse_url.get_secret_value(), self.source_url.get_secret_value())
-        return sorted({unquote(p) for url in urls if (p := urlsplit(url).password)})
+        passwords = {unquote(p) for url in urls if (p := urlsplit(url).password)}
+        return sorted({*passwords, self.telegram_token.get_secret_value()} - {""})
+
+    @property
+    def ops_chat_id(self) -> str:
+        """The chat that hears of failures."""
+        return self.telegram_ops_chat_id or self.telegram_chat_id
+
+    @property
+    def notebook_url(self) -> str:
+        """The address of the page of the notebook that is being executed; empty where there is none."""
+        return f"{self.archive_url}/{quote(self.executed_as)}" if self.archive_url and self.executed_as else ""
 
     @property
     def one_server(self) -> bool:
         """Whether source and target are the same server (statements may then read one and write the other)."""
         return self.source_url == self.clickhouse_url
+
+
+def _variable(place: tuple) -> str:
+    """The variable's name; none where a rule is about several."""
+    return f"PULSEBOOK_{'_'.join(map(str, place)).upper()} " if place else ""
 
 
 @cache
@@ -106,7 +143,7 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"PULSEBOOK_{'_'.join(map(str, e['loc'])).upper()} {e['msg'].removeprefix('Value error, ')}"
+            f"{_variable(e['loc'])}{e['msg'].removeprefix('Value error, ')}"
             for e in error.errors(include_input=False, include_url=False)
         )
         raise SettingsError(problems) from None

@@ -113,13 +113,14 @@ class Warehouse:
         started = time.perf_counter()
         sql = _bare(sql)
         types = self._types(sql)
-        wire = ", ".join(f"{_to_wire(name, kind)} AS c{i}" for i, (name, kind) in enumerate(types.items()))
+        # ClickHouse puts an alias in place of a column of the same name: ours must be nobody's name
+        wire = ", ".join(f"{_to_wire(name, kind)} AS __wire{i}" for i, (name, kind) in enumerate(types.items()))
         try:
             with _pandahouse_through(_Http(self, retry=True)):
                 frame = read_clickhouse(_braces(f"SELECT {wire} FROM ({sql}\n)"))
-            if list(frame.columns) != [f"c{i}" for i in range(len(types))]:
+            if list(frame.columns) != [f"__wire{i}" for i in range(len(types))]:
                 raise ValueError(f"found columns {list(frame.columns)}")
-            columns = {n: _from_wire(frame[f"c{i}"], k) for i, (n, k) in enumerate(types.items())}
+            columns = {n: _from_wire(frame[f"__wire{i}"], k) for i, (n, k) in enumerate(types.items())}
         except (urllib3.exceptions.HTTPError, ValueError, TypeError, LookupError) as error:
             raise WarehouseError(
                 self._message(sql, f"the answer broke off or cannot be read as {types}: {error}")
@@ -284,11 +285,14 @@ class Warehouse:
         columns, given = self.columns(table), source._types(select)
         if len(columns) != len(given):
             raise WarehouseError(f"{table} has {len(columns)} columns, but the statement gives {len(given)}: {given}")
-        named = ", ".join(
-            f"CAST({_identifier(name)}, {_quoted(kind)}) AS {_identifier(column)}"
-            for name, (column, kind) in zip(given, columns.items(), strict=True)
+        # In two steps, since ClickHouse puts an alias in place of a column of the same name
+        cast = ", ".join(
+            f"CAST({_identifier(name)}, {quoted(kind)}) AS __wire{i}"
+            for i, (name, kind) in enumerate(zip(given, columns.values(), strict=True))
         )
-        with source._post(f"SELECT {named} FROM ({select}\n) FORMAT Native", None, stream=True) as answer:
+        named = ", ".join(f"__wire{i} AS {_identifier(column)}" for i, column in enumerate(columns))
+        select = f"SELECT {named} FROM (SELECT {cast} FROM ({select}\n))"
+        with source._post(f"{select} FORMAT Native", None, stream=True) as answer:
             self._post(f"INSERT INTO {table} FORMAT Native", answer.iter_content(1 << 20), stream=False)
 
     # -- talking
@@ -301,8 +305,9 @@ class Warehouse:
         params["wait_end_of_query"] = 1  # an error in mid-result becomes a status, not a row
         headers = {"Accept-Encoding": "identity"}  # pandahouse reads the raw stream
         if parts.username is not None:
-            headers["X-ClickHouse-User"] = unquote(parts.username)
-            headers["X-ClickHouse-Key"] = unquote(parts.password or "")
+            # As bytes: ClickHouse expects UTF-8, and of text the client would make Latin-1 or fail
+            headers["X-ClickHouse-User"] = unquote(parts.username).encode()
+            headers["X-ClickHouse-Key"] = unquote(parts.password or "").encode()
         try:
             response = requests.post(
                 urlunsplit((parts.scheme, host, parts.path or "/", parts.query, "")),
@@ -419,6 +424,8 @@ def _to_hex(value, kind: str) -> str:
         return _NULL
     if isinstance(value, bool | np.bool_):
         value = int(value)
+    if isinstance(value, int | np.integer) and not _fits(int(value), kind):  # ClickHouse would wrap it around
+        raise WarehouseError(f"{value} does not fit into {kind}")
     if isinstance(value, datetime):
         moment = pd.Timestamp(value)
         if kind.startswith("Date") and not kind.startswith("DateTime"):
@@ -430,24 +437,32 @@ def _to_hex(value, kind: str) -> str:
     return "=" + str(value).encode("utf-8", "surrogateescape").hex()
 
 
+def _fits(value: int, kind: str) -> bool:
+    if not (match := _INTEGER.fullmatch(kind)):
+        return True
+    bits = int(match[1])
+    return 0 <= value < 2**bits if kind.startswith("U") else -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
+
+
 def _cast(wire: str, kind: str) -> str:
     """SQL that reads a wire column back as the column's own type."""
     text = f"unhex(substring({wire}, 2))"
     bare, nullable = _unwrapped(kind)
     if bare == "String":
         return f"if({wire} = '{_NULL}', NULL, {text})" if nullable else text
-    plain = f"CAST({text}, {_quoted(bare)})"
+    plain = f"CAST({text}, {quoted(bare)})"
     if not nullable:
         return plain
     empty = "1970-01-01" if bare == "Date" else "1970-01-02 00:00:00" if bare.startswith("DateTime") else "0"
     if bare.startswith(("Enum", "UUID")):
-        return f"CAST(if({wire} = '{_NULL}', NULL, {text}), {_quoted(kind)})"
-    return f"if({wire} = '{_NULL}', NULL, CAST(if({wire} = '{_NULL}', '{empty}', {text}), {_quoted(bare)}))"
+        return f"CAST(if({wire} = '{_NULL}', NULL, {text}), {quoted(kind)})"
+    return f"if({wire} = '{_NULL}', NULL, CAST(if({wire} = '{_NULL}', '{empty}', {text}), {quoted(bare)}))"
 
 
 def _identifier(name: str) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text as a literal of ClickHouse's SQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

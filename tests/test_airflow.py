@@ -2,7 +2,7 @@
 
 import json
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
@@ -11,40 +11,56 @@ import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
+import nbformat
 import papermill
 import pytest
+import requests
 
 from pulsebook import runner
 from pulsebook.local import sample
-from pulsebook.periods import today
-from pulsebook.settings import ROOT, settings
+from pulsebook.settings import ROOT
+from tests.bot_api import bot_api
 
+MOSCOW = ZoneInfo("Europe/Moscow")
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 
 
 @pytest.fixture(scope="module")
-def etl():
+def dags():
     from airflow.dag_processing.dagbag import DagBag
 
     bag = DagBag(ROOT / "dags")
     assert not bag.import_errors
-    return bag.dags["etl"]
+    return bag.dags
 
 
-def test_the_dag_has_the_promised_ids_and_schedule(etl):
+@pytest.fixture
+def etl(dags):
+    return dags["etl"]
+
+
+def test_every_dag_has_the_promised_schedule_docs_and_retries(dags):
+    assert {dag.dag_id: dag.timetable.summary for dag in dags.values()} == {
+        "etl": "0 3 * * *", "feed_report": "0 11 * * *", "app_report": "0 11 * * *", "alerts": "*/15 * * * *"
+    }  # fmt: skip
+    for dag in dags.values():
+        assert "Triage notes" in dag.doc_md and not dag.catchup
+        for task in dag.tasks:
+            assert task.retries and task.retry_delay and task.on_failure_callback
+
+
+def test_the_etl_has_the_promised_tasks_in_order(etl):
     assert set(etl.task_ids) == {
         "extract_feed", "extract_messages", "merge_users", "slice_os", "slice_gender", "slice_age", "load"
     }  # fmt: skip
-    assert etl.timetable.summary == "0 3 * * *" and not etl.catchup
-    assert "Triage notes" in etl.doc_md
     assert etl.get_task("merge_users").upstream_task_ids == {"extract_feed", "extract_messages"}
     assert etl.get_task("load").upstream_task_ids == {"slice_os", "slice_gender", "slice_age"}
-    assert all(task.retries == 2 and task.retry_delay for task in etl.tasks)
 
 
-def test_the_parameters_of_every_task_are_parameters_of_its_notebook(etl):
-    for task in etl.tasks:
+def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
+    for task in (task for dag in dags.values() for task in dag.tasks):
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
 
 
@@ -63,6 +79,34 @@ def test_the_run_date_is_yesterday_of_the_instant_or_what_was_asked_for():
     assert run_date(SimpleNamespace(logical_date=due, run_after=None), {"run_date": None}) == "2026-11-22"
     assert run_date(SimpleNamespace(logical_date=None, run_after=due), {}) == "2026-11-22"
     assert run_date(SimpleNamespace(logical_date=due, run_after=due), {"run_date": "2026-01-05"}) == "2026-01-05"
+
+
+def test_the_slot_is_the_one_that_had_just_ended_or_what_was_asked_for():
+    from pulsebook.airflow.operator import slot
+
+    due = datetime(2026, 11, 22, 21, 30, 4, tzinfo=UTC)
+    assert slot(SimpleNamespace(logical_date=due, run_after=None), {"slot": None}) == "2026-11-23T00:15:00+03:00"
+    assert slot(SimpleNamespace(logical_date=None, run_after=due), {}) == "2026-11-23T00:15:00+03:00"
+    assert slot(SimpleNamespace(logical_date=due, run_after=due), {"slot": "2026-01-05T10:00"}) == "2026-01-05T10:00"
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_same_failure_of_every_slot_is_told_once_a_day(language, configured, monkeypatch):
+    from pulsebook.airflow import callbacks, connections
+
+    monkeypatch.setattr(connections, "_connection", lambda name: None)
+    configured(language=language, clickhouse_url="http://127.0.0.1:1")  # the warehouse itself is away
+    for hour, error in ((10, "no connection"), (11, "no connection"), (11, "another error")):
+        slot = f"2026-11-22T{hour}:00:00+03:00"
+        task = SimpleNamespace(parameters={"slot": slot})
+        ti = SimpleNamespace(
+            dag_id="alerts", run_id=f"run-{slot}", task_id="check", try_number=2, task=task, log_url="http://x/log"
+        )
+        context = {"ti": ti, "exception": RuntimeError(f"{error} at {slot} <b>")}
+        callbacks.tell_operations(context)
+    page = (configured().outputs / "chat" / "index.html").read_text()
+    assert page.count("<article") == 2 and page.count("no connection at 2026-11-22T10:00:00+03:00 &lt;b&gt;") == 1
+    assert ("executed notebook" if language == "en" else "выполненный ноутбук") in page
 
 
 @pytest.mark.parametrize(
@@ -85,44 +129,102 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture
-def airflow(tmp_path, configured):
-    """A real Airflow: scheduler, DAG processor and API server on SQLite; gives a function that runs its CLI."""
-    port = free_port()
+TRIALS = """
+from datetime import timedelta
+from airflow.sdk import DAG
+from pulsebook.airflow.callbacks import tell_operations
+from pulsebook.airflow.operator import NotebookOperator
+
+with DAG("trials", schedule=None, default_args={"on_failure_callback": tell_operations}):
+    report = {"run_date": "2026-01-05", "post": True}
+    NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters=report)
+    NotebookOperator(task_id="too_long", notebook="SLOW", execution_timeout=timedelta(seconds=8))
+    NotebookOperator(task_id="marked_failed", notebook="SLOW")
+    NotebookOperator(task_id="slow_cell", notebook="SLOW", cell_timeout=3.0)
+"""
+TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
+
+
+@pytest.fixture(scope="module")
+def airflow(server, tmp_path_factory):
+    """A real Airflow: scheduler, DAG processor and API server on SQLite, with our DAGs and a DAG of trials; the bot's
+    token stands in an Airflow Connection. `cli` runs a command, `api` a request."""
+    home, port = tmp_path_factory.mktemp("airflow"), free_port()
+    folder, outputs = home / "dags", home / "outputs"
+    folder.mkdir()
+    for dag in (ROOT / "dags").glob("*.py"):
+        (folder / dag.name).symlink_to(dag)
+    slow = nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_markdown_cell("## Wait"),
+        nbformat.v4.new_code_cell("import os, time\nprint('kernel', os.getpid())"),
+        nbformat.v4.new_code_cell("time.sleep(600)"),
+        nbformat.v4.new_code_cell("print('never')"),
+    ], metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}})  # fmt: skip
+    nbformat.write(slow, home / "slow.ipynb")
+    (folder / "trials.py").write_text(TRIALS.replace("SLOW", str(home / "slow.ipynb")))
+    address, password = f"http://127.0.0.1:{port}", os.urandom(8).hex()
+    (home / "passwords.json").write_text(json.dumps({"admin": password}))
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("AIRFLOW")},
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PULSEBOOK"))},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
-        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__API__BASE_URL": address,
         "AIRFLOW__API_AUTH__JWT_SECRET": os.urandom(16).hex(),
         "AIRFLOW__API__SECRET_KEY": os.urandom(16).hex(),
-        "AIRFLOW__CORE__PARALLELISM": "3",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
         "AIRFLOW__API__WORKERS": "1",
+        "PULSEBOOK_CLICKHOUSE_URL": server,
+        "PULSEBOOK_SOURCE_DATABASE": "airflow_source",
+        "PULSEBOOK_TARGET_DATABASE": "airflow_target",
+        "PULSEBOOK_OUTPUTS": str(outputs),
         "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
     }
+    sample.fill(sample.http(server), 8, 1000, 1, None, "Europe/Moscow", "airflow_source")
+    outage = datetime.now(MOSCOW).replace(hour=11, minute=0, second=0, microsecond=0) - timedelta(days=3)
 
     def cli(*words: str) -> str:
-        done = subprocess.run([AIRFLOW, *words], env=environment, capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run([AIRFLOW, *words], env=environment, capture_output=True, text=True, cwd=home)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def bearer() -> dict:
+        login = requests.post(f"{address}/auth/token", json={"username": "admin", "password": password}, timeout=20)
+        return {"Authorization": f"Bearer {login.json()['access_token']}"}
+
+    def page(path: str, **how):
+        """A page of the review plugin, for whoever `how` says."""
+        return requests.get(f"{address}/pulsebook/{path}", timeout=30, **how)
+
+    def api(method: str, path: str, **body):
+        headers = bearer()
+        answer = requests.request(method, f"{address}/api/v2{path}", json=body or None, headers=headers, timeout=20)
+        assert answer.ok, answer.text
+        return answer.json()
+
     cli("db", "migrate")
-    log = open(tmp_path / "airflow.log", "w")  # noqa: SIM115 (open as long as the services run)
+    log = open(home / "airflow.log", "w")  # noqa: SIM115 (open as long as the services run)
     services = [
-        subprocess.Popen(
-            [AIRFLOW, *words], env=environment, stdout=log, stderr=log, start_new_session=True, cwd=tmp_path
-        )
+        subprocess.Popen([AIRFLOW, *words], env=environment, stdout=log, stderr=log, start_new_session=True, cwd=home)
         for words in (
             ["api-server", "--host", "127.0.0.1", "--port", str(port)],
             ["dag-processor"],
             ["scheduler", "--skip-serve-logs"],
         )
     ]
-    yield cli
+    with bot_api() as bot:
+        cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
+            "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
+        until(lambda: "trials" in cli("dags", "list", "-o", "plain"), 90, "parsing of the DAGs")
+        yield SimpleNamespace(
+            cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage
+        )
     for service in services:
         os.killpg(service.pid, signal.SIGTERM)
     for service in services:
@@ -132,7 +234,6 @@ def airflow(tmp_path, configured):
             os.killpg(service.pid, signal.SIGKILL)
             service.wait()
     log.close()
-    shutil.rmtree(tmp_path / "airflow", ignore_errors=True)
 
 
 def until(happens, seconds: float, what: str):
@@ -141,30 +242,113 @@ def until(happens, seconds: float, what: str):
     while time.monotonic() < deadline:
         if value := happens():
             return value
-        time.sleep(1)
+        time.sleep(0.5)
     pytest.fail(f"{what} did not happen within {seconds:g} s")
+
+
+def records(outputs: Path, pattern: str) -> dict[str, dict]:
+    """Run records of the archive by task id."""
+    return {p.stem.rpartition("-try")[0]: json.loads(p.read_text() or "{}") for p in outputs.glob(pattern)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_tasks_that_die_tell_operations_once_and_leave_true_records(airflow):
+    airflow.cli("dags", "unpause", "trials")
+    run = airflow.api("POST", "/dags/trials/dagRuns", logical_date=None)["dag_run_id"]
+    place = "trials/*/*/*-try1.json"
+
+    def kernel() -> int:
+        for page in airflow.outputs.glob("trials/*/*/marked_failed-try1.ipynb"):
+            if found := re.search(r"kernel (\d+)", page.read_text()):
+                return int(found[1])
+        return 0
+
+    pid = until(kernel, 120, "the kernel's first output")
+    running = airflow.page(f"trials/{run}/marked_failed", headers=airflow.bearer())
+    assert running.status_code == 200 and f"kernel {pid}" in running.text, "while it runs, what is saved so far"
+    task = f"/dags/trials/dagRuns/{run}/taskInstances/marked_failed"
+    airflow.api("PATCH", task, new_state="failed")
+    until(lambda: not Path(f"/proc/{pid}").exists(), 40, "the end of the kernel")
+    known = until(
+        lambda: (r := records(airflow.outputs, place)) and len(r) == 4 and all(x.get("ended") for x in r.values()) and r,
+        90, "the end of all four",
+    )  # fmt: skip
+    assert {task: r["status"] for task, r in known.items()} == {
+        "missing_day": "failed", "too_long": "timed out", "marked_failed": "killed", "slow_cell": "timed out"
+    }  # fmt: skip
+    assert "feed_actions has no rows on 2026-01-05" in known["missing_day"]["error"]
+    until(lambda: len(airflow.bot.arrived) >= 4, 60, "the word to operations")
+    time.sleep(3)
+    told = [fields["text"] for _, fields in airflow.bot.arrived]
+    assert sorted(re.search(r"(\w+), try 1: ", text)[1] for text in told) == sorted(known), "each once"
+    assert {fields["chat_id"] for _, fields in airflow.bot.arrived} == {"-7"}, "and not a word to the team"
+    missing = [text for text in told if "missing_day, try 1" in text]
+    assert len(missing) == 1 and "✗ trials · 2026-01-05" in missing[0] and "has no rows on 2026-01-05" in missing[0]
+    assert "missing_day-try1.html" in missing[0] and ">log</a>" in missing[0]
+    # the review tab shows each of them, to whom Airflow lets see it
+    shown = airflow.page(f"trials/{run}/missing_day", headers=airflow.bearer())
+    assert shown.status_code == 200 and "has no rows on 2026-01-05" in shown.text and "failed" in shown.text
+    assert shown.headers["Content-Security-Policy"].startswith("sandbox ")
+    assert "allow-same-origin" not in shown.headers["Content-Security-Policy"]
+    assert airflow.page(f"trials/{run}/missing_day").status_code == 401
+    assert airflow.page(f"trials/{run}/missing_day?try_number=2", headers=airflow.bearer()).status_code == 404
+    for way_out in (
+        f"trials/{run}/..%2f..%2fchat%2findex",
+        "trials/..%2f..%2f/etc%2fpasswd",
+        "..%2ftrials/x/y",
+        f"trials/{run}/*",
+    ):
+        assert airflow.page(way_out, headers=airflow.bearer()).status_code == 404, way_out
+    links = airflow.api("GET", f"/dags/trials/dagRuns/{run}/taskInstances/missing_day/links")["extra_links"]
+    assert links["Executed notebook"] == f"/pulsebook/trials/{run}/missing_day?try_number=1"
+    for file in [*airflow.home.rglob("*.log"), *airflow.outputs.rglob("*.*")]:
+        assert file.is_dir() or TOKEN.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_else(airflow):
+    outage = airflow.outage
+    airflow.bot.arrived.clear()
+    airflow.cli("dags", "unpause", "alerts")  # may start the run that is due now: too little history to tell anything
+    slots = [outage - timedelta(minutes=15), outage, outage + timedelta(minutes=75)]
+    for slot in slots:
+        airflow.api("POST", "/dags/alerts/dagRuns", logical_date=None, conf={"slot": slot.isoformat()})
+
+    def checks():
+        known = [json.loads(p.read_text() or "{}") for p in airflow.outputs.glob("alerts/*/*/check-try*.json")]
+        return {r["parameters"]["slot"]: r["status"] for r in known if r.get("ended")}
+
+    until(lambda: {s.isoformat() for s in slots} <= set(checks()), 240, "the checks")
+    airflow.cli("dags", "pause", "alerts")
+    assert set(checks().values()) == {"succeeded"}
+    told = [fields.get("caption") or fields.get("text") for _, fields in airflow.bot.arrived]
+    assert [text.split("\n")[0] for text in told] == [
+        "⚫ <b>No data in airflow_source.feed_actions</b>", "✅ <b>Over: airflow_source.feed_actions</b>"
+    ]  # fmt: skip
+    assert f"since {outage:%H:%M}" in told[0] and "lasted 45 min" in told[1]
+    assert "reply_parameters" in airflow.bot.arrived[1][1]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(700)
-def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, server, configured, databases, execute):
-    sample.fill(sample.http(server), 8, 300, 1, None, "Europe/Moscow", databases[0])
+def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, execute):
     last = datetime.now(UTC).date()  # its run at 00:00 UTC, 03:00 in Moscow, is the latest that was due
-    until(lambda: "etl" in airflow("dags", "list", "-o", "plain"), 90, "parsing of the DAG")
-    airflow(
+    airflow.cli(
         "backfill", "create", "--dag-id", "etl", "--from-date", str(last - timedelta(days=2)), "--to-date", str(last)
     )
-    airflow("dags", "unpause", "etl")  # would start the latest run that was missed: it is one of the three
+    airflow.cli("dags", "unpause", "etl")  # would start the latest run that was missed: it is one of the three
     days = {str(last - timedelta(days=n)) for n in (1, 2, 3)}
 
     def loads():
-        records = (settings().outputs / "etl").glob("*/*/load-try*.json")
-        return [r for r in (json.loads(p.read_text() or "{}") for p in records) if r.get("ended")]
+        known = [json.loads(p.read_text() or "{}") for p in airflow.outputs.glob("etl/*/*/load-try*.json")]
+        return [r for r in known if r.get("ended")]
 
     until(lambda: len(loads()) >= 3, 420, "the third load")
     assert {r["status"] for r in loads()} == {"succeeded"}
     assert {r["parameters"]["run_date"] for r in loads()} == days
-    found = execute(f"SELECT DISTINCT event_date FROM {databases[1]}.metrics_by_dimension FORMAT TSV").split()
-    assert set(found) == days and all(date.fromisoformat(d) < today().date for d in found)
-    tries = list((settings().outputs / "etl").glob("*/*/*.ipynb"))
+    found = execute("SELECT DISTINCT event_date FROM airflow_target.metrics_by_dimension FORMAT TSV").split()
+    assert set(found) == days and all(date.fromisoformat(d) < datetime.now(MOSCOW).date() for d in found)
+    tries = list(airflow.outputs.glob("etl/*/*/*.ipynb"))
     assert len(tries) == 21, "seven notebooks a day, each at its first try"

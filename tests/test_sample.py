@@ -63,7 +63,7 @@ def usual(days: pd.Series | pd.DataFrame):
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others(server, read):
     sums = []
     for name, seed in (("tape_one", 7), ("tape_again", 7), ("tape_other", 8)):
-        sample.fill(sample.http(server), 2, DAU, seed, UNTIL, ZONE.key, name)
+        sample.fill(sample.http(server), 1, DAU, seed, UNTIL, ZONE.key, name)
         tables = (f"{name}.feed_actions", f"{name}.message_actions")
         sums.append([read(f"SELECT count(), sum(cityHash64(*)) FROM {table}") for table in tables])
         read(f"DROP DATABASE {name}")
@@ -102,7 +102,7 @@ def test_the_feed_is_as_busy_as_the_app(feed):
     assert days.users.between(0.85 * DAU, 1.15 * DAU).all() and abs(days.users.mean() / DAU - 1) < 0.04
     assert (days["views"] / days.users).between(28, 40).all()
     counts = feed.groupby(["day", "action"]).user_id.count().unstack()
-    assert (counts["like"] / counts["view"]).between(0.185, 0.24).all()
+    assert usual(counts["like"] / counts["view"]).between(0.19, 0.235).all()
     assert 0.2 < counts["like"].sum() / counts["view"].sum() < 0.225
 
 
@@ -217,7 +217,12 @@ def test_the_incidents_are_in_the_numbers_and_only_those_of_the_days_told(done, 
 
 
 def test_a_flash_mob_doubles_the_feed_while_the_app_still_grows(server, read):
-    done = sample.fill(sample.http(server), 48, 150, 7, UNTIL, ZONE.key, "tape_mob")
+    execute = sample.http(server)
+
+    def without_messages(statement: str) -> str:  # they take half of the time and have no flash mob
+        return "" if "INSERT INTO tape_mob.message_actions" in statement else execute(statement)
+
+    done = sample.fill(without_messages, 48, 150, 7, UNTIL, ZONE.key, "tape_mob")
     views = frame(read, "tape_mob.feed_actions").query("action == 'view'").groupby("day").size()
     read("DROP DATABASE tape_mob")
     mob = done.incidents[0]

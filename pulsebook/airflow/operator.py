@@ -6,17 +6,41 @@ NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE})
 from pathlib import Path
 
 from airflow.providers.papermill.operators.papermill import PapermillOperator
+from airflow.sdk.bases.operatorlink import BaseOperatorLink
 
+from pulsebook.airflow.connections import connections
 from pulsebook.archive.record import folder_of
-from pulsebook.periods import run_date_of
+from pulsebook.periods import run_date_of, slot_of
 from pulsebook.settings import settings
 
 RUN_DATE = "{{ run_date(dag_run, params) }}"  # needs user_defined_macros={"run_date": run_date}
+REVIEW = "/pulsebook"  # where the review plugin serves executed notebooks
+SLOT = "{{ slot(dag_run, params) }}"  # needs user_defined_macros={"slot": slot}
 
 
 def run_date(dag_run, params) -> str:
     """The day that a run reports on: the parameter, or yesterday as seen from when the run was due."""
     return params.get("run_date") or run_date_of(dag_run.logical_date or dag_run.run_after)
+
+
+def slot(dag_run, params) -> str:
+    """The slot that a run checks: the parameter, or the one that had just ended when the run was due."""
+    return params.get("slot") or slot_of(dag_run.logical_date or dag_run.run_after)
+
+
+def folder_for(ti, parameters: dict) -> Path:
+    """The folder of a task's run in the archive."""
+    period = parameters.get("run_date") or parameters.get("slot") or "undated"
+    return folder_of(settings().outputs, ti.dag_id, period, ti.run_id)
+
+
+class NotebookLink(BaseOperatorLink):
+    """A button on the task's details: the executed notebook of exactly that try."""
+
+    name = "Executed notebook"
+
+    def get_link(self, operator, *, ti_key) -> str:
+        return f"{REVIEW}/{ti_key.dag_id}/{ti_key.run_id}/{ti_key.task_id}?try_number={ti_key.try_number}"
 
 
 class NotebookOperator(PapermillOperator):
@@ -26,6 +50,8 @@ class NotebookOperator(PapermillOperator):
     The task is named after the notebook unless `task_id` says otherwise. An unknown parameter, or one of another type
     than in the notebook's parameters cell, fails the task before a kernel starts.
     """
+
+    operator_extra_links = (NotebookLink(),)
 
     def __init__(self, *, notebook: str, parameters: dict | None = None, cell_timeout: float | None = None, **kwargs):
         kwargs.setdefault("task_id", Path(notebook).stem)
@@ -37,22 +63,22 @@ class NotebookOperator(PapermillOperator):
         from pulsebook import runner  # papermill costs over a second: not at DAG import
 
         ti = context["ti"]
-        period = self.parameters.get("run_date") or self.parameters.get("slot") or "undated"
-        record = runner.run(
-            settings().notebooks / self.input_nb,
-            self.parameters,
-            folder_of(settings().outputs, ti.dag_id, period, ti.run_id),
-            name=ti.task_id,
-            attempt=ti.try_number,
-            airflow={
-                "dag_id": ti.dag_id,
-                "run_id": ti.run_id,
-                "task_id": ti.task_id,
-                "try_number": ti.try_number,
-                "log_url": getattr(ti, "log_url", None),
-            },
-            cell_timeout=self.cell_timeout,
-        )
+        with connections():
+            record = runner.run(
+                settings().notebooks / self.input_nb,
+                self.parameters,
+                folder_for(ti, self.parameters),
+                name=ti.task_id,
+                attempt=ti.try_number,
+                airflow={
+                    "dag_id": ti.dag_id,
+                    "run_id": ti.run_id,
+                    "task_id": ti.task_id,
+                    "try_number": ti.try_number,
+                    "log_url": getattr(ti, "log_url", None),
+                },
+                cell_timeout=self.cell_timeout,
+            )
         return str(record.executed)
 
     def on_kill(self) -> None:

@@ -1,6 +1,9 @@
 """A run record: one JSON file per try, beside the executed notebook, written by the runner and true at any moment.
 
 {outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html)
+
+While a try runs, the time of its record's file is a heartbeat. A record that says `running` and has none is stale:
+`pulsebook.archive.ending` turns it into `killed`.
 """
 
 import hashlib
@@ -9,14 +12,25 @@ import os
 import platform
 import re
 import subprocess
+import threading
+import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pulsebook.archive.redact import redact
+from pulsebook.archive.redact import redact, redact_values
 from pulsebook.settings import ROOT
+
+BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
+PACKAGES = ("papermill", "nbclient", "ipykernel", "pandas", "matplotlib", "apache-airflow")
+
+
+class RecordError(ValueError):
+    """A file is no run record."""
 
 
 @dataclass
@@ -27,13 +41,18 @@ class Record:
     parameters: dict
     airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, try_number, log_url
     status: str = "running"
+    queued: str | None = None
     started: str = field(default_factory=lambda: _now())
     ended: str | None = None
     duration: float | None = None  # seconds
     error: str | None = None
+    headline: str | None = None  # first line of the notebook's summary
+    incidents: int | None = None  # as the notebook says; None: it says nothing
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
-    git_commit: str = field(default_factory=lambda: _git_commit())
+    git_commit: str = field(default_factory=lambda: _git()[0])
+    git_dirty: bool | None = field(default_factory=lambda: _git()[1])  # whether files differed from the commit
+    versions: dict = field(default_factory=lambda: dict(_versions()))
     sha256: dict = field(default_factory=dict)  # of the notebook and its HTML, by file name
     path: Path = field(default=Path(), repr=False)
 
@@ -41,16 +60,34 @@ class Record:
     def open(cls, folder: Path, name: str, attempt: int, **known) -> "Record":
         """Start the record of a try. A try that the folder holds already keeps its files: the next number is taken."""
         folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            path = folder / f"{name}-try{attempt}.json"
-            try:
-                path.touch(exist_ok=False)
-                break
-            except FileExistsError:
+        record = cls(**known)
+        draft = folder / f".{name}.{uuid.uuid4().hex[:8]}"
+        draft.write_text(record._json(), encoding="utf-8")
+        try:
+            while True:
+                record.path = folder / f"{name}-try{attempt}.json"
+                if not (record.executed.exists() or record.html.exists()):
+                    try:
+                        os.link(draft, record.path)  # appears whole, and only where nothing was
+                        return record
+                    except FileExistsError:
+                        pass
                 attempt += 1
-        record = cls(path=path, **known)
-        record.save()
-        return record
+        finally:
+            draft.unlink()
+
+    @classmethod
+    def load(cls, path: Path) -> "Record":
+        """Read a record.
+
+        Raises:
+            RecordError: the file holds something else.
+        """
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+            return cls(path=path, **{f.name: facts[f.name] for f in fields(cls) if f.name in facts})
+        except (ValueError, TypeError) as error:
+            raise RecordError(f"{path} is no run record: {error}") from None
 
     @property
     def executed(self) -> Path:
@@ -61,29 +98,74 @@ class Record:
     def html(self) -> Path:
         return self.path.with_suffix(".html")
 
-    def close(self, status: str, error: str | None = None) -> None:
-        """State how the try ended."""
-        self.status, self.error, self.ended = status, error, _now()
+    @property
+    def period(self) -> str:
+        """The day or slot of the run: the name of its folder's parent."""
+        return self.path.parent.parent.name
+
+    @contextmanager
+    def beating(self):
+        """Show signs of life within this context."""
+        over = threading.Event()
+
+        def beat():
+            while not over.wait(BEAT):
+                os.utime(self.path)
+
+        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
+
+    @property
+    def stale(self) -> bool:
+        """Whether this try says `running` and does not: its process on this host is gone, or it shows no life."""
+        if self.status != "running":
+            return False
+        return (self.host == platform.node() and not _exists(self.pid)) or self.last_sign < time.time() - STALE
+
+    @property
+    def last_sign(self) -> float:
+        """When the try was last known to live, in seconds since 1970."""
+        return max(file.stat().st_mtime for file in (self.path, self.executed) if file.exists())
+
+    def close(self, status: str, error: str | None = None, ended: float | None = None) -> None:
+        """State how the try ended, and when (seconds since 1970; default: now)."""
+        self.status, self.error = status, error
+        self.ended = _now() if ended is None else _iso(datetime.fromtimestamp(ended, UTC))
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
-        self.duration = round(span.total_seconds(), 3)
-        self.sha256 = {
-            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in (self.executed, self.html)
-            if file.exists()
-        }
+        self.duration = max(round(span.total_seconds(), 3), 0.0)
+        self.sha256 = {file.name: checksum(file) for file in (self.executed, self.html) if file.exists()}
         self.save()
 
     def save(self) -> None:
-        facts = asdict(self)
-        del facts["path"]
-        write_atomically(self.path, json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+        replace(self.path, self._json())
+
+    def _json(self) -> str:
+        facts = {name: redact_values(value) for name, value in asdict(self).items() if name != "path"}
+        self.__dict__.update(facts)  # page and index are made from this object: it holds no secret either
+        return json.dumps(facts, indent=2, ensure_ascii=False, default=str)
+
+
+def checksum(file: Path) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a redacted text: readers see the old file or the new one, never a part."""
+    replace(path, redact(text))
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a text that is known to hold no secret: readers see the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    temporary.write_text(redact(text), encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)  # there only after a failure
 
 
 def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:
@@ -93,14 +175,47 @@ def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _iso(datetime.now(UTC))
+
+
+def _iso(instant: datetime) -> str:
+    return instant.isoformat(timespec="milliseconds")
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:  # no /proc here
+        return False
 
 
 @cache
-def _git_commit() -> str:
-    """The commit of the project, with `+dirty` where files differ from it; `unknown` outside a checkout."""
+def _versions() -> tuple:
+    found = [("python", platform.python_version())]
+    for package in PACKAGES:
+        try:
+            found.append((package, version(package)))
+        except PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+@cache
+def _git() -> tuple[str, bool | None]:
+    """The commit of the project and whether files differ from it; `unknown` and None outside a checkout."""
     try:
         command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+dirty", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        return said.removesuffix("+dirty"), said.endswith("+dirty")
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return "unknown", None

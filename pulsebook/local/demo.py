@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -115,6 +116,9 @@ def main() -> int:
         for record in sorted(newest.glob("*.json"), key=lambda r: json.loads(r.read_text())["started"])[-7:]:
             facts = json.loads(record.read_text())
             print(f"  {facts['status']:<10} {facts['duration']:>5.1f} s  {record.with_suffix('.html').name}")
+        with phase(f"running the DAGs feed_report and app_report for {day}"), ThreadPoolExecutor() as pool:
+            list(pool.map(run_dag, ("feed_report", "app_report")))
+        print(f"\nWhat the team sees in its chat: {settings().outputs / 'chat' / 'index.html'}")
     return 0
 
 

@@ -15,6 +15,7 @@ import argparse
 import base64
 import ctypes
 import fcntl
+import functools
 import hmac
 import json
 import os
@@ -145,7 +146,7 @@ class Interface:
         if not self.password:
             return
         user, key = request.query_params.get("user"), request.query_params.get("password")
-        user, key = request.headers.get("X-ClickHouse-User", user), request.headers.get("X-ClickHouse-Key", key)
+        user, key = _header(request, "X-ClickHouse-User", user), _header(request, "X-ClickHouse-Key", key)
         scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "basic":
             user, _, key = base64.b64decode(credentials).decode("utf-8", "replace").partition(":")
@@ -168,7 +169,8 @@ class Interface:
         if request.method == "GET":
             if not statement:
                 return PlainTextResponse("Ok.\n")
-            settings.setdefault("readonly", "2")
+            if settings.get("readonly") != "1":
+                settings["readonly"] = "2"  # whatever the URL says
         body = _decoded(request)
         head = b""
         async for chunk in body:
@@ -212,26 +214,42 @@ class Interface:
             await run_in_threadpool(connection.__exit__, None, None, None)
 
 
+def _header(request: Request, name: str, default: str | None) -> str | None:
+    """A header as ClickHouse reads it: UTF-8, of which Starlette makes Latin-1."""
+    value = request.headers.get(name)
+    return default if value is None else value.encode("latin-1").decode("utf-8", "replace")
+
+
 async def _decoded(request: Request) -> AsyncIterator[bytes]:
-    """The body, decompressed as its Content-Encoding says."""
+    """The body, decompressed as its Content-Encoding says; one that ends within a frame is an error, not a short body."""
     encoding = request.headers.get("Content-Encoding", "").lower()
+    if encoding in ("", "identity"):
+        async for chunk in request.stream():
+            if chunk:
+                yield chunk
+        return
     if encoding in ("gzip", "deflate"):
-        decoder = zlib.decompressobj(47)
+        new_decoder = functools.partial(zlib.decompressobj, 47)
     elif encoding == "zstd":
         import zstandard
 
-        decoder = zstandard.ZstdDecompressor().decompressobj()
+        new_decoder = zstandard.ZstdDecompressor().decompressobj
     elif encoding == "lz4":
         import lz4.frame
 
-        decoder = lz4.frame.LZ4FrameDecompressor()
-    elif encoding in ("", "identity"):
-        decoder = None
+        new_decoder = lz4.frame.LZ4FrameDecompressor
     else:
         raise RuntimeError(f"Code: 117. DB::Exception: Unknown Content-Encoding {encoding[:20]}. (INCORRECT_DATA)")
+    decoder = None
     async for chunk in request.stream():
-        if chunk := decoder.decompress(chunk) if decoder else chunk:
-            yield chunk
+        while chunk:
+            if decoder is None or decoder.eof:  # a body may be several frames
+                decoder = new_decoder()
+            if data := decoder.decompress(chunk):
+                yield data
+            chunk = decoder.unused_data if decoder.eof else b""
+    if decoder is not None and not decoder.eof:
+        raise RuntimeError(f"Code: 117. DB::Exception: The {encoding} body ends too early. (INCORRECT_DATA)")
 
 
 def _begin(results: Iterator[bytes], complete: bool):

@@ -2,8 +2,10 @@
 
     python -m tests.bench.etl [--millions 1 5 20]
 
-The usual way: per-user frames read with pandahouse, outer merge and group-by in pandas, to_clickhouse at the end. Both
-read the same source tables. Wall time and the client's peak memory (the largest process of each side, server excluded).
+The usual way: per-user frames read with pandahouse (ClickHouse groups by user), outer merge and group-by in pandas,
+to_clickhouse at the end. The raw way: the day's rows read with pandahouse, everything else in pandas. All read the same
+source tables, and their numbers are compared. Wall time and the client's peak memory (the largest process of each side,
+server excluded).
 """
 
 import argparse
@@ -23,24 +25,39 @@ DAY = "2026-11-20"
 STEPS = (("extract_feed", {}), ("extract_messages", {}), ("merge_users", {}), ("slice", {"dimension": "os"}),
          ("slice", {"dimension": "gender"}), ("slice", {"dimension": "age"}), ("load", {}))  # fmt: skip
 
-USUAL = f"""
+READ = """
 import pandahouse as ph
-connection = {{"host": URL, "database": "simulator"}}
+import pandas as pd
+connection = {"host": URL, "database": "simulator"}
 day = "time >= toDateTime(1795122000) AND time < toDateTime(1795208400)"
 read = lambda q: ph.read_clickhouse(q, connection=connection)
+"""
+PER_USER = """
 profile = "any(gender) AS gender, any(age) AS age, any(os) AS os"
 feed = read("SELECT user_id, countIf(action = 'view') AS views, countIf(action = 'like') AS likes, " + profile
-            + " FROM {{db}}.feed_actions WHERE " + day + " GROUP BY user_id")
+            + " FROM {db}.feed_actions WHERE " + day + " GROUP BY user_id")
 sent = read("SELECT user_id, count() AS messages_sent, uniqExact(receiver_id) AS users_sent, " + profile
-            + " FROM {{db}}.message_actions WHERE " + day + " GROUP BY user_id")
-received = read("SELECT receiver_id AS user_id, count() AS messages_received, uniqExact(user_id) AS users_received"
-                " FROM (SELECT receiver_id, user_id FROM {{db}}.message_actions WHERE " + day + ") GROUP BY receiver_id")
+            + " FROM {db}.message_actions WHERE " + day + " GROUP BY user_id")
+received = read("SELECT receiver_id, count() AS messages_received, uniqExact(user_id) AS users_received"
+                " FROM {db}.message_actions WHERE " + day + " GROUP BY receiver_id").rename(columns={"receiver_id": "user_id"})
+"""
+RAW_ROWS = """
+profile = dict(gender=("gender", "first"), age=("age", "first"), os=("os", "first"))
+feed = read("SELECT user_id, action, gender, age, os FROM {db}.feed_actions WHERE " + day)
+feed = feed.assign(view=feed["action"].eq("view"), like=feed["action"].eq("like")).groupby("user_id").agg(
+    views=("view", "sum"), likes=("like", "sum"), **profile).reset_index()
+messages = read("SELECT user_id, receiver_id, gender, age, os FROM {db}.message_actions WHERE " + day)
+sent = messages.groupby("user_id").agg(
+    messages_sent=("receiver_id", "size"), users_sent=("receiver_id", "nunique"), **profile).reset_index()
+received = messages.groupby("receiver_id").agg(
+    messages_received=("user_id", "size"), users_received=("user_id", "nunique")).rename_axis("user_id").reset_index()
+"""
+WRITE = f"""
 users = feed.merge(sent.merge(received, on="user_id", how="outer"), on="user_id", how="outer", suffixes=("", "_m"))
 for column in ("gender", "age", "os"):
     users[column] = users[column].fillna(users[column + "_m"])
 metrics = ["views", "likes", "messages_received", "messages_sent", "users_received", "users_sent"]
 users[metrics] = users[metrics].fillna(0).astype("uint64")
-import pandas as pd
 parts = []
 for dimension in ("os", "gender", "age"):
     part = users.groupby(dimension, dropna=False)[metrics].sum().reset_index()
@@ -96,81 +113,95 @@ def notebook_code(name: str, parameters: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 5, 20])
-    millions = parser.parse_args().millions
-    lines = []
-    for size in millions:
+    print("feed events (a quarter as many messages); xN: so many times our statements' seconds, or our peak memory\n")
+    print(
+        " size  per user  raw rows |  per user: s, MB |  raw rows: s, MB |  ours: s,  MB  rows/s |  whole run  overhead"
+    )
+    for size in parser.parse_args().millions:
         with tempfile.TemporaryDirectory() as folder, running(folder) as url:
             fill(url, int(size * 1e6))
-            usual, usual_peak, _ = measured(USUAL, url)
-            code, peaks, queries, alone = 0.0, [], 0.0, 0.0
+            usual, usual_peak, _ = measured(READ + PER_USER + WRITE, url)
+            per_user = results(url, "usual")
+            query(url, "TRUNCATE TABLE test.usual")
+            raw, raw_peak, _ = measured(READ + RAW_ROWS + WRITE, url)
+            peaks, seconds = [], 0.0
             for name, own in STEPS:
-                parameters = {"run_date": DAY, **own}
-                seconds, peak, said = measured(
-                    OURS + notebook_code(name, parameters) + "\nprint('QUERIES', spent[0])", url
-                )
-                code += seconds
+                tail = "\nprint('QUERIES', spent[0])"
+                _, peak, said = measured(OURS + notebook_code(name, {"run_date": DAY, **own}) + tail, url)
                 peaks.append(peak)
-                queries += float(said.rpartition("QUERIES ")[2].split()[0])
-            environment = {**os.environ, "PULSEBOOK_CLICKHOUSE_URL": url}
-            with tempfile.TemporaryDirectory() as archive:
-                script = (
-                    "import sys, json; from pathlib import Path; from pulsebook import runner\n"
-                    f"for name, own in {STEPS!r}:\n"
-                    f"    runner.run(Path('notebooks/etl') / (name + '.ipynb'), {{'run_date': {DAY!r}, **own}}, Path({archive!r}))"
-                )
-                started = time.perf_counter()
-                subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environment, check=True)
-                alone = time.perf_counter() - started
-                tries = [json.loads(p.read_text())["duration"] for p in Path(archive).glob("*.json")]
-            overhead = (sum(tries) - queries) / len(tries)
-            lines.append(
-                f"{size:>5g} M  x{usual / queries:>5.1f}  x{usual / alone:>5.1f}  x{usual_peak / max(peaks):>5.1f}"
-                f"  {usual:>7.1f} s  {queries:>7.2f} s  {alone:>7.1f} s  {usual_peak:>7.0f} MB  {max(peaks):>6.0f} MB"
-                f"  {size * 1.25e6 / queries / 1e6:>6.1f} M/s  {overhead:>5.2f} s"
+                seconds += float(said.rpartition("QUERIES ")[2].split()[0])
+            if not per_user == results(url, "usual") == results(url, "metrics_by_dimension"):
+                raise SystemExit("the three ways give different numbers")
+            whole, tries = whole_run(url)
+            print(
+                f"{size:>3g} M    x{usual / seconds:>5.1f}    x{raw / seconds:>5.1f} | {usual:>7.1f}  {usual_peak:>7.0f} |"
+                f" {raw:>7.1f}  {raw_peak:>7.0f} | {seconds:>6.2f}  {max(peaks):>4.0f}  {size * 1.25 / seconds:>4.1f} M"
+                f" | {whole:>7.1f} s  {(sum(tries) - seconds) / len(tries):>6.2f} s",
+                flush=True,
             )
-            print(lines[-1], flush=True)
-    print("\nfeed events (a quarter as many messages); ratios: usual way / ours")
-    print(
-        " size  queries   all run  memory    usual    ours: queries  all run   usual peak  ours peak  rows      overhead"
-    )
-    print("\n".join(lines))
-    print(
-        "\nqueries: the seven steps' statements; all run: seven kernels one after another with archive; overhead: per"
-    )
-    print("notebook beyond its queries (kernel, imports, papermill, HTML).")
+    print("\nours: the statements of the seven steps; whole run: seven kernels one after another, with archive;")
+    print("overhead: of a notebook beyond its statements (kernel, imports, papermill, HTML).")
+
+
+def whole_run(url: str) -> tuple[float, list[float]]:
+    """Seconds of the seven notebooks one after another, and of each."""
+    with tempfile.TemporaryDirectory() as archive:
+        script = (
+            "from pathlib import Path; from pulsebook import runner\n"
+            f"for name, own in {STEPS!r}:\n"
+            f"    runner.run(Path('notebooks/etl') / (name + '.ipynb'), {{'run_date': {DAY!r}, **own}}, Path({archive!r}))"
+        )
+        started = time.perf_counter()
+        environment = {**os.environ, "PULSEBOOK_CLICKHOUSE_URL": url}
+        subprocess.run([sys.executable, "-W", "ignore", "-c", script], env=environment, check=True)
+        seconds = time.perf_counter() - started
+        return seconds, [json.loads(p.read_text())["duration"] for p in Path(archive).glob("*.json")]
+
+
+def results(url: str, table: str) -> list[str]:
+    """The six metrics of every slice, without the names of the values, which the usual way spells otherwise."""
+    metrics = "views, likes, messages_received, messages_sent, users_received, users_sent"
+    return query(url, f"SELECT dimension, {metrics} FROM test.{table} ORDER BY dimension, {metrics}").splitlines()
+
+
+def query(url: str, sql: str) -> str:
+    answer = requests.post(url, data=sql, timeout=600)
+    assert answer.ok, answer.text
+    return answer.text
 
 
 def fill(url: str, events: int) -> None:
-    def execute(sql):
-        answer = requests.post(url, data=sql, timeout=600)
-        assert answer.ok, answer.text
-
     users = max(events // 33, 1000)
     profile = "toInt8(u % 2) gender, toInt16(14 + u % 60) age, '' country, '' city, if(u % 3, 'Android', 'iOS') os, '' source, toInt8(0) exp_group"
     columns = (
         "time DateTime, gender Int8, age Int16, country String, city String, os String, source String, exp_group Int8"
     )
-    execute("CREATE DATABASE simulator")
-    execute("CREATE DATABASE test")
-    execute(
-        f"CREATE TABLE simulator.feed_actions (user_id UInt32, post_id UInt32, action String, {columns}) ENGINE = MergeTree ORDER BY time"
+    query(url, "CREATE DATABASE simulator")
+    query(url, "CREATE DATABASE test")
+    query(
+        url,
+        f"CREATE TABLE simulator.feed_actions (user_id UInt32, post_id UInt32, action String, {columns}) ENGINE = MergeTree ORDER BY time",
     )
-    execute(
-        f"CREATE TABLE simulator.message_actions (user_id UInt32, receiver_id UInt32, {columns}) ENGINE = MergeTree ORDER BY time"
+    query(
+        url,
+        f"CREATE TABLE simulator.message_actions (user_id UInt32, receiver_id UInt32, {columns}) ENGINE = MergeTree ORDER BY time",
     )
-    execute(
+    query(
+        url,
         "CREATE TABLE test.usual (event_date Date, dimension String, dimension_value String, views UInt64, likes UInt64,"
         " messages_received UInt64, messages_sent UInt64, users_received UInt64, users_sent UInt64)"
-        " ENGINE = MergeTree ORDER BY event_date"
+        " ENGINE = MergeTree ORDER BY event_date",
     )
     at = "toDateTime(1795122000 + intDiv(number * 86399, {n})) AS time"
-    execute(
+    query(
+        url,
         f"INSERT INTO simulator.feed_actions SELECT intHash64(number) % {users} AS u, number % 200, "
-        f"if(number % 5 = 0, 'like', 'view'), {at.format(n=events)}, {profile} FROM numbers({events})"
+        f"if(number % 5 = 0, 'like', 'view'), {at.format(n=events)}, {profile} FROM numbers({events})",
     )
-    execute(
+    query(
+        url,
         f"INSERT INTO simulator.message_actions SELECT {users // 2} + intHash64(number) % {users} AS u, "
-        f"{users} + intHash32(number + 7) % {users}, {at.format(n=events // 4)}, {profile} FROM numbers({events // 4})"
+        f"{users} + intHash32(number + 7) % {users}, {at.format(n=events // 4)}, {profile} FROM numbers({events // 4})",
     )
 
 

@@ -1,0 +1,185 @@
+"""From tests to verdicts: which metric is off, in which range it would not be, and why."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pulsebook.anomaly.grid import HELPERS, METRICS, STREAMS, Grid
+from pulsebook.anomaly.model import Model, model
+from pulsebook.anomaly.noise import FILTER_SLOTS, quantile
+from pulsebook.anomaly.rules import (
+    DROP,
+    HELD,
+    JUMP_Z,
+    LEAST_COUNTS,
+    LEVEL_Z,
+    MISSING,
+    NORMAL,
+    RATIO,
+    RISE,
+    RISE_FACTOR,
+    UNKNOWN,
+    USUAL_GAP,
+    ZEROS,
+    ZEROS_SLOTS,
+    Evidence,
+    add_jumps,
+    add_levels,
+    zeros_score,
+)
+from pulsebook.anomaly.season import divide
+
+BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
+RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they need more
+HOLD_SLOTS, HOLD_DEVIATION, HOLD_Z = 32, 0.8, 2.0  # still off: this share of min_deviation, and this far in one slot
+OUTAGES_ONLY_DAYS, SHORT_DAYS, WEEKS_DAYS = 2, 7, 14
+SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 14 days of history
+WEEKEND_DAYS, SHORT_DEVIATION = 9, 2.0  # as long as a weekend may be the first one seen, min_deviation is so much more
+GUESS_DISCOUNT = 0.25  # below 2 days of history, the part of the expectation to rely on
+GAP_DAYS, GAP_SLOTS, GAP_SHARE = 28, 4, 0.25  # gaps are usual when so many days have one within ± 1 hour
+REACH_SLOTS = HOLD_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
+N = len(METRICS)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Slots × metrics each, for the slots from `first` on."""
+
+    value: np.ndarray
+    expected: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    deviation: np.ndarray
+    score: np.ndarray
+    anomaly: np.ndarray
+    kind: np.ndarray  # why: NORMAL, LEVEL, …
+    span: np.ndarray  # slots that the decisive test looked at
+
+
+def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.ndarray) -> Verdicts:
+    """Verdicts on the slots from `first` on; each depends on the slots up to it only."""
+    now = model(grid, max(first - REACH_SLOTS, 0))
+    slots = np.arange(max(first - HOLD_SLOTS, 0), len(grid))
+    evidence = Evidence((len(slots), len(STREAMS)))
+
+    age = grid.age[slots, None]
+    young = age < OUTAGES_ONLY_DAYS
+    wide = np.select([age < SHORT_DAYS, age < WEEKS_DAYS], [SHORT_FACTOR, WEEKS_FACTOR], 1.0)
+    limit = wide * now.noise.tail[slots] / _per_stream(sensitivity, 1 / RATIO_EXTRA)
+    unsure = np.where(age < WEEKEND_DAYS, SHORT_DEVIATION, 1.0)
+    floor, min_deviation = unsure * _per_stream(min_deviation, 1.0), unsure * min_deviation
+    with_tests = np.where(young, np.inf, limit)
+    alone = add_levels(evidence, now, slots, with_tests, floor)
+    forecast = add_jumps(evidence, now, slots, with_tests, floor)
+    discount = np.where(young, GUESS_DISCOUNT, 1.0)
+    zeros, length = zeros_score(now, slots, limit, discount, gaps=False)
+    evidence.add(DROP, zeros, ZEROS, length)
+
+    value = divide(grid.count, grid.exposure)[slots, :N]
+    expected = now.rate[slots, :N]
+    deviation = divide(value, expected) - 1
+    _blame(evidence, deviation, alone, np.abs(grid.count - now.expected)[slots])
+    side = np.where(deviation > 0, RISE, DROP)
+    score, kind, span = (np.where(side == RISE, a[RISE, :, :N], a[DROP, :, :N]) for a in evidence.arrays)
+    triggered = (score >= 1) & (np.abs(deviation) >= min_deviation)
+
+    still = np.abs(deviation) >= HOLD_DEVIATION * min_deviation
+    still &= np.abs(alone[:, :N]) >= HOLD_Z * limit[:, :N]
+    gone = (np.isnan(grid.count) | np.isnan(grid.exposure))[slots, :N]
+    held = _held(triggered, side, still, gone)
+    silent, usual_gap, gap_score = _missing(now, slots, gone, limit, discount)
+
+    kind = np.where(triggered, kind, np.where(held > 0, HELD, np.where(np.isnan(deviation), UNKNOWN, NORMAL)))
+    kind = np.where(silent, MISSING, np.where(usual_gap, USUAL_GAP, kind))
+    span = np.where(held > 0, held, np.where(silent, gap_score[1], span))
+    anomaly = triggered | (held > 0) | silent
+    score = np.where(gone, np.where(usual_gap, gap_score[0], np.nan), score)
+    low, high = _range(now, slots, forecast, limit, min_deviation)
+    # What is off together with the slots before it may be within the range of a slot alone; given them, it is not.
+    edge = HOLD_DEVIATION * min_deviation
+    low = np.where(anomaly & (side == DROP) & (value >= low), expected * (1 - edge), low)
+    high = np.where(anomaly & (side == RISE) & (value <= high), expected * (1 + edge), high)
+    result = (value, expected, low, high, deviation, score, anomaly, kind, span)
+    return Verdicts(*(array[first - int(slots[0]) :] for array in result))
+
+
+def _per_stream(metrics: np.ndarray, factor: float) -> np.ndarray:
+    """A number per metric as one per stream; a helper takes the smallest of its two metrics, times `factor`."""
+    helpers = [min(metrics[METRICS.index(name)] for name in names) * factor for names in HELPERS.values()]
+    return np.concatenate([metrics, helpers])
+
+
+def _blame(evidence: Evidence, deviation: np.ndarray, alone: np.ndarray, counts: np.ndarray) -> None:
+    """Pass what a helper shows on to the one of its two metrics that deviates more."""
+    off = np.nan_to_num(np.abs(deviation))
+    for stream, names in HELPERS.items():
+        count, exposure = (METRICS.index(name) for name in names)
+        for metric, other, flip in ((count, exposure, False), (exposure, count, True)):
+            for side in (DROP, RISE):
+                score = evidence.score[1 - side if flip else side, :, stream]
+                span = evidence.span[1 - side if flip else side, :, stream]
+                same_way = (alone[:, metric] if side == RISE else -alone[:, metric]) >= BLAME_Z
+                same_way &= counts[:, metric] >= LEAST_COUNTS
+                score = np.where(same_way & (off[:, metric] > off[:, other]), score, 0.0)
+                evidence.add(side, score, RATIO, span, metric)
+
+
+def _held(triggered: np.ndarray, side: np.ndarray, still: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """For how many slots a metric that triggered has been off without pause (0: it is not, or triggers itself)."""
+    held = np.zeros(triggered.shape, int)
+    alive = ~triggered & ~gone & still
+    for back in range(1, min(HOLD_SLOTS, len(triggered) - 1) + 1):
+        earlier_side, earlier_gone, earlier_still, trigger = (
+            np.concatenate([np.zeros_like(a[:back]), a[:-back]]) for a in (side, gone, still, triggered)
+        )
+        alive &= earlier_gone | (earlier_side == side)
+        held = np.where(alive & trigger & (held == 0), back, held)
+        alive &= (earlier_still | earlier_gone) & (held == 0)
+    return held
+
+
+def _missing(now: Model, slots: np.ndarray, gone: np.ndarray, limit: np.ndarray, discount: np.ndarray) -> tuple:
+    """Which missing values are an anomaly, and which are usual at their time of the day.
+
+    A source without rows leaves a gap. In a small app's night that happens every day: there a gap counts like a zero.
+    """
+    score, length = (a[:, :N] for a in zeros_score(now, slots, limit, discount, gaps=True))
+    missing = (np.isnan(now.grid.count) | np.isnan(now.grid.exposure))[:, :N]
+    usual, known = np.zeros((2, *gone.shape), bool)
+    for row, metric in zip(*np.nonzero(gone), strict=True):
+        slot = slots[row]
+        before = missing[max(slot - GAP_DAYS * 96, 0) : slot, metric]
+        known[row, metric] = not before.all()
+        around = slot - 96 * np.arange(1, GAP_DAYS + 1)[:, None] + np.arange(-GAP_SLOTS, GAP_SLOTS + 1)
+        around = missing[around[around[:, 0] >= 0], metric]
+        alive = ~around.all(axis=1)
+        gaps = (around.any(axis=1) & alive).sum()
+        usual[row, metric] = gaps >= max(3, GAP_SHARE * alive.sum())
+    usual &= score < 1
+    return gone & known & ~usual, gone & known & usual, (score, length)
+
+
+def _range(now: Model, slots: np.ndarray, forecast: tuple, limit: np.ndarray, min_deviation: np.ndarray) -> tuple:
+    """Between which values a slot alone would not be an anomaly."""
+    limit, expected, exposure, burst, wobble = (
+        a[:, :N]
+        for a in (
+            limit,
+            now.expected[slots],
+            now.grid.exposure[slots],
+            now.noise.burst[slots],
+            now.noise.wobble[slots],
+        )
+    )
+    mean, variance = (a[:, :N] for a in forecast)
+    low, high = (
+        (
+            quantile(expected, wobble**2, burst, factor * LEVEL_Z[1] * limit),
+            quantile(expected * (1 + mean), variance, burst, factor * JUMP_Z[1] * limit),
+        )
+        for factor in (-1, RISE_FACTOR)
+    )
+    low = np.minimum(np.maximum(*low), expected * (1 - min_deviation))
+    high = np.maximum(np.minimum(*high), expected * (1 + min_deviation))
+    high = np.maximum(high, expected + LEAST_COUNTS * np.maximum(burst, 1.0))
+    return divide(low, exposure), divide(high, exposure)

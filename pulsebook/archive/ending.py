@@ -1,0 +1,76 @@
+"""How a try ends: its notebook settled, its page made, its record closed. By the runner, or by whoever finds it dead."""
+
+import fcntl
+import logging
+import time
+from pathlib import Path
+
+import nbformat
+
+from pulsebook.archive import notebook as facts
+from pulsebook.archive.record import Record, RecordError, replace
+from pulsebook.archive.redact import redact, redact_notebook
+
+log = logging.getLogger(__name__)
+
+
+def finish(record: Record, status: str, error: str | None = None, ended: float | None = None) -> None:
+    """Close a record with what its notebook says: headline, incidents, and for an error the cell where it stopped.
+
+    Args:
+        ended: seconds since 1970; default: now.
+    """
+    ended = ended or time.time()
+    if record.executed.exists():
+        try:
+            executed = nbformat.read(record.executed, as_version=4)
+            facts.settle(executed)
+            replace(record.executed, redact_notebook(nbformat.writes(executed)))
+            record.headline, record.incidents = facts.headline(executed), facts.incidents(executed)
+            if error and (where := facts.stopped_at(executed)):
+                error = f"{where}: {error}"
+        except Exception:  # the record must tell how the try ended whatever the notebook looks like
+            log.exception("%s cannot be read", record.executed)
+    record.close(status, redact(error) if error else None, ended)
+    _page(record)
+    if record.html.exists():
+        record.close(status, record.error, ended)
+
+
+def mend(path: Path) -> Record | None:
+    """Turn one stale `running` record into `killed`; returns it, or None if there was nothing to mend."""
+    try:
+        if not Record.load(path).stale:
+            return None
+        with open(path) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            record = Record.load(path)  # somebody may have mended it meanwhile
+            if not record.stale:
+                return None
+            for draft in path.parent.glob(f".{path.stem}.*"):
+                draft.unlink(missing_ok=True)
+            finish(record, "killed", f"process {record.pid} on {record.host} ended without a word", record.last_sign)
+    except BlockingIOError:
+        return None  # somebody is mending it
+    except (RecordError, FileNotFoundError) as error:
+        log.error("%s", error)
+        return None
+    log.warning("killed: %s", record.executed)
+    return record
+
+
+def mend_folder(folder: Path) -> list[Record]:
+    """Mend what is stale in the folder of one run; returns what was mended."""
+    return [mended for path in sorted(folder.glob("*-try*.json")) if (mended := mend(path))]
+
+
+def _page(record: Record) -> None:
+    """The page beside the notebook. A page that cannot be made is reported and does not fail the run."""
+    if not record.executed.exists():
+        return
+    try:
+        from pulsebook.archive.page import render  # nbconvert takes half a second: not for records alone
+
+        replace(record.html, render(record))
+    except Exception:
+        log.exception("no HTML for %s", record.executed)

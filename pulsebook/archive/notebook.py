@@ -1,0 +1,85 @@
+"""What an executed notebook says of itself: where it stopped, its headline, its summary, its incidents.
+
+A notebook states the number of incidents (optional) in any output:
+    display({"application/vnd.pulsebook+json": {"incidents": 2}, "text/plain": "2 incidents"}, raw=True)
+"""
+
+import re
+
+from nbformat import NotebookNode
+
+FACTS = "application/vnd.pulsebook+json"
+MARKER = "papermill-error-cell-tag"  # papermill's own notes about an error
+
+
+def settle(notebook: NotebookNode) -> None:
+    """Make every cell's status honest: what never started is pending, what was cut off has failed.
+
+    papermill calls all that is pending completed when a notebook ends without a cell's error.
+    """
+    for cell in notebook.cells:
+        state = cell.metadata.get("papermill", {})
+        if not state.get("start_time") and "status" in state:
+            state.update(status="pending", exception=None, end_time=None, duration=None)
+        elif state.get("status") == "running" or state.get("exception"):
+            state.update(status="failed", exception=True)
+            notebook.metadata.setdefault("papermill", {})["exception"] = True
+
+
+def stopped_at(notebook: NotebookNode) -> str:
+    """Number and heading of the cell that failed or was cut off: `cell [3] under “Load”`; empty if there is none."""
+    heading, number = "", 0
+    for cell in cells(notebook):
+        if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
+            heading = cell.source.lstrip().splitlines()[0].lstrip("# ")
+        if cell.cell_type == "code" and cell.source.strip():
+            number += 1
+            if has_failed(cell):
+                return f"cell [{cell.get('execution_count') or number}] under “{heading}”"
+    return ""
+
+
+def has_failed(cell: NotebookNode) -> bool:
+    """Whether an executed cell failed or was cut off."""
+    return cell.metadata.get("papermill", {}).get("status") == "failed" or any(
+        output.output_type == "error" for output in cell.get("outputs", [])
+    )
+
+
+def never_ran(cell: NotebookNode) -> bool:
+    """Whether a cell of code was not reached."""
+    return cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("status") == "pending"
+
+
+def cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells without papermill's notes about an error."""
+    return [cell for cell in notebook.cells if MARKER not in cell.metadata.get("tags", [])]
+
+
+def summary(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells of the section `## Summary`; none if there is no such section or nothing of it ran."""
+    section, inside = [], False
+    for cell in cells(notebook):
+        if cell.cell_type == "markdown" and re.match(r"#{1,2} ", cell.source):
+            inside = re.match(r"## Summary\b", cell.source) is not None
+        if inside:
+            section.append(cell)
+    return section if any(cell.get("outputs") for cell in section) else []
+
+
+def headline(notebook: NotebookNode) -> str | None:
+    """The first line of text that the summary shows, at most 300 characters."""
+    for output in (output for cell in summary(notebook) for output in cell.get("outputs", [])):
+        text = output.get("text") or output.get("data", {}).get("text/plain", "")
+        if lines := [line for line in text.splitlines() if line.strip()]:
+            return lines[0].strip()[:300]
+    return None
+
+
+def incidents(notebook: NotebookNode) -> int | None:
+    """The number of incidents that the notebook states; None if it states none."""
+    for output in (output for cell in cells(notebook) for output in cell.get("outputs", [])):
+        stated = output.get("data", {}).get(FACTS, {}).get("incidents")
+        if isinstance(stated, int):
+            return stated
+    return None

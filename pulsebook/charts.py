@@ -1,0 +1,201 @@
+"""One look for all pictures: panels of 7 days, readable on a phone.
+
+    picture = Picture("Feed", "en")
+    week(picture.panel("DAU"), daily["feed_users"], "feed_users", "en")
+    picture.png()      # bytes, as the chat takes them
+
+Figures are drawn without pyplot: nothing global, nothing to close.
+"""
+
+import io
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from babel.dates import format_date
+from babel.numbers import format_compact_decimal
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from pulsebook import metrics
+
+PIXELS, DPI = 1080, 120  # side of a picture: two by two panels
+SMALL, LARGE = 13, 17  # points
+PALETTE = sns.color_palette("deep")
+MAIN, FAINT = PALETTE[0], "#b8bec6"
+ALARM = PALETTE[3]
+WORDS = {
+    "en": {"before": "the week before", "nothing": "no data", "expected": "expected", "ago": "a week ago"},
+    "ru": {"before": "неделей раньше", "nothing": "нет данных", "expected": "ожидание", "ago": "неделю назад"},
+}
+
+
+class Picture:
+    """A figure of panels, filled from the upper left."""
+
+    def __init__(self, title: str, rows: int = 2, columns: int = 2):
+        with sns.axes_style("whitegrid", {"axes.edgecolor": "#d5d9de"}):
+            self.figure = Figure(figsize=(PIXELS / DPI, PIXELS / DPI * rows / 2), dpi=DPI, layout="constrained")
+            self._free = list(np.ravel(self.figure.subplots(rows, columns)))
+        self.figure.get_layout_engine().set(hspace=0.05, wspace=0.04, h_pad=0.1, w_pad=0.1)
+        self.figure.suptitle(title, fontsize=LARGE + 3, fontweight="bold")
+
+    def panel(self, title: str) -> Axes:
+        """The next free panel."""
+        ax = self._free.pop(0)
+        ax.set_title(title, loc="left", fontweight="bold", fontsize=LARGE)
+        ax.tick_params(labelsize=SMALL)
+        ax.grid(axis="x", visible=False)
+        sns.despine(ax=ax, left=True)
+        return ax
+
+    def png(self) -> bytes:
+        """The picture; the same data give the same bytes."""
+        self.figure.savefig(buffer := io.BytesIO(), format="png", metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
+    """A metric over its last 7 days, the 7 days before as a faint line, the last point labelled.
+
+    Args:
+        values: 14 days (index: days), NaN where there is no data: a gap in the line.
+        name: the metric, for formats.
+    """
+    values = values.astype(float)
+    days, now, before = values.index[-7:], values.to_numpy()[-7:], values.to_numpy()[-14:-7]
+    ax.plot(range(7), before, color=FAINT, linewidth=2, label=WORDS[language]["before"])
+    ax.plot(range(7), now, color=MAIN, linewidth=3, marker="o", markersize=6)
+    if np.isfinite(now[-1]):
+        _label(ax, 6, now[-1], metrics.text(now[-1], name, language), MAIN)
+    _days(ax, days, language)
+    _amounts(ax, language, share=metrics.METRICS[name].unit == "%")
+    ax.margins(y=0.25)
+    ax.legend(frameon=False, fontsize=SMALL, loc="best")
+
+
+def lines(ax: Axes, frame: pd.DataFrame, language: str) -> None:
+    """Several metrics of the same kind over days (index), one line each, named in the legend; gaps where NaN."""
+    for color, (name, values) in zip(PALETTE, frame.items(), strict=False):
+        ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o", label=name)
+        if np.isfinite(last := float(values.iloc[-1])):
+            _label(ax, len(values) - 1, last, metrics.number(last, language), color)
+    _days(ax, frame.index, language)
+    _amounts(ax, language)
+    ax.set_ylim(0, np.nanmax([1, *frame.max().astype(float)]) * 1.2)
+    ax.legend(frameon=False, fontsize=SMALL, loc="best")
+
+
+def bars(ax: Axes, frame: pd.DataFrame, language: str, share: bool = False) -> None:
+    """Parts of a whole over days (index), stacked, one colour for each column; a day of NaN stays empty and says so."""
+    bottom = np.zeros(len(frame))
+    for color, (name, values) in zip(PALETTE, frame.items(), strict=False):
+        heights = values.astype(float).fillna(0).to_numpy()
+        ax.bar(range(len(frame)), heights, bottom=bottom, color=color, width=0.72, label=name, linewidth=0)
+        bottom += heights
+    for place in np.flatnonzero(frame.isna().all(axis=1)):
+        ax.annotate(
+            WORDS[language]["nothing"],
+            (place, 0),
+            rotation=90,
+            ha="center",
+            va="bottom",
+            color="#6b7280",
+            fontsize=SMALL,
+        )
+    _days(ax, frame.index, language)
+    _amounts(ax, language, share)
+    top = bottom.max() if len(bottom) and bottom.max() > 0 else 1
+    ax.set_ylim(0, top * 1.3)
+    if share:
+        ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
+    if frame.shape[1]:
+        ax.legend(
+            frameon=False, fontsize=SMALL, ncols=2, loc="upper left", columnspacing=0.8, handlelength=0.8, handletextpad=0.4,
+            borderaxespad=0, labelspacing=0.2,
+        ).set_in_layout(False)  # fmt: skip
+
+
+def curve(ax: Axes, values: pd.Series, language: str, unit: str) -> None:
+    """Shares of one over steps (index: 1, 2, …), as a retention curve; first and last point labelled."""
+    values = values.astype(float)
+    ax.plot(values.index, values, color=MAIN, linewidth=3, marker="o")
+    known = values.dropna()
+    for place in {known.index[0], known.index[-1]} if len(known) else ():
+        _label(ax, place, known[place], metrics.percent(known[place], language), MAIN)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel(unit, fontsize=SMALL)
+    _amounts(ax, language, share=True)
+    ax.set_ylim(0, (known.max() if len(known) else 1) * 1.25)
+    ax.margins(x=0.12)
+
+
+def clock(ax: Axes, frame: pd.DataFrame, language: str) -> None:
+    """A day by its 15 minutes: the first column as the line, the others faint. Index: minutes since midnight."""
+    for place, (name, values) in reversed(list(enumerate(frame.items()))):
+        color, width = (MAIN, 2.5) if place == 0 else ("#9aa3ad", 2)
+        ax.plot(frame.index / 60, values.astype(float), color=color, linewidth=width, label=name)
+    ax.set_xticks(range(0, 25, 6), [f"{hour:02}:00" for hour in range(0, 25, 6)])
+    _amounts(ax, language)
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize=SMALL, loc="lower right")
+
+
+def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
+    """A metric by its 15 minutes beside what was expected, anomalies marked.
+
+    Args:
+        slots: index: slot starts in local time; columns value, low, high, week_ago, anomaly (bool). NaN: a gap.
+        name: the metric, for formats.
+    """
+    place = np.arange(len(slots))
+    ax.fill_between(
+        place, slots["low"], slots["high"], color=MAIN, alpha=0.18, linewidth=0, label=WORDS[language]["expected"]
+    )
+    ax.plot(place, slots["week_ago"].astype(float), color=FAINT, linewidth=2, label=WORDS[language]["ago"])
+    values = slots["value"].astype(float)
+    ax.plot(place, values, color=MAIN, linewidth=2.5)
+    off = slots["anomaly"].to_numpy(bool)
+    ax.plot(place[off], values[off], "o", color=ALARM, markersize=7)
+    for missing in place[off & values.isna().to_numpy()]:
+        ax.axvspan(missing - 0.5, missing + 0.5, color=ALARM, alpha=0.25, linewidth=0)
+    if len(values) and np.isfinite(last := values.iloc[-1]):
+        _label(ax, place[-1], last, metrics.text(last, name, language), ALARM if off[-1] else MAIN)
+    marks = [n for n, at in enumerate(slots.index) if at.minute == 0 and at.hour % 6 == 0]
+    ax.set_xticks(marks, [f"{slots.index[n]:%H:%M}" for n in marks], fontsize=SMALL)
+    ax.set_xlim(-1, len(slots) + 3)
+    _amounts(ax, language, share=metrics.METRICS[name].unit == "%")
+    if metrics.METRICS[name].unit != "%":
+        ax.set_ylim(bottom=0)
+    ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
+
+
+def _label(ax: Axes, x: float, y: float, text: str, color) -> None:
+    """A value above its point, legible where a line passes behind it."""
+    ax.annotate(
+        text, (x, y), xytext=(0, 9), textcoords="offset points", ha="center", fontweight="bold", color=color, fontsize=SMALL + 1,
+        path_effects=[withStroke(linewidth=4, foreground="white")], zorder=5,
+    )  # fmt: skip
+
+
+def _days(ax: Axes, days, language: str) -> None:
+    """Day names on the axis."""
+    labels = [format_date(date(d.year, d.month, d.day), "EEE\nd", locale=language) for d in days]
+    ax.set_xticks(range(len(labels)), labels, fontsize=SMALL)
+    ax.set_xlim(-0.5, len(labels) - 0.3)
+
+
+def _amounts(ax: Axes, language: str, share: bool = False) -> None:
+    """Short numbers on the axis: 500K, 20 %."""
+
+    def shown(value, _):
+        if share:
+            digits = 0 if abs(value * 100 - round(value * 100)) < 1e-6 else 1
+            return metrics.percent(value, language, digits)
+        return format_compact_decimal(value, locale=language, fraction_digits=0 if value < 1000 else 1)
+
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(FuncFormatter(shown))

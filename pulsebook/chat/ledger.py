@@ -1,0 +1,150 @@
+"""What was sent: the table `{target_db}.chat_messages`, which makes a delivery happen once per key.
+
+Rows are only added. Whoever wants to send first adds a claim (`sending`), then looks: with no other claim the part is
+theirs; where two claim at the same time both withdraw, wait and try again. A claim ends as `sent`, `failed` (it may be
+sent again: each attempt is a claim of its own), `uncertain` (it may have arrived: it is not sent again) or `withdrawn`.
+A claim whose owner died counts as uncertain once it is older than any delivery can take. A chat that Telegram gave a
+new id is the same chat: a row `moved` says so.
+"""
+
+import random
+import time
+import uuid
+from dataclasses import dataclass
+
+from pulsebook.chat import page
+from pulsebook.chat.telegram import BUDGET
+from pulsebook.settings import settings
+from pulsebook.warehouse import Warehouse, quoted
+
+ABANDONED = BUDGET + 60  # seconds after which a claim without an end is one of a process that died
+
+
+@dataclass(frozen=True)
+class Part:
+    """One request of one message: its place in the ledger."""
+
+    key: str  # DAG, day or slot; with the word of a resend
+    part: str  # text 1, text 2, pictures 1, …
+    chat: str  # the chat's id, or `page`
+    headline: str  # first line of the text
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a look into the ledger gave: `status` is sent, uncertain, or sending (it is ours to send)."""
+
+    status: str
+    message_ids: tuple[int, ...] = ()
+    token: str = ""
+    detail: str = ""
+
+
+class Ledger:
+    """The table, made at its first use."""
+
+    def __init__(self, idempotent: bool = False):
+        """`idempotent`: delivering twice does no harm, so nothing but `sent` counts."""
+        self.warehouse, self.idempotent = Warehouse.target(), idempotent
+        database = settings().target_database
+        self.table = f"{database}.chat_messages"
+        self.warehouse.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
+        self.warehouse.execute(f"""
+            CREATE TABLE IF NOT EXISTS {self.table}
+            (
+                at DateTime, key String, part String, chat String, claim String,
+                status String, message_ids String, headline String, detail String
+            )
+            ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY (key, part, at)
+        """)
+
+    def claim(self, part: Part) -> Claim:
+        """Whether a part was sent already, may have been, or is now ours to send. Waits while another is sending it."""
+        while True:
+            known = self._known(part)
+            if known and known.status != "sending":
+                return known
+            if not known:
+                token = uuid.uuid4().hex
+                self._add(part, token, "sending")
+                if self.idempotent or not self._known(part, but=token):
+                    return Claim("sending", token=token)
+                self.close(part, token, "withdrawn")
+            time.sleep(random.uniform(0.2, 1.0))
+
+    def close(self, part: Part, token: str, status: str, message_ids: list[int] = (), detail: str = "") -> None:
+        """State how a claim ended."""
+        self._add(part, token, status, ",".join(map(str, message_ids)), detail)
+
+    def begun(self, key: str, chat: str) -> set[str]:
+        """The parts of a message that were sent, or may have been."""
+        found = self.warehouse.read(f"""
+            SELECT part FROM {self.table} WHERE key = {quoted(key)} AND {self._in(chat)} GROUP BY part, claim
+            HAVING countIf(status IN ('failed', 'withdrawn')) = 0
+        """)
+        return set(found["part"])
+
+    def first_message(self, key: str, chat: str) -> int | None:
+        """The id of the first message that was sent under a key; None: there is none."""
+        found = self.warehouse.read(f"""
+            SELECT message_ids FROM {self.table}
+            WHERE key = {quoted(key)} AND part IN ('text 1', 'pictures 1') AND {self._in(chat)} AND status = 'sent'
+            ORDER BY part = 'text 1' DESC, at LIMIT 1
+        """)
+        return int(found["message_ids"].iloc[0].split(",")[0]) if len(found) else None
+
+    def moved(self, old: str, new: str) -> None:
+        """State that a chat has a new id: what was sent under the old one was sent to it."""
+        self._add(Part("", "", old, ""), uuid.uuid4().hex, "moved", detail=new)
+
+    def _in(self, chat: str) -> str:
+        """SQL: a row is of this chat, under its id or the one before."""
+        before = f"SELECT chat FROM {self.table} WHERE key = '' AND status = 'moved' AND detail = {quoted(chat)}"
+        return f"(chat = {quoted(chat)} OR chat IN ({before}))"
+
+    def _known(self, part: Part, but: str = "") -> Claim | None:
+        """The weightiest of the claims that still count."""
+        claims = self.warehouse.read(f"""
+            SELECT
+                claim,
+                argMax(status, status != 'sending') AS last_status,
+                argMax(message_ids, status != 'sending') AS ids,
+                argMax(detail, status != 'sending') AS last_detail,
+                toInt64(toUInt32(now())) - toInt64(toUInt32(min(at))) AS age
+            FROM {self.table}
+            WHERE key = {quoted(part.key)} AND part = {quoted(part.part)} AND {self._in(part.chat)}
+            GROUP BY claim
+        """)
+        found = {}
+        for claim in claims[claims["claim"] != but].itertuples():
+            status, detail = claim.last_status, claim.last_detail
+            if status == "sending" and claim.age > ABANDONED:
+                status, detail = "uncertain", "the process that sent it died before it saw the answer"
+            ids = tuple(int(i) for i in claim.ids.split(",") if i)
+            found[status] = Claim(status, ids, detail=detail)
+        if self.idempotent:
+            return found.get("sent")
+        return found.get("sent") or found.get("uncertain") or found.get("sending")
+
+    def _add(self, part: Part, token: str, status: str, message_ids: str = "", detail: str = "") -> None:
+        values = (part.key, part.part, part.chat, token, status, message_ids, part.headline, detail)
+        self.warehouse.execute(f"INSERT INTO {self.table} SELECT now(), {', '.join(map(quoted, values))}")
+
+
+class PageLedger:
+    """The page's own log in place of the table: for a word to operations while the warehouse cannot be reached."""
+
+    def claim(self, part: Part) -> Claim:
+        return Claim("sent" if page.holds(f"operations {part.key} {part.part}") else "sending")
+
+    def begun(self, key: str, chat: str) -> set[str]:
+        return {name for name in ("text 1", "pictures 1") if page.holds(f"operations {key} {name}")}
+
+    def first_message(self, key: str, chat: str) -> None:
+        """Not known here: the message goes out as one of its own."""
+
+    def moved(self, old: str, new: str) -> None:
+        """Nothing to state."""
+
+    def close(self, part: Part, token: str, status: str, message_ids: list[int] = (), detail: str = "") -> None:
+        """Nothing to state: the page is written when a part was sent."""

@@ -1,0 +1,121 @@
+"""`outputs/chat/index.html`: what the chat shows, as a page that opens from disk.
+
+`messages.jsonl` beside it holds one line per message, `photos/` the pictures. A message that is added again (same id)
+takes the place of the first. An id is the chat, the key and the part: `team feed_report/2026-11-22 text 1`.
+"""
+
+import fcntl
+import hashlib
+import html
+import json
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from pulsebook.archive.record import write_atomically
+from pulsebook.chat.markup import escape, plain
+from pulsebook.settings import settings
+
+SHOWN = 300  # newest messages on the page; older ones stay in messages.jsonl
+
+_STYLE = """
+:root { color-scheme: light dark; --back: #d5e3ea; --bubble: #fff; --ink: #111; --faint: #6b7c85; --link: #1c7cc0;
+  --alarm: #c0392b }
+@media (prefers-color-scheme: dark) { :root { --back: #0e1621; --bubble: #182533; --ink: #f1f4f6; --faint: #7d8b97;
+  --link: #6ab3f3; --alarm: #f0776c } }
+* { box-sizing: border-box } body { margin: 0; background: var(--back); color: var(--ink);
+  font: 15px/1.42 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "DejaVu Sans", sans-serif }
+header { position: sticky; top: 0; padding: 10px 16px; background: var(--bubble); box-shadow: 0 1px 2px #0003; z-index: 1 }
+header b { display: block } header small, .day, footer { color: var(--faint) }
+main { max-width: 560px; margin: auto; padding: 8px 10px 24px }
+.day { text-align: center; margin: 14px 0 6px; font-size: 13px }
+article { background: var(--bubble); border-radius: 4px 14px 14px 14px; margin: 6px 24px 6px 0; padding: 8px 12px 6px;
+  box-shadow: 0 1px 1px #0002; overflow: hidden; overflow-wrap: anywhere }
+article:target { outline: 2px solid var(--link) } article .text { white-space: pre-wrap } a { color: var(--link) }
+article .from { color: var(--link); font-weight: 600; font-size: 14px } article .operations { color: var(--alarm) }
+article .pictures { display: grid; gap: 3px; margin: 4px -12px 6px } article img { width: 100%; display: block }
+article .many { grid-template-columns: 1fr 1fr } code, pre { font-size: 13px } pre { margin: 4px 0; white-space: pre-wrap }
+blockquote { margin: 4px 0; padding: 2px 8px; border-left: 3px solid var(--link) }
+article .reply { border-left: 3px solid var(--link); padding-left: 8px; margin-bottom: 4px; color: var(--faint);
+  font-size: 13px; display: block; text-decoration: none; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
+footer { text-align: right; font-size: 12px } footer a { color: inherit; text-decoration: none }
+"""
+
+
+def add(id: str, *, chat: str, text: str, photos: list[bytes], reply_to: str = "", note: str = "") -> list[int]:
+    """Add a message and build the page anew; returns its number, counted from 1, as the Bot API returns ids."""
+    folder = settings().outputs / "chat"
+    (folder / "photos").mkdir(parents=True, exist_ok=True)
+    names = []
+    for photo in photos:
+        names.append(f"photos/{hashlib.sha256(photo).hexdigest()[:16]}.png")
+        (folder / names[-1]).write_bytes(photo)
+    with _locked(folder):
+        messages = {message["id"]: message for message in read(folder)}
+        now = datetime.now(settings().timezone).isoformat(timespec="seconds")
+        at = messages[id]["at"] if id in messages else now
+        messages[id] = dict(id=id, at=at, chat=chat, text=text, photos=names, reply_to=reply_to, note=note)
+        lines = "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages.values())
+        write_atomically(folder / "messages.jsonl", lines)
+        write_atomically(folder / "index.html", _page(list(messages.values())))
+    return [list(messages).index(id) + 1]
+
+
+def holds(id: str) -> bool:
+    """Whether a message was added."""
+    return any(message["id"] == id for message in read(settings().outputs / "chat"))
+
+
+def read(folder: Path) -> list[dict]:
+    """All messages of a page's folder, oldest first."""
+    log = folder / "messages.jsonl"
+    if not log.exists():
+        return []
+    return [json.loads(line) for line in log.read_text("utf-8").split("\n") if line]  # a text may hold U+2028
+
+
+@contextmanager
+def _locked(folder: Path):
+    """Alone with the page: several tasks post at the same time."""
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _page(messages: list[dict]) -> str:
+    first = {m["id"].rsplit(" ", 2)[0]: m for m in reversed(messages)}  # by chat and key
+    body, day = [], ""
+    for message in messages[-SHOWN:]:
+        at = datetime.fromisoformat(message["at"])
+        if day != (day := f"{at:%Y-%m-%d}"):
+            body.append(f'<div class="day">{day}</div>')
+        body.append(_article(message, at, first))
+    older = f" · {len(messages) - SHOWN} older ones in messages.jsonl" if len(messages) > SHOWN else ""
+    return f"""<!doctype html>
+<html lang="{settings().language}"><head><meta charset="utf-8"><title>Pulsebook chat</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
+<body><header><b>Pulsebook</b><small>{len(messages)} messages{older}</small></header>
+<main>{"".join(body)}</main></body></html>
+"""
+
+
+def _article(message: dict, at: datetime, first: dict) -> str:
+    pictures = "".join(f'<a href="{name}"><img src="{name}" alt="chart"></a>' for name in message["photos"])
+    replied = first.get(message["reply_to"])
+    reply = ""
+    if replied:
+        headline = escape(plain(replied["text"]).strip().split("\n")[0])
+        reply = f'<a class="reply" href="#{_anchor(replied["id"])}">{headline}</a>'
+    anchor = _anchor(message["id"])
+    note = f"{html.escape(message['note'])} · " if message["note"] else ""
+    many = " many" if len(message["photos"]) > 2 else ""
+    return (
+        f'<article id="{anchor}"><span class="from {message["chat"]}">Pulsebook → {message["chat"]}</span>{reply}'
+        + (f'<div class="pictures{many}">{pictures}</div>' if pictures else "")
+        + (f'<div class="text">{message["text"]}</div>' if message["text"] else "")
+        + f'<footer>{note}<a href="#{anchor}">{at:%H:%M}</a></footer></article>'
+    )
+
+
+def _anchor(id: str) -> str:
+    return "m" + hashlib.sha256(id.encode()).hexdigest()[:12]

@@ -1,0 +1,69 @@
+"""`{target_db}.incidents`: one row for each slot in which something became of an incident, and one for each check.
+
+The state before any slot can be read back, so a check that is repeated comes to the same events.
+"""
+
+import json
+
+from pulsebook.incidents import QUARTER, Incident
+from pulsebook.settings import settings
+from pulsebook.warehouse import Warehouse, quoted
+
+CHECKED = "checked"
+FORGOTTEN = 31 * 86400  # seconds: how far back open incidents are looked for
+
+
+class Store:
+    """The table, made at its first use."""
+
+    def __init__(self):
+        self.warehouse, database = Warehouse.target(), settings().target_database
+        self.table = f"{database}.incidents"
+        self.warehouse.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
+        self.warehouse.execute(f"""
+            CREATE TABLE IF NOT EXISTS {self.table}
+            (slot DateTime, at DateTime, incident String, status String, opened DateTime, state String)
+            ENGINE = MergeTree PARTITION BY toYYYYMM(slot) ORDER BY (slot, incident, at)
+        """)
+
+    def last_checked(self, slot: int) -> int | None:
+        """The newest slot before `slot` that was checked to the end; None: there is none."""
+        found = self.warehouse.scalar(f"""
+            SELECT toInt64(toUInt32(max(slot))) FROM {self.table}
+            WHERE incident = '{CHECKED}' AND slot < toDateTime({slot})
+        """)
+        return int(found) or None
+
+    def open_before(self, slot: int) -> list[Incident]:
+        """The incidents that were open before a slot, oldest first."""
+        rows = self.warehouse.read(f"""
+            SELECT incident, toInt64(toUInt32(slot)) AS since, toInt64(toUInt32(at)) AS written, state
+            FROM {self.table}
+            WHERE incident != '{CHECKED}' AND slot < toDateTime({slot}) AND slot >= toDateTime({slot - FORGOTTEN})
+        """)
+        newest = rows.sort_values(["since", "written"]).groupby("incident")["state"].last()
+        known = [Incident(**json.loads(state)) for state in newest]
+        return sorted((i for i in known if i.resolved is None), key=lambda i: i.opened)
+
+    def save(self, slot: int, incidents: list[Incident]) -> None:
+        """State what became of incidents in a slot."""
+        for incident in incidents:
+            status = "resolved" if incident.resolved is not None else "opened" if incident.opened == slot else "updated"
+            self._add(slot, incident.id, status, incident.opened, json.dumps(incident.as_dict()))
+
+    def close(self, slot: int) -> None:
+        """State that a slot was checked to the end, its messages delivered."""
+        self._add(slot, CHECKED, CHECKED, slot, "")
+
+    def _add(self, slot: int, incident: str, status: str, opened: int, state: str) -> None:
+        self.warehouse.execute(
+            f"INSERT INTO {self.table} SELECT toDateTime({slot}), now(), {quoted(incident)}, {quoted(status)}, "
+            f"toDateTime({opened}), {quoted(state)}"
+        )
+
+
+def backlog(store: Store, slot: int, most: int) -> list[int]:
+    """The slots to check, oldest first: those since the last check, `most` at most, up to `slot` itself."""
+    last = store.last_checked(slot)
+    first = slot if last is None else max(last + QUARTER, slot - (most - 1) * QUARTER)
+    return list(range(first, slot + 1, QUARTER))

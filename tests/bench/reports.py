@@ -1,0 +1,82 @@
+"""Both reports and the alert check on a day of many events, side by side with the usual way on the same embedded server.
+
+    python -m tests.bench.reports [--millions 5 20]
+
+The usual way reads with pandahouse and counts in pandas: per-user frames (ClickHouse groups by user), or the raw rows.
+It computes the feed report's numbers of one day alone, without changes, chart or delivery.
+"""
+
+import argparse
+import tempfile
+
+import nbformat
+
+from pulsebook.local.server import running
+from pulsebook.settings import ROOT
+from tests.bench.etl import DAY, READ, fill, measured, query
+
+SLOT = 1795122000 + 12 * 3600  # noon of the bench's day
+PER_USER = """
+users = read("SELECT user_id, countIf(action = 'view') AS views, countIf(action = 'like') AS likes"
+             " FROM {db}.feed_actions WHERE " + day + " GROUP BY user_id")
+print("NUMBERS", len(users), users["views"].sum(), users["likes"].sum())
+"""
+RAW_ROWS = """
+rows = read("SELECT user_id, action FROM {db}.feed_actions WHERE " + day)
+print("NUMBERS", rows["user_id"].nunique(), (rows["action"] == "view").sum(), (rows["action"] == "like").sum())
+"""
+FEED = """
+print("NUMBERS", *(int(yesterday[name]) for name in ("feed_users", "views", "likes")))
+"""
+
+
+def report(name: str, **parameters) -> str:
+    """The code of a notebook's cells with parameters, by default for the bench's day."""
+    cells = nbformat.read(ROOT / f"notebooks/{name}.ipynb", 4).cells
+    code = [c.source for c in cells if c.cell_type == "code"]
+    given = [f"{k} = {v!r}" for k, v in (parameters or {"run_date": DAY}).items()]
+    return "\n".join([code[0], *given, *code[1:]])
+
+
+def book_of_four_weeks(url: str) -> None:
+    """28 days of plausible slots, as if every one had been collected in its time."""
+    query(
+        url,
+        f"""
+        INSERT INTO test.slot_metrics
+        SELECT toDateTime({SLOT} - 900 * (number + 1)) AS slot, metric, round(level * (1.2 + sin(number / 96 * 6.28318)) * (0.95 + rand(metric) % 100 / 1000)) AS value,
+            NULL, slot + 10000
+        FROM numbers(2687)
+        ARRAY JOIN ['feed_users', 'views', 'likes', 'messenger_users', 'messages_sent', 'ctr'] AS metric, [2000, 50000, 11000, 300, 2000, 0] AS level
+    """,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--millions", type=float, nargs="+", default=[5, 20])
+    print("feed events of the day (a quarter as many messages); seconds of a whole process, its peak memory\n")
+    print(
+        " size |  per-user frames |         raw rows |      feed_report |       app_report |          collect |            check"
+    )
+    for size in parser.parse_args().millions:
+        with tempfile.TemporaryDirectory() as folder, running(folder) as url:
+            fill(url, int(size * 1e6))
+            runs = [
+                measured(READ + PER_USER, url),
+                measured(READ + RAW_ROWS, url),
+                measured(report("reports/feed_report") + FEED, url),
+                measured(report("reports/app_report"), url),
+            ]
+            noon = {"slot": "2026-11-20T12:00+03:00"}
+            measured(report("alerts/collect", **noon, history_days=1), url)  # makes the table
+            book_of_four_weeks(url)
+            runs += [measured(report("alerts/collect", **noon), url), measured(report("alerts/check", **noon), url)]
+            numbers = {said.partition("NUMBERS ")[2].split("\n")[0] for _, _, said in runs[:3]}
+            if len(numbers) != 1:
+                raise SystemExit(f"the ways give different numbers: {numbers}")
+            print(f"{size:>3g} M | " + " | ".join(f"{s:>6.1f} s {mb:>6.0f} MB" for s, mb, _ in runs), flush=True)
+
+
+if __name__ == "__main__":
+    main()

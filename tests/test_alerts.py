@@ -1,0 +1,394 @@
+"""Collect and check: what the book of slots holds, and what the chat hears of a known story."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import uuid
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import nbformat
+import pandas as pd
+import pytest
+import requests
+
+from pulsebook.local import sample
+from pulsebook.settings import ROOT, settings
+from tests.bot_api import bot_api
+
+ZONE = ZoneInfo("Europe/Moscow")
+UNTIL = datetime(2026, 11, 17, 6, 0, tzinfo=ZONE)
+LAST = "2026-11-17T05:45"
+BOOK = f"alert_book_{uuid.uuid4().hex[:6]}"  # slot_metrics of the sample
+SPIKE, OUTAGE = "2026-11-13T15:30", "2026-11-14T11:00"  # one slot; three slots
+
+
+def code(notebook: str, **parameters) -> str:
+    cells = [c for c in nbformat.read(ROOT / f"notebooks/alerts/{notebook}.ipynb", 4).cells if c.cell_type == "code"]
+    given = [f"{name} = {value!r}" for name, value in parameters.items()]
+    return "\n".join([cells[0].source, *given, *(c.source for c in cells[1:])])
+
+
+def run(notebook: str, **parameters) -> dict:
+    """The cells of a notebook in this process; returns their variables."""
+    variables = {}
+    exec(compile(code(notebook, **parameters), notebook, "exec"), variables)
+    return variables
+
+
+def slots(first: str, count: int) -> list[str]:
+    start = datetime.fromisoformat(first)
+    return [(start + timedelta(minutes=15 * n)).isoformat(timespec="minutes") for n in range(count)]
+
+
+def on_the_page() -> list[dict]:
+    log = settings().outputs / "chat" / "messages.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def rows_of(server: str, sql: str) -> pd.DataFrame:
+    answer = requests.post(server, data=f"{sql} FORMAT JSONEachRow", timeout=60)
+    assert answer.ok, answer.text
+    return pd.DataFrame([json.loads(line) for line in answer.text.splitlines()])
+
+
+def remove(execute, table: str, where: str) -> None:
+    """Take rows out of a table, at once on every version."""
+    execute(f"CREATE TABLE {table}_rest AS {table}")
+    execute(f"INSERT INTO {table}_rest SELECT * FROM {table} WHERE NOT ({where})")
+    execute(f"DROP TABLE {table}")
+    execute(f"RENAME TABLE {table}_rest TO {table}")
+
+
+@pytest.fixture(scope="module")
+def app(server):
+    """Five weeks of the sample, and their slots, collected once."""
+    name = f"alert_source_{uuid.uuid4().hex[:6]}"
+    sample.fill(sample.http(server), 36, 4000, 1, UNTIL, "Europe/Moscow", name)
+    variables = {
+        "PULSEBOOK_CLICKHOUSE_URL": server,
+        "PULSEBOOK_SOURCE_DATABASE": name,
+        "PULSEBOOK_TARGET_DATABASE": BOOK,
+    }
+    kept = {key: os.environ.get(key) for key in variables}
+    os.environ.update(variables)
+    settings.cache_clear()
+    run("collect", slot=LAST)
+    for key, value in kept.items():
+        os.environ.pop(key) if value is None else os.environ.update({key: value})
+    settings.cache_clear()
+    yield name
+    for database in (name, BOOK):
+        requests.post(server, data=f"DROP DATABASE {database}")
+
+
+@pytest.fixture
+def book(app, configured, databases, execute):
+    """This test's own slot_metrics, filled, with the sample as source."""
+    configured(source_database=app)
+    execute(f"CREATE TABLE {databases[1]}.slot_metrics AS {BOOK}.slot_metrics")
+    execute(f"INSERT INTO {databases[1]}.slot_metrics SELECT * FROM {BOOK}.slot_metrics")
+    return f"{databases[1]}.slot_metrics"
+
+
+# -- collect
+
+
+def test_every_slot_equals_an_independent_computation(app, server):
+    since = int(datetime(2026, 11, 13, tzinfo=ZONE).timestamp())
+    feed = rows_of(
+        server,
+        f"SELECT user_id, action, toUnixTimestamp(time) AS at FROM {app}.feed_actions WHERE time >= toDateTime({since})",
+    )
+    messages = rows_of(
+        server,
+        f"SELECT user_id, toUnixTimestamp(time) AS at FROM {app}.message_actions WHERE time >= toDateTime({since})",
+    )
+    feed["slot"], messages["slot"] = feed["at"] // 900 * 900, messages["at"] // 900 * 900
+    expected = pd.DataFrame(
+        {
+            "feed_users": feed.groupby("slot")["user_id"].nunique(),
+            "views": feed[feed["action"] == "view"].groupby("slot").size(),
+            "likes": feed[feed["action"] == "like"].groupby("slot").size(),
+            "messenger_users": messages.groupby("slot")["user_id"].nunique(),
+            "messages_sent": messages.groupby("slot").size(),
+        }
+    )
+    expected["ctr"] = expected["likes"] / expected["views"]
+    found = rows_of(server, f"SELECT toUnixTimestamp(slot) AS slot, metric, value, base FROM {BOOK}.slot_metrics FINAL WHERE slot >= toDateTime({since})")  # fmt: skip
+    table = found.pivot(index="slot", columns="metric", values="value").astype(float)
+    outage = [int(datetime.fromisoformat(s).replace(tzinfo=ZONE).timestamp()) for s in slots(OUTAGE, 3)]
+    assert table.loc[outage, ["feed_users", "views", "likes", "ctr"]].isna().all(axis=None), "missing, not zero"
+    assert (table.loc[outage, "messages_sent"] > 0).all()
+    assert len(table) == 4 * 96 + 24
+    filled = table.drop(outage).sort_index()
+    expected = expected.reindex(filled.index)
+    quiet = expected["messages_sent"].isna()
+    expected.loc[quiet, ["messages_sent", "messenger_users"]] = 0.0
+    pd.testing.assert_frame_equal(filled, expected[filled.columns], check_names=False)
+    base = found[found["metric"] == "ctr"].set_index("slot")["base"].drop(outage).astype(float)
+    assert (base.sort_index() == expected["views"]).all()
+
+
+def test_collecting_again_changes_nothing_and_late_events_are_taken_in(app, databases, execute, configured):
+    source, target = databases
+    configured()
+    for table in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{table} AS {app}.{table}")
+        execute(
+            f"INSERT INTO {source}.{table} SELECT * FROM {app}.{table} WHERE time >= toDateTime('2026-11-15 00:00:00', 'Europe/Moscow')"
+        )
+
+    def text():
+        return execute(f"SELECT slot, metric, value, base FROM {target}.slot_metrics FINAL ORDER BY slot, metric")
+
+    run("collect", slot=LAST, history_days=2)
+    before = text()
+    assert len(run("collect", slot=LAST, history_days=2)["wanted"]) == 1, "all but the slot itself are complete"
+    assert text() == before
+    # as if the last hour had been counted when it had just ended, and events came late
+    execute(f"INSERT INTO {target}.slot_metrics SELECT slot, metric, value, base, toDateTime('2026-11-17 06:00:00', 'Europe/Moscow')"
+            f" FROM {target}.slot_metrics FINAL WHERE slot >= toDateTime('2026-11-17 05:00:00', 'Europe/Moscow')")  # fmt: skip
+    remove(execute, f"{target}.slot_metrics", "slot >= toDateTime('2026-11-17 05:00:00', 'Europe/Moscow') AND collected > toDateTime('2026-11-17 06:00:00', 'Europe/Moscow')")  # fmt: skip
+    execute(
+        f"INSERT INTO {source}.message_actions SELECT * FROM {source}.message_actions WHERE time >= toDateTime('2026-11-17 05:00:00', 'Europe/Moscow') AND time < toDateTime('2026-11-17 05:15:00', 'Europe/Moscow')"
+    )
+    slot = int(datetime(2026, 11, 17, 5, 0, tzinfo=ZONE).timestamp())
+
+    def sent():
+        return float(
+            execute(
+                f"SELECT value FROM {target}.slot_metrics FINAL WHERE metric = 'messages_sent' AND slot = toDateTime({slot})"
+            )
+        )
+
+    old = sent()
+    assert len(run("collect", slot=LAST, history_days=2)["wanted"]) == 4
+    assert sent() == 2 * old > 0
+
+
+def test_a_gap_heals_itself(book, execute):
+    whole = execute(f"SELECT slot, metric, value, base FROM {book} FINAL ORDER BY slot, metric")
+    remove(execute, book, "slot >= toDateTime('2026-11-16 10:00:00', 'Europe/Moscow') AND slot < toDateTime('2026-11-16 16:00:00', 'Europe/Moscow')")  # fmt: skip
+    assert len(run("collect", slot=LAST)["wanted"]) == 24 + 1
+    assert execute(f"SELECT slot, metric, value, base FROM {book} FINAL ORDER BY slot, metric") == whole
+
+
+# -- check
+
+
+@pytest.mark.slow
+def test_a_day_with_a_spike_and_a_day_with_an_outage_give_exactly_their_conversation(book):
+    for slot in slots("2026-11-13T13:00", 96):
+        run("check", slot=slot, post=True)
+    told = on_the_page()
+    opened, over, missing, back = (m["text"] for m in told)
+    assert re.match(
+        r"🔴 <b>(Feed users|Views|Likes) \+1\d\d\.\d\xa0%</b>\nFri 13 Nov, 15:30–15:45, since 15:30\n", opened
+    )
+    assert "\n15:30–1" in over and "lasted" in over and "at 15:30" in over
+    assert "Sat 14 Nov, 11:00–11:15, since 11:00" in missing
+    assert "11:00–11:45, lasted 45 min; data are back" in back
+    assert not told[0]["reply_to"] and not told[2]["reply_to"]
+    assert told[0]["id"].startswith(told[1]["reply_to"]) and told[2]["id"].startswith(told[3]["reply_to"])
+    assert [len(m["photos"]) for m in told] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_numbers_of_a_message_equal_an_independent_computation(language, book, server, configured):
+    configured(language=language)
+    found = run("check", slot=SPIKE, post=True)
+    ((_, message, _, _),) = found["messages"]
+    at = int(datetime.fromisoformat(SPIKE).replace(tzinfo=ZONE).timestamp())
+    table = rows_of(server, f"SELECT toUnixTimestamp(slot) AS slot, metric, value FROM {book} FINAL").pivot(index="slot", columns="metric", values="value").astype(float)  # fmt: skip
+    expected = found["verdicts"].set_index("metric")["expected"]
+    labels = {"en": ("Feed users", "Views", "Likes"), "ru": ("Пользователи ленты", "Просмотры", "Лайки")}[language]
+
+    def number(value, places=0):
+        text = f"{value:,.{places}f}"
+        return text if language == "en" else text.replace(",", "\xa0").replace(".", ",")
+
+    def signed(now, before):
+        return ("+" if now >= before else "−") + number(abs(now / before - 1) * 100, 1) + "\xa0%"
+
+    shown = 0
+    for metric, label in zip(("feed_users", "views", "likes"), labels, strict=True):
+        now, yesterday, ago = (table.at[at - days * 86400, metric] for days in (0, 1, 7))
+        words = ("expected", "yesterday", "a week ago") if language == "en" else ("ожидалось", "вчера", "неделю назад")
+        for line in message.split("\n"):
+            if line.startswith(f"{label}: "):
+                shown += 1
+                assert line.startswith(f"{label}: <b>{number(now)}</b>, {words[0]} {number(round(expected[metric]))} (")
+                assert line.endswith(
+                    f"): <b>{signed(now, expected[metric])}</b>; {words[1]} {signed(now, yesterday)}, {words[2]} {signed(now, ago)}"
+                )
+    assert shown >= 2
+
+
+def test_by_hand_nothing_is_posted_and_no_state_is_kept(book, execute):
+    found = run("check", slot=SPIKE)
+    assert found["messages"] and on_the_page() == []
+    assert execute(f"SELECT count() FROM {book.replace('slot_metrics', 'incidents')}") == "0\n"
+
+
+def test_a_check_that_is_repeated_or_overtaken_posts_nothing_twice(book):
+    for slot in (SPIKE, SPIKE, "2026-11-13T15:45", "2026-11-13T15:45"):
+        run("check", slot=slot, post=True)
+    assert len(on_the_page()) == 1
+
+
+def test_after_hours_without_checks_what_is_over_comes_in_one_summary(book):
+    run("check", slot="2026-11-13T13:00", post=True)
+    run("check", slot="2026-11-13T19:00", post=True)
+    (summary,) = on_the_page()
+    assert summary["text"].startswith("<b>While no checks ran, over by now</b>\n✅ <b>Over: ")
+    assert "\n15:30–1" in summary["text"]
+
+
+def test_what_is_still_there_after_hours_without_checks_is_told_as_opened(book):
+    run("check", slot="2026-11-14T08:00", post=True)
+    run("check", slot="2026-11-14T11:15", post=True)
+    (opened,) = on_the_page()
+    assert opened["text"].startswith("⚫ <b>No data in") and "11:15–11:30, since 11:00" in opened["text"]
+
+
+def test_a_slot_that_was_not_collected_fails_and_says_so(book, execute):
+    remove(execute, book, "slot = toDateTime('2026-11-13 15:30:00', 'Europe/Moscow')")
+    with pytest.raises(ValueError, match=r"has no rows for 2026-11-13T15:30:00\+03:00: run collect"):
+        run("check", slot=SPIKE, post=True)
+
+
+def test_the_slice_that_explains_a_drop_is_named(app, databases, execute, configured):
+    source = databases[0]
+    configured()
+    for table in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{table} AS {app}.{table}")
+        gone = (
+            "AND NOT (os = 'iOS' AND time >= toDateTime('2026-11-12 18:00:00', 'Europe/Moscow'))"
+            if table == "feed_actions"
+            else ""
+        )
+        execute(
+            f"INSERT INTO {source}.{table} SELECT * FROM {app}.{table} WHERE time < toDateTime('2026-11-12 18:30:00', 'Europe/Moscow') {gone}"
+        )
+    run("collect", slot="2026-11-12T18:00")
+    ((_, message, _, _),) = run("check", slot="2026-11-12T18:00")["messages"]
+    assert "−3" in message.split("\n")[0] or "−4" in message.split("\n")[0]
+    assert re.search(
+        r"\nos iOS: ([89]\d|100)\xa0% of the loss \(usually 3\d\xa0% of the volume\), (almost certain|likely)", message
+    )
+
+
+def test_quiet_hours_hold_back_what_is_not_critical(book):
+    loud = run("check", slot="2026-11-13T15:30", quiet="15:00-16:00")
+    assert len(loud["messages"]) == 1, "a rise of over 50 % is critical"
+    assert run("check", slot="2026-11-13T15:30", quiet="23:00-08:00")["is_quiet"](datetime(2026, 1, 1, 3, 0))
+
+
+@pytest.mark.slow
+def test_a_kill_between_detection_and_delivery_loses_and_repeats_nothing(book, configured):
+    with bot_api() as bot:
+        configured(
+            telegram_token="123456789:AAF-a_secret-token_of-the-bot_01234",
+            telegram_chat_id="-42",
+            telegram_api_url=bot.url,
+        )
+        bot.faults += ["429 60"]
+        script = code("check", slot=SPIKE, post=True)
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", script],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 60
+        while not bot.requests:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.kill()
+        process.wait()
+        run("check", slot=SPIKE, post=True)
+        run("check", slot="2026-11-13T15:45", post=True)
+        assert len(bot.arrived) == 1 and "15:30–15:45" in bot.arrived[0][1]["caption"]
+
+
+@pytest.mark.slow
+def test_two_checks_at_the_same_time_post_once(book, configured):
+    with bot_api() as bot:
+        configured(
+            telegram_token="123456789:AAF-a_secret-token_of-the-bot_01234",
+            telegram_chat_id="-42",
+            telegram_api_url=bot.url,
+        )
+        script = code("check", slot=SPIKE, post=True)
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", script],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=subprocess.DEVNULL,
+            )
+            for _ in range(2)
+        ]
+        assert [process.wait(120) for process in processes] == [0, 0]
+        assert len(bot.arrived) == 1
+
+
+def test_without_the_warehouse_collect_and_check_fail_clearly(book, configured):
+    configured(clickhouse_url="http://127.0.0.1:1")
+    for notebook in ("collect", "check"):
+        with pytest.raises(RuntimeError, match="no connection"):
+            run(notebook, slot=SPIKE)
+
+
+@pytest.mark.parametrize(
+    "value", ["yesterday", "2026-11-13", "2026-11-13T15:20", str(date.today() + timedelta(days=2)) + "T10:00"]
+)
+def test_a_slot_that_is_none_is_refused(value, configured):
+    from pulsebook.periods import PeriodError, run_slot
+
+    if value == "2026-11-13":
+        assert str(run_slot(value)) == "2026-11-13T00:00:00+03:00", "a day is its first slot"
+    else:
+        with pytest.raises(PeriodError, match="slot must"):
+            run_slot(value)
+
+
+# -- backtest
+
+
+def test_a_backtest_tells_what_two_settings_would_have_told(book):
+    found = run("backtest", first_day="2026-11-12", last_day="2026-11-15", sensitivity=1.0, other_sensitivity=0.3)
+    told, fewer = (told for _, told in found["settings_tried"].values())
+    opened = told[told["what"] == "opened"]
+    assert [f"{at:%Y-%m-%dT%H:%M}" for at in opened["slot"]] == [SPIKE, OUTAGE]
+    assert len(fewer) < len(told) and f"{OUTAGE}:00+03:00" in {at.isoformat() for at in fewer["slot"]}
+    live = run("check", slot=SPIKE)["verdicts"]
+    replayed = found["verdicts"][found["verdicts"]["slot"] == pd.Timestamp(SPIKE, tz=ZONE)]
+    pd.testing.assert_frame_equal(live, replayed.drop(columns="slot").reset_index(drop=True), rtol=1e-9)
+
+
+def test_a_backtest_of_an_unknown_period_says_what_to_do(book):
+    with pytest.raises(ValueError, match="run collect with history_days large enough"):
+        run("backtest", first_day="2025-01-01", last_day="2025-01-02")
+    with pytest.raises(ValueError, match="first_day must not be after last_day"):
+        run("backtest", first_day="2026-11-15", last_day="2026-11-12")
+
+
+@pytest.mark.slow
+def test_a_flash_mob_is_one_rise_and_the_quiet_days_before_give_no_message(server, configured, databases):
+    sample.fill(sample.http(server), 78, 1500, 3, UNTIL, "Europe/Moscow", databases[0])
+    configured()
+    run("collect", slot="2026-10-03T23:45", history_days=36)
+    found = run("backtest", first_day="2026-09-30", last_day="2026-10-03", other_sensitivity=1.0)
+    told = found["told"]
+    assert [f"{at:%m-%d}" for at in told["slot"].head(1)] == ["10-02"], "the mob begins on this day, 45 before the last"
+    assert told["what"].iloc[0] == "opened" and told["incident"].nunique() == 1
+    assert {"views", "likes", "feed_users"} <= set(told["metrics"].iloc[-1].split(", ")) and "+" in told[
+        "farthest"
+    ].iloc[-1]
+    assert set(told["what"].iloc[1:]) <= {"still", "worse", "spread", "resolved"} and len(told) <= 10

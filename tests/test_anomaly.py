@@ -1,0 +1,328 @@
+"""The anomaly detector: what it must see, what it must leave alone, and that hindsight never helps it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pulsebook.anomaly import METRICS, detect, detect_all
+from tests.bench.alerts import history
+
+WARM = 30 * 96  # slots of history before a test's incident
+NOON, NIGHT = WARM + 48, WARM + 12
+FEED = ["feed_users", "views", "likes"]
+MESSENGER = ["messenger_users", "messages_sent"]
+
+
+def app(
+    days: float = 31, dau: int = 20_000, zone: str | None = "Europe/Moscow", start: str = "2026-06-01", seed: int = 1
+):
+    """A quiet app without wobble: a daily curve, a weekend, Poisson counts."""
+    draw = np.random.default_rng(seed)
+    n = int(days * 96)
+    index = pd.date_range(start, periods=n, freq="15min", tz=zone)
+    hour = (index.hour + index.minute / 60).to_numpy()
+    shape = 1 - 0.6 * np.cos((hour - 4) * np.pi / 12)
+    shape *= np.where(index.day_of_week >= 5, 1.2, 1.0)
+    users = dau * 0.025 * shape
+    views = draw.poisson(users * 13)
+    table = {
+        "feed_users": draw.poisson(users),
+        "messenger_users": draw.poisson(users * 0.15),
+        "views": views,
+        "likes": draw.binomial(views, 0.21),
+        "messages_sent": draw.poisson(users * 0.35),
+    }
+    return pd.DataFrame(table, index=index).astype(float)
+
+
+def judged(frame: pd.DataFrame, at: int, **settings) -> pd.DataFrame:
+    return detect(frame, frame.index[at], **settings).set_index("metric")
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    return history(seed=101, dau=20_000, faulty=True)
+
+
+def test_result_has_one_row_per_metric_and_the_promised_columns():
+    result = detect(app(), app().index[NOON])
+    assert list(result["metric"]) == list(METRICS)
+    assert list(result.columns) == [
+        "metric",
+        "value",
+        "expected",
+        "low",
+        "high",
+        "deviation",
+        "score",
+        "anomaly",
+        "reason",
+    ]
+    assert (result["low"] < result["expected"]).all() and (result["expected"] < result["high"]).all()
+    assert not result["anomaly"].any() and result["anomaly"].dtype == bool
+    assert (result["reason"] == "normal").all()
+    np.testing.assert_array_equal(result["deviation"], result["value"] / result["expected"] - 1)
+
+
+def test_expectation_is_near_the_truth_by_day_and_by_night():
+    frame = app(dau=2_000_000)
+    for at in (NOON, NIGHT, WARM + 80):
+        result = judged(frame, at)
+        assert result["deviation"].abs().max() < 0.05
+        assert result.loc["ctr", "expected"] == pytest.approx(0.21, rel=0.02)
+
+
+def test_all_slots_at_once_equal_one_by_one_with_the_future_cut_off(faulty):
+    frame = faulty.frame.iloc[: 75 * 96]
+    together = detect_all(frame).set_index("slot")
+    # starts and ends of faults, missing slots, midnights, the first days, and where the memory of `detect` begins
+    edges = [slot for fault in faulty.faults for slot in (fault.start, fault.end) if slot < len(frame)]
+    slots = edges[::2] + [0, 1, 50, 95, 96, 150, 671, 672, 768, 1500, 5375, 5376, 5471, 6300, len(frame) - 1]
+    for at in slots:
+        one = detect(frame.iloc[: at + 1], frame.index[at])
+        expected = together.loc[frame.index[at]].reset_index(drop=True)
+        pd.testing.assert_frame_equal(one, expected, check_exact=True)
+
+
+def test_all_slots_include_those_absent_from_the_index():
+    frame = app().drop(index=app().index[[NOON, NOON + 1]])
+    result = detect_all(frame)
+    assert len(result) == 31 * 96 * 6
+    assert result.loc[result["slot"] == app().index[NOON], "anomaly"].all()
+    one = detect(frame, app().index[NOON + 1])
+    pd.testing.assert_frame_equal(
+        one,
+        result[result["slot"] == app().index[NOON + 1]].drop(columns="slot").reset_index(drop=True),
+        check_exact=True,
+    )
+
+
+def test_later_rows_are_ignored():
+    frame = app()
+    changed = frame.copy()
+    changed.iloc[NOON + 1 :] = 0.0
+    whole, cut = (detect(f, frame.index[NOON]) for f in (changed, frame.iloc[: NOON + 1]))
+    pd.testing.assert_frame_equal(whole, cut, check_exact=True)
+
+
+@pytest.mark.parametrize("dau", [500, 20_000, 2_000_000])
+def test_feed_outage_by_day_is_a_drop(dau):
+    frame = app(dau=dau)
+    frame.iloc[NOON : NOON + 2, [0, 2, 3]] = 0.0
+    result = judged(frame, NOON if dau > 500 else NOON + 1)
+    assert result.loc[FEED, "anomaly"].all() and (result.loc[FEED, "deviation"] == -1).all()
+    assert not result.loc[MESSENGER, "anomaly"].any()
+    assert result.loc["views", "reason"].startswith("drop: 100% below expected")
+    assert np.isnan(result.loc["ctr", "value"]) and not result.loc["ctr", "anomaly"]
+
+
+def test_deviation_is_negative_for_a_drop_and_positive_for_a_rise():
+    frame = app()
+    frame.iloc[NOON] *= 0.5
+    drop = judged(frame, NOON)
+    assert drop.loc[FEED, "anomaly"].all() and (drop["deviation"].drop("ctr") < -0.3).all()
+    assert (drop.loc[FEED, "value"] < drop.loc[FEED, "low"]).all()
+    frame = app()
+    frame.iloc[NOON] *= 2.5
+    rise = judged(frame, NOON)
+    assert rise.loc[FEED + MESSENGER, "anomaly"].all() and (rise["deviation"].drop("ctr") > 1).all()
+    assert (rise.loc[FEED, "value"] > rise.loc[FEED, "high"]).all()
+    assert not rise.loc["ctr", "anomaly"]
+
+
+def test_ctr_fault_is_told_by_likes_and_ctr_alone():
+    frame = app()
+    frame.iloc[NOON, 3] = np.round(frame.iloc[NOON, 3] * 0.6)
+    result = judged(frame, NOON)
+    assert list(result.index[result["anomaly"]]) == ["likes", "ctr"]
+    assert result.loc["ctr", "deviation"] == pytest.approx(-0.4, abs=0.06)
+
+
+def test_fewer_views_at_the_same_ctr_leave_ctr_alone():
+    frame = app()
+    frame.iloc[NOON, [2, 3]] = np.round(frame.iloc[NOON, [2, 3]] * 0.5)
+    result = judged(frame, NOON)
+    assert result.loc[["views", "likes"], "anomaly"].all() and not result.loc["ctr", "anomaly"]
+    assert not result.loc["feed_users", "anomaly"]
+
+
+def test_drop_of_a_fifth_is_found_within_two_slots_at_large_scale():
+    frame = app(dau=2_000_000)
+    frame.iloc[NOON : NOON + 2] = np.round(frame.iloc[NOON : NOON + 2] * 0.8)
+    assert judged(frame, NOON + 1).loc[FEED, "anomaly"].all()
+
+
+def test_slow_bleed_is_found_before_it_ends():
+    frame = history(seed=102, dau=20_000, faulty=False).frame.iloc[: WARM + 96]
+    bleed = 1 - 0.5 * np.minimum(np.arange(24) / 16, 1)
+    frame.iloc[NOON : NOON + 24] = np.round(frame.iloc[NOON : NOON + 24].mul(bleed, axis=0))
+    found = detect_all(frame.iloc[: NOON + 24]).query("anomaly and deviation < 0")
+    assert (found["slot"] >= frame.index[NOON]).any()
+
+
+def test_anomaly_lasts_as_long_as_the_fault_and_ends_with_it():
+    frame = app()
+    frame.iloc[NOON : NOON + 16, [0, 2, 3]] = np.round(frame.iloc[NOON : NOON + 16, [0, 2, 3]] * 0.5)
+    views = detect_all(frame).query("metric == 'views'")["anomaly"].to_numpy()
+    assert views[NOON : NOON + 16].all() and not views[NOON + 16 :].any() and not views[WARM:NOON].any()
+
+
+def test_missing_slot_is_an_anomaly_at_once_and_only_of_its_source():
+    frame = app()
+    frame.iloc[NOON, [1, 4]] = np.nan
+    result = judged(frame, NOON)
+    assert list(result.index[result["anomaly"]]) == MESSENGER
+    assert result.loc[MESSENGER, "value"].isna().all() and result.loc[MESSENGER, "deviation"].isna().all()
+    assert result.loc[MESSENGER, "reason"].str.startswith("missing: no data").all()
+    assert (result.loc[MESSENGER, "expected"] > 0).all()
+
+
+def test_gaps_that_happen_every_night_are_no_anomaly_but_a_long_one_is():
+    frame = app(dau=500)
+    frame[MESSENGER] = frame[MESSENGER].where(frame["messages_sent"] > 0)  # a source without rows leaves a gap
+    night = detect_all(frame).query("metric == 'messages_sent' and value.isna()")
+    night = night[(night["slot"] >= frame.index[20 * 96]) & (night["slot"].dt.hour < 6)]
+    assert len(night) > 30 and not night["anomaly"].any()
+    frame.iloc[NOON : NOON + 24, [1, 4]] = np.nan
+    assert judged(frame, NOON + 23).loc["messages_sent", "anomaly"]
+
+
+def test_gap_of_a_day_in_the_history_does_no_harm():
+    frame = app()
+    frame.iloc[WARM - 96 : WARM] = np.nan
+    assert not detect_all(frame).query("slot >= @frame.index[@WARM]")["anomaly"].any()
+
+
+def test_outage_a_week_ago_does_not_poison_the_expectation():
+    frame, clean = app(dau=2_000_000), app(dau=2_000_000)
+    frame.iloc[NOON - 7 * 96 - 8 : NOON - 7 * 96 + 8] = 0.0
+    frame.iloc[NOON - 96 - 8 : NOON - 96 + 8] *= 2
+    after, before = judged(frame, NOON), judged(clean, NOON)
+    np.testing.assert_allclose(after["expected"], before["expected"], rtol=0.02)
+    assert not after["anomaly"].any()
+
+
+def test_sudden_drop_at_night_is_found_at_medium_scale():
+    frame = app()
+    frame.iloc[NIGHT : NIGHT + 2, [0, 2, 3]] = np.round(frame.iloc[NIGHT : NIGHT + 2, [0, 2, 3]] * 0.4)
+    assert judged(frame, NIGHT + 1).loc[FEED, "anomaly"].all()
+
+
+def test_a_handful_of_counts_at_night_is_no_spike():
+    frame = app(dau=500)
+    frame.iloc[NIGHT, [1, 4]] = [3.0, 5.0]  # where one or two are usual
+    assert not judged(frame, NIGHT)["anomaly"].any()
+
+
+def test_clean_weeks_are_quiet_at_every_scale():
+    for dau in (500, 20_000, 2_000_000):
+        case = history(seed=103, dau=dau, faulty=False)
+        found = detect_all(case.frame).query("anomaly")
+        slots = case.frame.index.get_indexer(found["slot"])
+        changed = np.zeros(len(case.frame) + 1, bool)
+        for start, end in case.changes:
+            changed[start:end] = True
+        alarms = slots[(slots >= 28 * 96) & ~changed[slots]]
+        assert len(np.unique(alarms // 8)) <= 12, f"12 weeks at DAU {dau} alarmed in slots {alarms}"
+
+
+def test_below_two_days_only_outages_are_told():
+    frame = app(days=1.75)
+    frame.iloc[-1] *= 3
+    last = frame.index[-1]
+    assert not detect(frame, last)["anomaly"].any()
+    assert detect(frame, last)["reason"].str.contains("1.7 days of history: outages only").all()
+    frame.iloc[-2:] = 0.0
+    assert detect(frame, last).set_index("metric").loc[FEED, "anomaly"].all()
+    frame.iloc[-1] = np.nan
+    assert detect(frame, last)["anomaly"].all()
+
+
+def test_first_hours_do_not_alarm_but_an_outage_does():
+    frame = app(days=0.75)
+    assert not detect_all(frame)["anomaly"].any()
+    frame.iloc[-1] = 0.0
+    assert judged(frame, -1).loc["views", "anomaly"]
+
+
+@pytest.mark.parametrize("days", [4, 9])
+def test_short_history_is_used_with_wider_limits_and_says_so(days):
+    frame = app(days=days)
+    assert not detect_all(frame)["anomaly"].any()
+    frame.iloc[-50] *= 0.3
+    result = judged(frame, -50)
+    assert result.loc[FEED, "anomaly"].all()
+    assert result["reason"].str.contains("days of history: wider limits").all()
+
+
+def test_empty_history_knows_nothing():
+    result = detect(app().iloc[:0], app().index[0])
+    assert result["value"].isna().all() and not result["anomaly"].any()
+
+
+@pytest.mark.parametrize(
+    ("start", "zone"), [("2026-03-01", "Europe/Berlin"), ("2026-09-27", "Europe/Berlin"), ("2026-06-01", None)]
+)
+def test_clock_changes_and_naive_times_are_no_anomaly(start, zone):
+    frame = app(days=36, zone=zone, start=start)
+    found = detect_all(frame)
+    assert len(found) == len(frame) * 6
+    around = slice(27 * 96 * 6, 32 * 96 * 6)
+    assert not found["anomaly"].iloc[around].any() and found["anomaly"].sum() <= 3
+    for at in range(28 * 96 - 8, 28 * 96 + 16, 5):
+        one = detect(frame.iloc[: at + 1], frame.index[at])
+        same = found.iloc[at * 6 : at * 6 + 6].drop(columns="slot").reset_index(drop=True)
+        pd.testing.assert_frame_equal(one, same, check_exact=True)
+
+
+def test_settings_can_be_given_per_metric():
+    frame = app()
+    frame.iloc[NOON] = np.round(frame.iloc[NOON] * 0.5)
+    assert not judged(frame, NOON, min_deviation=0.8)["anomaly"].any()
+    only_views = judged(frame, NOON, min_deviation=dict.fromkeys(METRICS, 0.8) | {"views": 0.2})
+    assert list(only_views.index[only_views["anomaly"]]) == ["views"]
+    assert not judged(frame, NOON, sensitivity={"views": 0.01, "likes": 0.01}).loc["likes", "anomaly"]
+    scores = [judged(frame, NOON, sensitivity=s).loc["views", "score"] for s in (1.0, 2.0)]
+    assert scores[1] == pytest.approx(2 * scores[0])
+
+
+def test_slot_is_read_in_any_zone_and_as_text():
+    frame = app()
+    slot = frame.index[NOON]
+    for same in (slot.tz_convert("UTC"), str(slot), slot.to_pydatetime()):
+        pd.testing.assert_frame_equal(detect(frame, same), detect(frame, slot))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda f: f.drop(columns="likes"), "add likes"),
+        (lambda f: f.iloc[::-1], "sort the index"),
+        (lambda f: pd.concat([f, f.iloc[-1:]]), "duplicate slots 2026"),
+        (lambda f: f.reset_index(drop=True), "set the index"),
+        (lambda f: f.set_index(f.index + pd.Timedelta(minutes=1)), "floor the index to 15 minutes"),
+        (lambda f: f.assign(views=-1.0), "counts must be 0 or more"),
+        (lambda f: f.assign(views="many"), "convert the columns"),
+        (lambda f: f.tz_localize(None), "both have a time zone or both none"),
+    ],
+)
+def test_bad_history_is_refused_with_what_to_do(spoil, says):
+    frame = app(days=2)
+    with pytest.raises(ValueError, match=says):
+        detect(spoil(frame), frame.index[-1])
+
+
+@pytest.mark.parametrize(
+    ("slot", "settings", "says"),
+    [
+        ("2026-06-02 10:07+03:00", {}, "quarter hour"),
+        ("yesterday noon", {}, "such as 2026-11-22 10:15"),
+        (None, {"sensitivity": 0}, "sensitivity must be a positive number"),
+        (None, {"sensitivity": {"view": 1.0}}, "found view"),
+        (None, {"min_deviation": "15 %"}, "min_deviation must be a positive number"),
+    ],
+)
+def test_bad_slot_or_setting_is_refused(slot, settings, says):
+    frame = app(days=2)
+    with pytest.raises(ValueError, match=says):
+        detect(frame, slot or frame.index[-1], **settings)

@@ -1,0 +1,207 @@
+"""The life of an incident and what explains it: pure rules, no warehouse."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pulsebook.incidents import HOUR, QUARTER, advance
+from pulsebook.incidents.explain import explain
+
+METRICS = {"feed_users": "feed", "views": "feed", "likes": "feed", "ctr": "feed", "messenger_users": "messages", "messages_sent": "messages"}  # fmt: skip
+START = 1_795_000_500
+
+
+def verdicts(off: dict[str, float] | None = None, missing: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Verdicts in which some metrics are off by a share, and some sources send nothing."""
+    rows = []
+    for metric, source in METRICS.items():
+        gone, deviation = source in missing, (off or {}).get(metric, 0.0)
+        value = float("nan") if gone else 100 * (1 + deviation)
+        rows.append(
+            dict(metric=metric, value=value, deviation=deviation, anomaly=gone or metric in (off or {}), score=1.0)
+        )
+    return pd.DataFrame(rows)
+
+
+def story(*slots, hold=None):
+    """What is told in a row of slots: (slot number, what, metrics)."""
+    incidents, told = [], []
+    for number, seen in enumerate(slots):
+        incidents, events = advance(
+            incidents, START + number * QUARTER, seen, METRICS, hold=(hold or {}).get(number, "")
+        )
+        told += [(number, event.what, tuple(sorted(event.incident.metrics))) for event in events]
+    return told, incidents
+
+
+FINE, DROP = verdicts(), verdicts({"views": -0.4, "likes": -0.5})
+
+
+def test_metrics_that_go_off_together_are_one_incident_that_ends_after_three_normal_slots():
+    told, incidents = story(FINE, DROP, DROP, FINE, FINE, FINE, FINE)
+    assert told == [(1, "opened", ("likes", "views")), (5, "resolved", ("likes", "views"))] and not incidents
+
+
+def test_it_lasts_from_its_first_slot_to_the_end_of_its_last():
+    _, incidents = story(FINE, DROP, FINE, DROP, FINE)
+    assert incidents[0].seconds == 3 * QUARTER and incidents[0].opened == START + QUARTER
+
+
+def test_two_normal_slots_do_not_end_it():
+    told, incidents = story(DROP, FINE, FINE, DROP, FINE, FINE)
+    assert [what for _, what, _ in told] == ["opened"] and len(incidents) == 1
+
+
+def test_while_it_lasts_there_is_a_word_every_four_hours():
+    told, _ = story(*[DROP] * 40)
+    assert [(n, what) for n, what, _ in told] == [(0, "opened"), (16, "still"), (32, "still")]
+
+
+def test_clearly_worse_is_told_and_a_little_worse_is_not():
+    told, _ = story(
+        DROP,
+        verdicts({"views": -0.45, "likes": -0.55}),
+        verdicts({"views": -0.7, "likes": -0.55}),
+        verdicts({"views": -0.75}),
+    )
+    assert [(n, what) for n, what, _ in told] == [(0, "opened"), (2, "worse")]
+
+
+def test_a_metric_of_the_same_source_joins_silently_and_another_source_is_a_spread():
+    told, _ = story(
+        DROP, verdicts({"views": -0.4, "feed_users": -0.3}), verdicts({"views": -0.4, "messages_sent": -0.5})
+    )
+    assert told == [(0, "opened", ("likes", "views")), (2, "spread", ("feed_users", "likes", "messages_sent", "views"))]
+
+
+def test_the_other_direction_later_is_another_incident():
+    told, incidents = story(DROP, DROP, verdicts({"views": -0.4, "messages_sent": 2.0}))
+    assert [what for _, what, _ in told] == ["opened", "opened"] and len(incidents) == 2
+
+
+def test_the_other_direction_in_the_same_slot_is_the_same_incident():
+    told, incidents = story(verdicts({"views": 1.5, "ctr": -0.6}))
+    assert told == [(0, "opened", ("ctr", "views"))] and len(incidents) == 1
+
+
+def test_the_same_direction_joins_within_the_hour_and_not_later():
+    feed, messenger, hour = verdicts({"views": -0.4}), verdicts({"views": -0.4, "messages_sent": -0.5}), HOUR // QUARTER
+    told, incidents = story(feed, FINE, messenger)
+    assert [what for _, what, _ in told] == ["opened", "spread"] and len(incidents) == 1
+    gone = verdicts(missing=("feed",))  # keeps the first incident open
+    told, incidents = story(feed, *[gone] * (hour + 1), verdicts({"messages_sent": -0.5}, missing=("feed",)))
+    assert told[-1][1:] == ("opened", ("messages_sent",)) and len(incidents) == 3
+
+
+def test_a_source_without_data_is_an_incident_of_its_own_and_says_nothing_of_others():
+    gone = verdicts(missing=("feed",))
+    told, incidents = story(FINE, gone, gone, FINE, FINE, FINE)
+    assert told == [(1, "opened", ("feed",)), (5, "resolved", ("feed",))] and not incidents
+
+
+def test_both_sources_without_data_are_one_incident():
+    told, _ = story(FINE, verdicts(missing=("feed", "messages")), verdicts(missing=("feed", "messages")))
+    assert told == [(1, "opened", ("feed", "messages"))]
+
+
+def test_missing_data_never_ends_an_incident():
+    gone = verdicts(missing=("feed",))
+    told, incidents = story(DROP, gone, gone, gone, gone, gone)
+    assert [what for _, what, _ in told] == ["opened", "opened"]
+    assert sorted(i.kind for i in incidents) == ["anomaly", "missing"]
+    told, incidents = story(DROP, FINE, FINE, gone, FINE)
+    assert (4, "resolved", ("likes", "views")) in told, "the slots before and after count"
+
+
+def test_a_held_incident_is_told_when_it_may_be_and_is_still_there():
+    told, _ = story(DROP, DROP, DROP, hold={0: "all", 1: "all"})
+    assert [(n, what) for n, what, _ in told] == [(2, "opened")]
+    minor = verdicts({"views": -0.2})
+    told, _ = story(minor, minor, minor, hold={0: "minor", 1: "minor"})
+    assert [(n, what) for n, what, _ in told] == [(2, "opened")]
+
+
+def test_what_is_critical_is_told_in_quiet_hours_too():
+    for seen in (verdicts({"views": -0.6}), verdicts(missing=("messages",))):
+        told, _ = story(seen, hold={0: "minor"})
+        assert [what for _, what, _ in told] == ["opened"]
+
+
+def test_what_was_over_before_it_could_be_told_is_told_as_missed():
+    told, incidents = story(DROP, FINE, FINE, FINE, FINE, hold=dict.fromkeys(range(4), "all"))
+    assert [(n, what) for n, what, _ in told] == [(3, "missed")] and not incidents
+
+
+def test_the_same_slot_twice_gives_the_same_events():
+    incidents, _ = advance([], START, DROP, METRICS)
+    once = advance(incidents, START + QUARTER, verdicts({"views": -0.9}), METRICS)
+    assert once == advance(incidents, START + QUARTER, verdicts({"views": -0.9}), METRICS)
+
+
+# -- what explains it
+
+
+def counted(before: dict, now: dict) -> pd.DataFrame:
+    rows = [(d, v, now.get((d, v), 0), n) for (d, v), n in before.items()]
+    return pd.DataFrame(rows, columns=["dimension", "value", "now", "before"])
+
+
+BEFORE = {
+    ("os", "iOS"): 3500,
+    ("os", "Android"): 6500,
+    ("city", "Moscow"): 2000,
+    ("city", "Kazan"): 1000,
+    ("city", "other"): 7000,
+}
+
+
+def test_the_slice_that_lost_is_found_with_its_share_of_the_loss():
+    now = {
+        ("os", "iOS"): 100,
+        ("os", "Android"): 640,
+        ("city", "Moscow"): 148,
+        ("city", "Kazan"): 74,
+        ("city", "other"): 518,
+    }
+    first, *others = explain(counted(BEFORE, now | {("os", "iOS"): 10, ("os", "Android"): 650}), 660, 1000)
+    assert (first.dimension, first.values, first.certain) == ("os", ("iOS",), True) and not others
+    assert first.share == pytest.approx((350 - 10) / 340) and first.usual == pytest.approx(0.35)
+
+
+def test_several_slices_of_one_dimension_are_named_together():
+    now = {
+        ("os", "iOS"): 245,
+        ("os", "Android"): 455,
+        ("city", "Moscow"): 0,
+        ("city", "Kazan"): 0,
+        ("city", "other"): 700,
+    }
+    (found,) = explain(counted(BEFORE, now), 700, 1000)
+    assert found.dimension == "city" and found.values == ("Moscow", "Kazan") and found.share == pytest.approx(1)
+
+
+def test_a_gain_is_explained_too():
+    now = {
+        ("os", "iOS"): 350,
+        ("os", "Android"): 1150,
+        ("city", "Moscow"): 300,
+        ("city", "Kazan"): 150,
+        ("city", "other"): 1050,
+    }
+    (found,) = explain(counted(BEFORE, now), 1500, 1000)
+    assert found.values == ("Android",) and found.share == pytest.approx(1)
+
+
+def test_an_even_change_and_pure_chance_explain_nothing():
+    even = {key: n * 0.06 for key, n in BEFORE.items()}
+    assert explain(counted(BEFORE, even), 600, 1000) == []
+    chance, found = np.random.default_rng(1), 0
+    for _ in range(300):
+        now = {key: chance.poisson(n * 0.06) for key, n in BEFORE.items()}
+        found += bool(explain(counted(BEFORE, now), sum(n for (d, _), n in now.items() if d == "os"), 1000))
+    assert found <= 3
+
+
+def test_a_total_outage_and_an_unknown_history_explain_nothing():
+    assert explain(counted(BEFORE, {}), 0, 1000) == []
+    assert explain(counted(dict.fromkeys(BEFORE, 0), {("os", "iOS"): 5}), 5, 1000) == []

@@ -1,0 +1,335 @@
+"""Both reports against an independent computation in pandas from the raw rows, in both languages."""
+
+import io
+import json
+import uuid
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import nbformat
+import pandas as pd
+import pytest
+import requests
+
+from pulsebook.local import sample
+from pulsebook.settings import ROOT
+
+ZONE = ZoneInfo("Europe/Moscow")
+UNTIL = datetime(2026, 11, 24, 9, 0, tzinfo=ZONE)
+DAYS = {
+    "an ordinary day": date(2026, 11, 19),
+    "a day with an outage": date(2026, 11, 21),  # the feed was away for 45 minutes
+    "the first day of a week": date(2026, 11, 23),
+}
+
+
+@pytest.fixture(scope="module")
+def app(server):
+    """Five weeks of the sample in a database of their own, and their rows as frames."""
+    name = f"report_source_{uuid.uuid4().hex[:6]}"
+    sample.fill(sample.http(server), 36, 300, 5, UNTIL, "Europe/Moscow", name)
+
+    def rows(table, columns):
+        chosen = columns.replace("time", "toUInt32(time) AS time")
+        answer = requests.post(
+            server, data=f"SELECT {chosen} FROM {name}.{table} FORMAT TabSeparatedWithNames", timeout=60
+        )
+        frame = pd.read_csv(io.StringIO(answer.text), sep="\t", keep_default_na=False)
+        at = pd.to_datetime(frame["time"], unit="s", utc=True).dt.tz_convert(ZONE)
+        return frame.assign(day=at.dt.date, minute=at.dt.hour * 60 + at.dt.minute // 15 * 15)
+
+    feed = rows("feed_actions", "user_id, post_id, action, time, source, gender, age, os")
+    messages = rows("message_actions", "user_id, receiver_id, time, source, gender, age, os")
+    yield name, feed, messages
+    requests.post(server, data=f"DROP DATABASE {name}")
+
+
+def run(notebook: str, **parameters) -> dict:
+    """The cells of a report in this process; returns their variables."""
+    cells = nbformat.read(ROOT / f"notebooks/reports/{notebook}.ipynb", 4).cells
+    code = [c.source for c in cells if c.cell_type == "code"]
+    given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    variables = {}
+    exec(compile("\n".join([code[0], given, *code[1:]]), notebook, "exec"), variables)
+    return variables
+
+
+# -- an independent writer of numbers: no babel, no shared code
+
+
+def digits(value: float, language: str, places: int = 0) -> str:
+    text = f"{value:,.{places}f}"
+    return text if language == "en" else text.replace(",", "\xa0").replace(".", ",")
+
+
+def percent(value: float, language: str, places: int = 1) -> str:
+    return digits(value * 100, language, places) + "\xa0%"
+
+
+def moved(now: float, before: float | None, language: str, share: bool) -> str:
+    if before is None or not share and before == 0:
+        return "–"
+    difference = (now - before) * 100 if share else (now / before - 1) * 100
+    unit = {"en": "pp", "ru": "п.п."}[language] if share else "%"
+    size = digits(abs(difference), language, 1)
+    mark = "＝" if size in ("0.0", "0,0") else "▲" if difference > 0 else "▼"
+    return f"{mark}\xa0{size}\xa0{unit}"
+
+
+def with_changes(label, by_day, day, language, share=False, places=0):
+    now = by_day(day)
+    value = percent(now, language) if share else digits(now, language, places)
+    both = " · ".join(moved(now, by_day(day - timedelta(days=n)), language, share) for n in (1, 7))
+    return f"{label}: <b>{value}</b>  {both}"
+
+
+def views(rows):
+    return (rows["action"] == "view").sum()
+
+
+def likes(rows):
+    return (rows["action"] == "like").sum()
+
+
+TITLES = {
+    ("en", date(2026, 11, 19)): "Thursday, 19 November 2026",
+    ("en", date(2026, 11, 21)): "Saturday, 21 November 2026",
+    ("en", date(2026, 11, 23)): "Monday, 23 November 2026",
+    ("ru", date(2026, 11, 19)): "четверг, 19 ноября 2026",
+    ("ru", date(2026, 11, 21)): "суббота, 21 ноября 2026",
+    ("ru", date(2026, 11, 23)): "понедельник, 23 ноября 2026",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
+def test_the_feed_report_equals_an_independent_computation(day, language, app, configured):
+    source, feed, _ = app
+    configured(source_database=source, language=language)
+    found = run("feed_report", run_date=str(day))
+    of = {d: rows for d, rows in feed.groupby("day")}
+    en = language == "en"
+    expected = [
+        f"<b>{'Feed' if en else 'Лента'} · {TITLES[language, day]}</b>",
+        "against the day before · the same weekday a week ago" if en else "к предыдущему дню · к тому же дню неделю назад",
+        "",
+        with_changes("DAU", lambda d: of[d]["user_id"].nunique(), day, language),
+        with_changes("Views" if en else "Просмотры", lambda d: views(of[d]), day, language),
+        with_changes("Likes" if en else "Лайки", lambda d: likes(of[d]), day, language),
+        with_changes("CTR", lambda d: likes(of[d]) / views(of[d]), day, language, share=True),
+        "",
+        f"{'Views per user' if en else 'Просмотров на пользователя'}: "
+        + digits(views(of[day]) / of[day]["user_id"].nunique(), language, 1),
+        f"{'Likes per user' if en else 'Лайков на пользователя'}: "
+        + digits(likes(of[day]) / of[day]["user_id"].nunique(), language, 1),
+    ]  # fmt: skip
+    assert found["message"].split("\n") == expected
+    chart = found["daily"][["feed_users", "views", "likes", "ctr"]]
+    assert list(chart.index.date) == [day - timedelta(days=n) for n in range(13, -1, -1)]
+    assert chart["views"].tolist() == [views(of[d]) for d in chart.index.date]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
+def test_the_app_report_equals_an_independent_computation(day, language, app, configured):
+    source, feed, messages = app
+    configured(source_database=source, language=language)
+    found = run("app_report", run_date=str(day))
+    feed_of, messages_of = dict(list(feed.groupby("day"))), dict(list(messages.groupby("day")))
+    en = language == "en"
+    everything = pd.concat([feed, messages])[["user_id", "day", "minute", "time", "source"]]
+    everything = everything[everything["day"] <= day]
+    active = {d: set(rows["user_id"]) for d, rows in everything.groupby("day")}
+    first = everything.groupby("user_id")["day"].min()
+
+    def within(newest: int, oldest: int) -> set:
+        """Users who were active from `oldest` to `newest` days before the day."""
+        return set().union(*(active[day - timedelta(days=n)] for n in range(newest, oldest + 1)))
+
+    in_feed, in_messenger = set(feed_of[day]["user_id"]), set(messages_of[day]["user_id"])
+    new = set(first[first == day].index)
+    origin = (
+        everything[everything["user_id"].isin(new)]
+        .sort_values("time")
+        .groupby("user_id")["source"]
+        .first()
+        .value_counts()
+    )
+    week, week_before, month = within(0, 6), within(7, 13), within(0, 29)
+    new_in_week = set(first[first > day - timedelta(days=7)].index)
+    returned, lost = week - week_before - new_in_week, week_before - week
+
+    def retained(n: int) -> float:
+        cohort = set(first[first == day - timedelta(days=n)].index)
+        return len(cohort & active[day]) / len(cohort)
+
+    def feed_users(d):
+        return feed_of[d]["user_id"].nunique()
+
+    def posts(d):
+        return feed_of[d].loc[feed_of[d]["action"] == "view", "post_id"].nunique()
+
+    def senders(d):
+        return messages_of[d]["user_id"].nunique()
+
+    names = dict(
+        title="App", users="Users", feed="feed only", messenger="messenger only", both="both", new="New users", ret="Retention",
+        day="day", week="This week", returned="returned", lost="lost", activity="Activity", views="Views", likes="Likes",
+        posts="Posts seen", per_user="Likes per user", sent="Messages", senders="Senders", per_sender="Messages per sender",
+        top="Top posts by views", seen="views", where="Where", absent="the table metrics_by_dimension has no rows of this day yet",
+        against="against the day before · the same weekday a week ago",
+    ) if en else dict(
+        title="Приложение", users="Пользователи", feed="только лента", messenger="только мессенджер", both="оба", new="Новые",
+        ret="Удержание", day="день", week="За неделю", returned="вернулись", lost="ушли", activity="Активность",
+        views="Просмотры", likes="Лайки", posts="Просмотренные посты", per_user="Лайков на пользователя", sent="Сообщения",
+        senders="Отправители", per_sender="Сообщений на отправителя", top="Топ постов по просмотрам", seen="просмотров",
+        where="Где", absent="в таблице metrics_by_dimension ещё нет этого дня",
+        against="к предыдущему дню · к тому же дню неделю назад",
+    )  # fmt: skip
+    n = names
+
+    def line(key, by_day, share=False, places=0):
+        return with_changes(n.get(key, key), by_day, day, language, share, places)
+
+    counts = " ".join  # keeps the list below short
+    expected = [
+        f"<b>{n['title']} · {TITLES[language, day]}</b>", n["against"], "", f"<b>{n['users']}</b>",
+        line("DAU", lambda d: len(active[d])),
+        f"{n['feed']} {digits(len(in_feed - in_messenger), language)} · {n['messenger']} {digits(len(in_messenger - in_feed), language)}"
+        f" · {n['both']} {digits(len(in_feed & in_messenger), language)}",
+        f"{n['new']}: <b>{digits(len(new), language)}</b>"
+        + f" ({' · '.join(counts((who, digits(origin[who], language))) for who in sorted(origin.index))})",
+        f"{n['ret']}: {n['day']} 1 {percent(retained(1), language)} · {n['day']} 7 {percent(retained(7), language)}",
+        f"WAU {digits(len(week), language)} · MAU {digits(len(month), language)} · Stickiness {percent(len(active[day]) / len(month), language)}",
+        f"{n['week']}: {n['returned']} {digits(len(returned), language)} · {n['lost']} {digits(len(lost), language)}",
+        "", f"<b>{n['activity']}</b>",
+        line("views", lambda d: views(feed_of[d])),
+        line("likes", lambda d: likes(feed_of[d])),
+        line("CTR", lambda d: likes(feed_of[d]) / views(feed_of[d]), share=True),
+        line("posts", posts),
+        line("per_user", lambda d: likes(feed_of[d]) / feed_users(d), places=1),
+        line("sent", lambda d: len(messages_of[d])),
+        line("senders", senders),
+        line("per_sender", lambda d: len(messages_of[d]) / senders(d), places=1),
+        "", f"<b>{n['top']}</b>",
+    ]  # fmt: skip
+    seen = feed_of[day].groupby("post_id")["action"].value_counts().unstack(fill_value=0).reset_index()
+    for place, post in enumerate(
+        seen.sort_values(["view", "post_id"], ascending=[False, True]).head(5).itertuples(), 1
+    ):
+        ctr = percent(post.like / post.view, language)
+        expected.append(f"{place}. {post.post_id}: {digits(post.view, language)} {n['seen']}, CTR {ctr}")
+    expected += ["", f"<b>{n['where']}</b>", f"– {n['absent']}"]
+    assert found["message"].split("\n") == expected
+
+    # what is drawn
+    per_slot = everything.groupby(["day", "minute"])["user_id"].nunique().unstack("day")
+    before = per_slot[[day - timedelta(days=k) for k in range(1, 8)]]
+    expected_median = before.median(axis=1)
+    drawn = found["profile"]
+    assert drawn["yesterday"].dropna().to_dict() == per_slot[day].dropna().to_dict()
+    assert drawn["median"].dropna().to_dict() == expected_median.reindex(drawn.index).dropna().to_dict()
+    for age in (1, 3, 14):
+        cohorts = [d for d in first.unique() if day - timedelta(days=29) <= d <= day - timedelta(days=age)]
+        members = [set(first[first == d].index) for d in cohorts]
+        kept = sum(len(m & active[d + timedelta(days=age)]) for m, d in zip(members, cohorts, strict=True))
+        assert found["retention"][age] == pytest.approx(kept / sum(map(len, members)))
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_where_users_are_comes_from_the_loaded_table(language, app, configured, databases, execute):
+    source, feed, messages = app
+    configured(source_database=source, language=language)
+    day = DAYS["an ordinary day"]
+    execute(f"""CREATE TABLE {databases[1]}.metrics_by_dimension (event_date Date, dimension String, dimension_value String,
+        views UInt64, likes UInt64, messages_received UInt64, messages_sent UInt64, users_received UInt64, users_sent UInt64)
+        ENGINE = MergeTree PARTITION BY event_date ORDER BY (dimension, dimension_value)""")
+    rows = [("os", "Android", 65), ("os", "iOS", 34), ("os", "unknown", 1), ("gender", "female", 60), ("gender", "male", 40),
+            ("gender", "unknown", 0), ("age", "17", 10), ("age", "18", 20), ("age", "24", 20), ("age", "34", 30), ("age", "45", 19),
+            ("age", "unknown", 1)]  # fmt: skip
+    for dimension, value, count in rows:
+        execute(
+            f"INSERT INTO {databases[1]}.metrics_by_dimension VALUES ('{day}','{dimension}','{value}',{count},0,0,0,0,0)"
+        )
+    message = run("app_report", run_date=str(day))["message"]
+    if language == "en":
+        expected = [
+            "<b>Where</b> (share of views)", "os: Android 65\xa0% · iOS 34\xa0% · unknown 1\xa0%", "gender: female 60\xa0% · male 40\xa0%",
+            "age: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · unknown 1\xa0%",
+        ]  # fmt: skip
+    else:
+        expected = [
+            "<b>Где</b> (доля просмотров)", "ос: Android 65\xa0% · iOS 34\xa0% · неизвестно 1\xa0%", "пол: женщины 60\xa0% · мужчины 40\xa0%",
+            "возраст: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · неизвестно 1\xa0%",
+        ]  # fmt: skip
+    assert message.split("\n")[-4:] == expected
+
+
+def posted(configured) -> list[dict]:
+    log = configured().outputs / "chat" / "messages.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_a_report_is_posted_once_and_again_only_when_asked(app, configured):
+    configured(source_database=app[0])
+    day = str(DAYS["an ordinary day"])
+    run("feed_report", run_date=day)
+    assert posted(configured) == [], "by hand nothing is posted"
+    run("feed_report", run_date=day, post=True)
+    run("feed_report", run_date=day, post=True)
+    assert len(posted(configured)) == 1 and f"feed_report/{day}" in posted(configured)[0]["id"]
+    for word in ("again", "again", "and again"):
+        run("feed_report", run_date=day, post=True, resend=word)
+    assert len(posted(configured)) == 3
+    run("app_report", run_date=day, post=True)
+    assert [len(m["photos"]) for m in posted(configured)] == [1, 1, 1, 2]
+
+
+def test_messages_link_to_the_executed_notebook_where_the_archive_is_served(app, configured):
+    configured(source_database=app[0], archive_url="https://x.y/archive/", executed_as="a b/feed_report-try1.html")
+    message = run("feed_report", run_date=str(DAYS["an ordinary day"]))["message"]
+    assert message.endswith('<a href="https://x.y/archive/a%20b/feed_report-try1.html">executed notebook</a>')
+
+
+@pytest.mark.parametrize("table", ["feed_actions", "message_actions"])
+@pytest.mark.parametrize("what", ["missing", "unfinished"])
+def test_nothing_is_posted_about_a_day_that_is_missing_or_unfinished(table, what, app, databases, execute, configured):
+    day, source = DAYS["an ordinary day"], databases[0]
+    for name in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{name} AS {app[0]}.{name}")
+        left_out = ""
+        if name == table:
+            hour = 0 if what == "missing" else 18
+            left_out = f"WHERE time < toDateTime('{day} {hour:02}:00:00', 'Europe/Moscow') OR time >= toDateTime('{day + timedelta(days=1)} 00:00:00', 'Europe/Moscow')"
+        execute(f"INSERT INTO {source}.{name} SELECT * FROM {app[0]}.{name} {left_out}")
+    reports = ["app_report"] + ["feed_report"] * (table == "feed_actions")
+    for report in reports:
+        says = f"{table} (has no rows on|looks unfinished on) {day}.*Nothing was posted"
+        with pytest.raises(ValueError, match=says):
+            run(report, run_date=str(day), post=True)
+    assert posted(configured) == []
+
+
+def test_a_gap_in_the_history_is_a_gap_and_no_zero(app, databases, execute, configured):
+    day, source = DAYS["the first day of a week"], databases[0]
+    gap = day - timedelta(days=7)
+    for name in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{name} AS {app[0]}.{name}")
+        execute(
+            f"INSERT INTO {source}.{name} SELECT * FROM {app[0]}.{name} WHERE toDate(time, 'Europe/Moscow') != '{gap}'"
+        )
+    feed, whole = run("feed_report", run_date=str(day)), run("app_report", run_date=str(day))
+    assert pd.isna(feed["daily"].loc[str(gap), "views"])
+    for text in (feed["message"], whole["message"]):
+        lines = [line for line in text.split("\n") if line.startswith(("DAU:", "Views:", "CTR:"))]
+        assert len(lines) == 3 and all(line.endswith("· –") for line in lines)
+    assert "day 7 –" in whole["message"], "the cohort of the day in the gap is not known"
+
+
+def test_a_day_without_organic_newcomers_does_not_matter(app, databases, execute, configured):
+    day, source = DAYS["an ordinary day"], databases[0]
+    for name in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{name} AS {app[0]}.{name}")
+        execute(f"INSERT INTO {source}.{name} SELECT * FROM {app[0]}.{name} WHERE source = 'ads'")
+    message = run("app_report", run_date=str(day))["message"]
+    assert "organic" not in message and "(ads " in message
