@@ -119,7 +119,7 @@ def fill(
     until = (until or datetime.now(UTC)).replace(microsecond=0)
     until = until.replace(tzinfo=zone) if until.tzinfo is None else until.astimezone(zone)
     story = Story(days, dau, seed, until, zone)
-    tape = _Tape(story, seed, database, receiver_column)
+    tape = Tape(story, seed, database, receiver_column)
 
     def fill_day(day: Day) -> Day:
         execute(tape.feed(day, until))
@@ -179,7 +179,7 @@ def _refuse_to_overwrite(execute: Callable[[str], str], database: str) -> None:
                 )
 
 
-class _Tape:
+class Tape:
     """The statements that turn a story into rows.
 
     Nothing is drawn by rand(): every choice is a hash of who, when, what for and the seed, so a choice can be made
@@ -192,12 +192,16 @@ class _Tape:
         self.known = list(accumulate(story.newcomers))  # users of the feed up to and including day 0, 1, 2, …
         self.messenger_per_day = story.messenger_newcomers
 
-    def tables(self) -> list[str]:
+    def tables(self, engine: str = "") -> list[str]:
+        """Make the tables anew, those of the events with the `engine` given, or as they are kept."""
         drops = [f"DROP TABLE IF EXISTS {name}" for name in (*(f"{self.database}.{t}" for t in TABLES), self.people)]
         # A day is one part that is never merged again, and whoever asks for a slot reads an hour or two of it. Ordered
         # by time alone, the same rows take nearly three times the space.
-        kept = f"""ENGINE = MergeTree
+        kept = (
+            engine
+            or f"""ENGINE = MergeTree
                 PARTITION BY toYYYYMMDD(time, '{self.story.zone.key}') ORDER BY (toStartOfHour(time), user_id)"""
+        )
         return [
             *drops,
             f"""
@@ -222,7 +226,7 @@ class _Tape:
         that follow.
         """
         story, draw = self.story, self._draw
-        messenger_users = self.messenger_per_day * (story.age + 1 + MESSENGER_STAY)
+        messenger_users = self.messenger_per_day * (story.numbers + MESSENGER_STAY)
         campaign_end = FEED + 3 * self.known[story.campaign_day]
         invited = f"feeds AND user_id >= {campaign_end - 3 * story.campaign} AND user_id < {campaign_end}"
         habits = list(accumulate(round(share * 100) for share, _, _ in HABITS))

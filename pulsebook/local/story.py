@@ -87,25 +87,27 @@ class Day:
 
 
 class Story:
-    """`days` full local days before the day of `until`, then that day: `days_told` has them all, oldest first.
+    """`days` full local days before the day of `until`, that day, and `more` after it: `days_told` has them all, oldest
+    first. The incidents stay where they are, so a story with more days only adds to the same story with fewer.
 
-    `newcomers` counts the users whose first day in the feed is day 0, 1, 2, … of the app, the day of `until` included;
-    the campaign's own (`campaign`) are the last of `campaign_day` and counted there too.
+    `newcomers` counts the users whose first day in the feed is day 0, 1, 2, … of the app, up to the last day told; the
+    campaign's own (`campaign`) are the last of `campaign_day` and counted there too.
     """
 
-    def __init__(self, days: int, dau: int, seed: int, until: datetime, zone: ZoneInfo):
+    def __init__(self, days: int, dau: int, seed: int, until: datetime, zone: ZoneInfo, more: int = 0):
         self.dau, self.zone = dau, zone
         today = until.astimezone(zone).date()
         self.last_day, self.first_day = today - timedelta(days=1), today - timedelta(days=days)
         self.age = max(STORY_DAYS, days)
         self.begin = today - timedelta(days=self.age)
+        self.numbers = self.age + 1 + more  # days of the app up to the last that is told
         self.posts_per_day = max(20, round(200 * math.sqrt(dau / 18_500)))
         self.messenger_newcomers = max(2, round(MESSENGER_USERS * dau / (1 + MESSENGER_STAY / 2 * MESSENGER_CHANCE)))
         self.every_incident = {name: self._incident(name, *rest) for name, *rest in INCIDENTS}
         self.campaign_day = (self.every_incident["ads_campaign"].start.date() - self.begin).days
         self.campaign = round(CAMPAIGN_SIZE * dau)
         self.newcomers = self._newcomers()
-        self.days_told = self._days(random.Random(f"{seed} story"))[-days - 1 :]
+        self.days_told = self._days(random.Random(f"{seed} story"))[-days - 1 - more :]
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
@@ -129,10 +131,10 @@ class Story:
     def _newcomers(self) -> list[int]:
         """As many each day as it takes to reach the level, given those of the days before who come again."""
         returning = [
-            sum(s * chance * math.exp(-age / stay) for s, chance, stay in HABITS) for age in range(self.age + 1)
+            sum(s * chance * math.exp(-age / stay) for s, chance, stay in HABITS) for age in range(self.numbers)
         ]
         came: list[int] = []
-        for number in range(self.age + 1):
+        for number in range(self.numbers):
             again = sum(count * returning[number - day] for day, count in enumerate(came))
             came.append(max(6, round(self.level(number) - again)))
         came[self.campaign_day] += self.campaign
@@ -140,7 +142,7 @@ class Story:
 
     def _days(self, chance: random.Random) -> list[Day]:
         feed, messages, likes = (_wobble(chance, spread) for spread in (0.04, 0.04, 0.06))
-        return [self._day(number, chance, feed, messages, likes) for number in range(self.age + 1)]
+        return [self._day(number, chance, feed, messages, likes) for number in range(self.numbers)]
 
     def _day(self, number: int, chance: random.Random, feed, messages, likes) -> Day:
         day = self.begin + timedelta(days=number)
