@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format warehouse lab bench bench-alerts lock clean
+.PHONY: help setup demo up down test lint format warehouse lab bench bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,6 +22,12 @@ setup: .venv/ready  ## prepare the environment in .venv
 
 demo: setup  ## sample data, the real DAG for yesterday, and what it loaded
 	@$(BIN)/python -m pulsebook.local.demo
+
+up: setup  ## all of it for real: live events, Airflow with scheduler and UI, a login; returns when it is well
+	@$(BIN)/python -m pulsebook.local.stack up
+
+down:  ## stop what `make up` has started
+	@test ! -x $(BIN)/python || $(BIN)/python -m pulsebook.local.stack down
 
 test: setup  ## run all tests
 	@$(BIN)/python -m pytest

@@ -8,7 +8,6 @@ Everything it starts it stops, also after Ctrl-C or a failure. Executed notebook
 import json
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,14 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from pulsebook.local import sample
+from pulsebook.local import sample, services
 from pulsebook.local.server import running
 from pulsebook.periods import today
 from pulsebook.settings import ROOT, settings
 
 DAYS, DAU, SEED = 31, 6_000, 1  # the profile lookback reaches 30 days
 HOME = ROOT / ".local" / "airflow"
-AIRFLOW = [str(Path(sys.executable).with_name("airflow"))]
 
 
 @contextmanager
@@ -37,25 +35,15 @@ def phase(what: str):
 
 def airflow_environment() -> dict[str, str]:
     """Airflow on SQLite in `.local/airflow`, with our DAGs and nothing else."""
-    return {
-        **os.environ,
-        "AIRFLOW_HOME": str(HOME),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "ignore",
-    }
+    return {**services.environment(HOME), "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
 
 
 def run_dag(dag_id: str) -> None:
     """Run a DAG through Airflow, without a scheduler; its log is shown only where it fails."""
-    done = subprocess.run(
-        [*AIRFLOW, "dags", "test", dag_id], env=airflow_environment(), capture_output=True, text=True, cwd=ROOT
-    )
-    if done.returncode:
-        print((done.stdout + done.stderr)[-6000:], file=sys.stderr)
-        raise SystemExit(f"the DAG {dag_id} failed; its log is above")
+    try:
+        services.run(airflow_environment(), "dags", "test", dag_id)
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
 
 
 def reconcile(day) -> str:
@@ -90,8 +78,7 @@ def reconcile(day) -> str:
 def main() -> int:
     logging.basicConfig(level=logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="pulsebook-demo-") as folder, running(Path(folder)) as url:
-        os.environ["PULSEBOOK_CLICKHOUSE_URL"] = url
-        os.environ.pop("PULSEBOOK_SOURCE_URL", None)
+        os.environ.update(services.sample_only(url))
         settings.cache_clear()
         with phase(f"filling the embedded warehouse: {DAYS} days of a social app with {DAU:,} daily users"):
             filled = sample.fill(
@@ -100,7 +87,7 @@ def main() -> int:
         print(filled)
         if not (HOME / "airflow.db").exists():
             with phase("preparing Airflow's database (first time only)"):
-                subprocess.run([*AIRFLOW, "db", "migrate"], env=airflow_environment(), check=True, capture_output=True)
+                services.run(airflow_environment(), "db", "migrate")
         day = today() - 1
         with phase(f"running the DAG etl for {day}: seven notebooks"):
             run_dag("etl")

@@ -158,8 +158,7 @@ def keep_alive(
     live, failed, wait = Live(sample.http(url), plan), 0, stopped or time.sleep
     while True:
         try:
-            now = datetime.now(UTC)
-            reached = live.advance(now)
+            reached = live.advance(now := datetime.now(UTC))
             if now - reached > timedelta(minutes=30):
                 log.info("filled the gap from %s to %s", reached, now.astimezone(live.zone).replace(microsecond=0))
             failed = 0

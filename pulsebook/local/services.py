@@ -1,0 +1,128 @@
+"""Airflow on this machine: its commands, its environment, its three services on loopback, and whether they are well.
+
+Nothing of an Airflow that the shell may be set up for gets in: neither its database nor its executor.
+"""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import requests
+
+from pulsebook.local.processes import Crew
+from pulsebook.settings import ROOT
+
+AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+LOGIN = "admin"
+
+
+def sample_only(url: str) -> dict[str, str]:
+    """Settings for work on sample data, which win over those of `.env`: the embedded warehouse, and nobody's chat."""
+    return {"PULSEBOOK_CLICKHOUSE_URL": url, "PULSEBOOK_SOURCE_URL": "", "PULSEBOOK_TELEGRAM_TOKEN": ""}
+
+
+def environment(home: Path, dags: Path = ROOT / "dags") -> dict[str, str]:
+    """For commands of an Airflow on SQLite in `home`, with these DAGs and nothing else."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LOGIN}:admin") -> dict[str, str]:
+    """For the services of an Airflow whose pages are on `port`, with the review and a login per user."""
+    address = f"http://127.0.0.1:{port}"
+    return {
+        **environment(home, dags),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
+        "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
+        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": users,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(home)),
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
+        "AIRFLOW__API__WORKERS": "1",
+    }
+
+
+def passwords_file(home: Path) -> Path:
+    return home / "passwords.json"
+
+
+def passwords(home: Path, *users: str) -> dict[str, str]:
+    """The users' passwords: made at random where there are none yet, and kept in a file that only its owner can read."""
+    file = passwords_file(home)
+    known = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    if missing := [user for user in users if user not in known]:
+        home.mkdir(parents=True, exist_ok=True)
+        known |= {user: secrets.token_urlsafe(12) for user in missing}
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as opened:
+            os.fchmod(opened.fileno(), 0o600)
+            json.dump(known, opened)
+    return known
+
+
+def run(environment: dict[str, str], *words: str) -> str:
+    """Run a command of Airflow to its end; returns what it printed.
+
+    Raises:
+        RuntimeError: it failed; the message holds the end of its output.
+    """
+    home = Path(environment["AIRFLOW_HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run([AIRFLOW, *words], env=environment, capture_output=True, text=True, cwd=home)
+    if done.returncode:
+        raise RuntimeError(f"airflow {' '.join(words)} failed:\n{(done.stdout + done.stderr).strip()[-6000:]}")
+    return done.stdout
+
+
+def start(crew: Crew, environment: dict[str, str]) -> None:
+    """Start API server, DAG processor and scheduler."""
+    port = environment["AIRFLOW__API__BASE_URL"].rpartition(":")[2]
+    for words in (
+        ["api-server", "--host", "127.0.0.1", "--port", port],
+        ["dag-processor"],
+        ["scheduler", "--skip-serve-logs"],
+    ):
+        crew.start(words[0], [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
+
+
+def healthy(address: str) -> bool:
+    """Whether database, scheduler and DAG processor all say that they are well."""
+    try:
+        health = requests.get(f"{address}/api/v2/monitor/health", timeout=10).json()
+    except (requests.RequestException, ValueError):  # not listening yet
+        return False
+    return all(
+        (health.get(part) or {}).get("status") == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
+    )
+
+
+def bearer(address: str, user: str, password: str) -> dict[str, str]:
+    """Headers of a user who has logged in."""
+    login = requests.post(f"{address}/auth/token", json={"username": user, "password": password}, timeout=20)
+    login.raise_for_status()
+    return {"Authorization": f"Bearer {login.json()['access_token']}"}
+
+
+def free_port(wish: int = 0) -> int:
+    """The port wished for, or any other where that one is taken."""
+    for port in (wish, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise RuntimeError("expected a free port on loopback, found none")

@@ -1,0 +1,177 @@
+"""All of it on one machine, for real: the embedded warehouse with events that keep arriving, and Airflow.
+
+    python -m pulsebook.local.stack up       returns when all is well; says where everything is
+    python -m pulsebook.local.stack down     ends it; nothing is left running
+
+Everything listens on loopback alone and lies in `.local`: the warehouse's data, Airflow's home, logs, the login.
+"""
+
+import argparse
+import fcntl
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import requests
+
+from pulsebook.local import live, sample, services
+from pulsebook.local.demo import DAU, DAYS, phase
+from pulsebook.local.processes import Crew, CrewError
+from pulsebook.settings import ROOT, settings
+
+LOCAL = ROOT / ".local"
+UP, WAREHOUSE = LOCAL / "up", LOCAL / "warehouse"
+PLAN = WAREHOUSE / "sample.json"
+HOME = UP / "airflow"
+DAGS = {path.stem for path in (ROOT / "dags").glob("[!_]*.py")}
+
+
+def up(port: int, warehouse_port: int) -> int:
+    """Start everything, unless it is up. What cannot be started as a whole is stopped again."""
+    if crew := Crew.load(UP):
+        dead = crew.dead()
+        if crew.facts.get("ready") and not dead:
+            print("it is up already")
+            _say_where(crew)
+            return 0
+        print(f"only a part is running ({', '.join(dead) or 'the start was cut off'}): it is stopped and started anew")
+        crew.stop("warehouse")
+    new = not services.passwords_file(HOME).exists()
+    password = services.passwords(HOME, services.LOGIN)[services.LOGIN]
+    crew = Crew(UP)
+    try:
+        _start(crew, services.free_port(port), services.free_port(warehouse_port), password)
+    except BaseException as error:
+        crew.stop("warehouse")
+        if isinstance(error, CrewError | sample.SampleError | RuntimeError | requests.RequestException):
+            print(f"it is not up, and what was started is stopped: {error}", file=sys.stderr)
+            return 1
+        raise
+    _say_where(crew, password if new else "")
+    return 0
+
+
+def down() -> int:
+    """End everything, also what is left after a part of it has died."""
+    crew = Crew.load(UP)
+    if crew is None:
+        print("nothing is up")
+        return 0
+    print(f"stopped: {crew.stop('warehouse')} processes")
+    return 0
+
+
+def warehouse_url() -> str:
+    """Where the warehouse of the running stack listens; empty where it is not up."""
+    crew = Crew.load(UP)
+    return crew.facts["warehouse"] if crew and crew.facts.get("ready") and not crew.dead() else ""
+
+
+def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
+    url, address = f"http://127.0.0.1:{warehouse_port}", f"http://127.0.0.1:{port}"
+    crew.facts = {"warehouse": url, "airflow": address}
+    environment = {
+        **services.served(HOME, port),
+        **services.sample_only(url),
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+    }
+    server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(warehouse_port)]
+    crew.start("warehouse", server, environment, cwd=ROOT)
+    crew.wait_for(lambda: _answers(f"{url}/ping"), 30, "an answer of the embedded warehouse")
+    with ThreadPoolExecutor(1) as beside:
+        migrated = beside.submit(services.run, environment, "db", "migrate")
+        what = "continuing the sample" if PLAN.exists() else f"filling the warehouse: {DAYS} days, {DAU:,} daily users"
+        with phase(f"{what}; preparing Airflow's database"):
+            zone, database = settings().timezone.key, settings().source_database
+            plan = live.prepare(sample.http(url), PLAN, DAYS, DAU, zone, database)
+            live.Live(sample.http(url), plan).advance(datetime.now(UTC))
+            migrated.result()
+    with phase("starting Airflow and the live events"):
+        crew.start(
+            "live",
+            [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)],
+            environment,
+            cwd=ROOT,
+        )
+        services.start(crew, environment)
+        crew.wait_for(lambda: services.healthy(address), 120, f"Airflow in good health at {address}")
+        headers = services.bearer(address, services.LOGIN, password)
+        crew.wait_for(
+            lambda: _unpaused(address, headers) >= DAGS, 90, f"the DAGs {', '.join(sorted(DAGS))}, not paused"
+        )
+    crew.facts["ready"] = True
+    crew.save()
+
+
+def _unpaused(address: str, headers: dict) -> set[str]:
+    """The DAGs that are scheduled; those that somebody has paused are unpaused.
+
+    Raises:
+        CrewError: a DAG file cannot be imported.
+    """
+    wrong = requests.get(f"{address}/api/v2/importErrors", headers=headers, timeout=20).json()
+    if errors := wrong["import_errors"]:
+        raise CrewError("\n".join(f"{e['filename']} cannot be imported:\n{e['stack_trace']}" for e in errors))
+    dags = requests.get(f"{address}/api/v2/dags", headers=headers, timeout=20).json()["dags"]
+    for dag in dags:
+        if dag["is_paused"]:
+            change = {"is_paused": False}
+            requests.patch(f"{address}/api/v2/dags/{dag['dag_id']}", json=change, headers=headers, timeout=20)
+    return {dag["dag_id"] for dag in dags if not dag["is_paused"]}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.RequestException:  # not listening yet
+        return False
+
+
+def _say_where(crew: Crew, password: str = "") -> None:
+    outputs, kept = settings().outputs, services.passwords_file(HOME).relative_to(ROOT)
+    secret = f"{password}   (shown this once, kept in {kept})" if password else f"as kept in {kept}"
+    print(f"""
+Airflow    {crew.facts["airflow"]}
+  login    {services.LOGIN}
+  password {secret}
+chat       {outputs / "chat" / "index.html"}
+archive    {outputs / "index.html"}   (both pages appear with the first runs, within a minute)
+warehouse  {crew.facts["warehouse"]}   (new events every {live.INTERVAL:g} s)
+logs       {UP.relative_to(ROOT)}/*.log
+
+`make down` stops all of it.""")
+
+
+@contextmanager
+def _alone():
+    """One command at a time."""
+    UP.mkdir(parents=True, exist_ok=True)
+    with open(UP / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CrewError("another `make up` or `make down` is at work here; wait for it, or end it") from None
+        yield
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="pulsebook.local.stack", description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("up", "down"))
+    parser.add_argument("--port", type=int, default=8080, help="of Airflow's pages; another where it is taken")
+    parser.add_argument("--warehouse-port", type=int, default=8123, help="of the warehouse; another where it is taken")
+    arguments = parser.parse_args()
+    try:
+        with _alone():
+            return up(arguments.port, arguments.warehouse_port) if arguments.what == "up" else down()
+    except CrewError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nstopped; nothing is left running", file=sys.stderr)
+        sys.exit(130)
