@@ -70,7 +70,7 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
     ax.plot(range(7), before, color=FAINT, linewidth=2, label=WORDS[language]["before"])
     ax.plot(range(7), now, color=MAIN, linewidth=3, marker="o", markersize=6)
     if np.isfinite(now[-1]):
-        _label(ax, 6, now[-1], metrics.text(now[-1], name, language), MAIN)
+        _label(ax, 6, now[-1], metrics.text(now[-1], name, language), MAIN, below=now[-2] > now[-1])
     _days(ax, days, language)
     _amounts(ax, language, share=metrics.METRICS[name].unit == "%")
     ax.margins(y=0.25)
@@ -173,11 +173,11 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
 
 
-def _label(ax: Axes, x: float, y: float, text: str, color) -> None:
-    """A value above its point, legible where a line passes behind it."""
+def _label(ax: Axes, x: float, y: float, text: str, color, below: bool = False) -> None:
+    """A value above its point, or below it where the line comes from above; legible where another line passes."""
     ax.annotate(
-        text, (x, y), xytext=(0, 9), textcoords="offset points", ha="center", fontweight="bold", color=color, fontsize=SMALL + 1,
-        path_effects=[withStroke(linewidth=4, foreground="white")], zorder=5,
+        text, (x, y), xytext=(0, -9 if below else 9), textcoords="offset points", ha="center", va="top" if below else "bottom",
+        fontweight="bold", color=color, fontsize=SMALL + 1, path_effects=[withStroke(linewidth=4, foreground="white")], zorder=5,
     )  # fmt: skip
 
 
