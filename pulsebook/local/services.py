@@ -51,6 +51,7 @@ def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LO
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords_file(home)),
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # seconds; a task waits so long for the one before it
         "AIRFLOW__API__WORKERS": "1",
     }
 

@@ -1,0 +1,109 @@
+"""A day through a real scheduler: from the trigger to the loaded table, and where the seconds go.
+
+    python -m tests.bench.pipeline [--millions 1] [--runs 3]
+
+Airflow with its scheduler on SQLite and the embedded warehouse, all on loopback. The first run warms the workers and is
+left out. Of each task: how long it waited for its worker, how long the worker took before the notebook began, the notebook
+itself (kernel, imports, statements, page), and what came after it.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+import requests
+
+from pulsebook.local import services
+from pulsebook.local.processes import Crew
+from pulsebook.local.server import running
+from tests.bench.etl import DAY, fill
+
+LAST_SLOT = f"{DAY}T23:45:00+03:00"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--millions", type=float, default=1)
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "warehouse") as url:
+        fill(url, int(arguments.millions * 1e6))
+        home, port = Path(folder) / "airflow", services.free_port()
+        outputs = Path(folder) / "outputs"
+        environment = {
+            **services.served(home, port),
+            **services.sample_only(url),
+            "PULSEBOOK_OUTPUTS": str(outputs),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        }
+        address, password = f"http://127.0.0.1:{port}", services.passwords(home, services.LOGIN)[services.LOGIN]
+        services.run(environment, "db", "migrate")
+        crew = Crew(Path(folder) / "crew")
+        try:
+            services.start(crew, environment)
+            crew.wait_for(lambda: services.healthy(address), 120, "Airflow in good health")
+            api = Api(address, services.bearer(address, services.LOGIN, password))
+            crew.wait_for(lambda: {"etl", "alerts"} <= api.dags(), 90, "the DAGs")
+            for dag, conf in (("etl", {"run_date": DAY}), ("alerts", {"slot": LAST_SLOT})):
+                for n in range(arguments.runs + 1):
+                    report(dag, n, *api.timed(crew, dag, conf), outputs)
+        finally:
+            crew.stop()
+
+
+class Api:
+    """Requests to Airflow."""
+
+    def __init__(self, address: str, headers: dict):
+        self.address, self.headers = f"{address}/api/v2", headers
+
+    def call(self, method: str, path: str, **body) -> dict:
+        answer = requests.request(method, self.address + path, json=body or None, headers=self.headers, timeout=30)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    def dags(self) -> set[str]:
+        return {dag["dag_id"] for dag in self.call("GET", "/dags")["dags"]}
+
+    def timed(self, crew: Crew, dag: str, conf: dict) -> tuple[float, list[dict]]:
+        """Seconds from the trigger to the end of the last task, and the tasks."""
+        triggered = time.time()
+        run = self.call("POST", f"/dags/{dag}/dagRuns", logical_date=None, conf=conf)["dag_run_id"]
+        path = f"/dags/{dag}/dagRuns/{run}"
+        state = crew.wait_for(lambda: self.over(path), 300, f"the end of {dag}")
+        if state != "success":
+            raise SystemExit(f"{dag} ended as {state}")
+        tasks = self.call("GET", f"{path}/taskInstances")["task_instances"]
+        return max(map(stamp("end_date"), tasks)) - triggered, sorted(tasks, key=stamp("start_date"))
+
+    def over(self, path: str) -> str:
+        state = self.call("GET", path)["state"]
+        return state if state in ("success", "failed") else ""
+
+
+def stamp(name: str):
+    """Of a task or a record: an instant in seconds since 1970."""
+    return lambda facts: datetime.fromisoformat(facts[name]).timestamp()
+
+
+def report(dag: str, number: int, wall: float, tasks: list[dict], outputs: Path) -> None:
+    print(f"{dag}{' (warming up)' if not number else ''}: {wall:.1f} s from the trigger to the end of the last task")
+    for task in tasks if number else []:
+        run = task["dag_run_id"].replace(":", "[:]")
+        (file,) = outputs.glob(f"{dag}/*/{run}/{task['task_id']}-try1.json")
+        record = json.loads(file.read_text())
+        queued, started, ended = (stamp(f"{what}")(task) for what in ("queued_when", "start_date", "end_date"))
+        begun, done = stamp("started")(record), stamp("ended")(record)
+        print(
+            f"  {task['task_id']:<17} waits {started - queued:4.1f}  before {begun - started:4.1f}  "
+            f"notebook {done - begun:4.1f}  after {ended - done:4.1f}"
+        )
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
