@@ -45,6 +45,7 @@ def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LO
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": users,
@@ -90,7 +91,7 @@ def start(crew: Crew, environment: dict[str, str]) -> None:
     """Start API server, DAG processor and scheduler."""
     port = environment["AIRFLOW__API__BASE_URL"].rpartition(":")[2]
     for words in (
-        ["api-server", "--host", "127.0.0.1", "--port", port],
+        ["api-server", "--port", port],
         ["dag-processor"],
         ["scheduler", "--skip-serve-logs"],
     ):
@@ -110,7 +111,7 @@ def healthy(address: str) -> bool:
 
 def bearer(address: str, user: str, password: str) -> dict[str, str]:
     """Headers of a user who has logged in."""
-    login = requests.post(f"{address}/auth/token", json={"username": user, "password": password}, timeout=20)
+    login = requests.post(f"{address}/auth/token", json={"username": user, "password": password}, timeout=60)
     login.raise_for_status()
     return {"Authorization": f"Bearer {login.json()['access_token']}"}
 
