@@ -10,7 +10,6 @@ import argparse
 import fcntl
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -86,26 +85,19 @@ def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
     server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(warehouse_port)]
     crew.start("warehouse", server, environment, cwd=ROOT)
     crew.wait_for(lambda: _answers(f"{url}/ping"), 30, "an answer of the embedded warehouse")
-    with ThreadPoolExecutor(1) as beside:
-        migrated = beside.submit(services.run, environment, "db", "migrate")
-        what = "continuing the sample" if PLAN.exists() else f"filling the warehouse: {DAYS} days, {DAU:,} daily users"
-        with phase(f"{what}; preparing Airflow's database"):
-            prepare(url)
-            migrated.result()
-    with phase("starting Airflow and the live events"):
-        crew.start(
-            "live",
-            [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)],
-            environment,
-            cwd=ROOT,
-        )
-        services.start(crew, environment, triggerer=True)
+    with phase("preparing Airflow's database"):
+        services.run(environment, "db", "migrate")
+    with phase("starting Airflow; filling the warehouse up to now"):
+        services.start(crew, environment, triggerer=True)  # its DAGs are paused until there is something to work on
+        prepare(url)
+        feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)]
+        crew.start("live", feeder, environment, cwd=ROOT)
         crew.wait_for(lambda: services.healthy(address, PARTS), 120, f"Airflow in good health at {address}")
         airflow = _Api(address, services.bearer(address, services.LOGIN, password))
         crew.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
     with phase("scheduling the DAGs; what is due runs at once"):
         airflow.unpause(FIRST)
-        latest = time.monotonic() + 90  # where it fails and is tried again, the others do not wait for it
+        latest = time.monotonic() + 60  # where it fails and is tried again, the others do not wait for it
         crew.wait_for(lambda: all(map(airflow.has_run, FIRST)) or time.monotonic() > latest, 120, "the first runs")
         airflow.unpause(DAGS - FIRST)
     crew.facts["ready"] = True
