@@ -76,6 +76,8 @@ class Crew:
                 cwd=cwd,
                 start_new_session=True,
             )
+        while PROC.is_dir() and process.poll() is None and not self._is_marked(process.pid):
+            time.sleep(0.005)  # for a moment a new program has no environment yet
         self.members.append(Member(name, process.pid, "" if PROC.is_dir() else _began(process.pid)))
         self.save()
         return process
@@ -133,7 +135,10 @@ class Crew:
         """End all but the sessions `spared`."""
         asked: dict[int, signal.Signals] = {}
         sessions, began = {m.pid for m in self.members}, time.monotonic()
-        while left := {pid: session for pid, session in self.processes().items() if session not in spared}:
+        empty = 0
+        while empty < 2:  # twice: for a moment a process that has just started carries no mark
+            left = {pid: session for pid, session in self.processes().items() if session not in spared}
+            empty = 0 if left else empty + 1
             passed = time.monotonic() - began
             if passed > grace + 5:
                 raise CrewError(f"expected to end all processes, but could not end {sorted(left)}")
@@ -143,7 +148,7 @@ class Crew:
                     asked[pid] = how
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, how) if PROC.is_dir() else os.killpg(pid, how)
-            time.sleep(0.1)
+            time.sleep(0.05)
         return set(asked)
 
     def _runs(self, member: Member) -> bool:

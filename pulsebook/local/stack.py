@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -18,7 +19,7 @@ import requests
 from pulsebook.local import live, sample, services
 from pulsebook.local.demo import DAU, DAYS, phase
 from pulsebook.local.processes import Crew, CrewError
-from pulsebook.settings import ROOT, settings
+from pulsebook.settings import ROOT, SettingsError, settings
 
 LOCAL = ROOT / ".local"
 UP, WAREHOUSE = LOCAL / "up", LOCAL / "warehouse"
@@ -37,7 +38,8 @@ def up(port: int, warehouse_port: int) -> int:
             print("it is up already")
             _say_where(crew)
             return 0
-        print(f"only a part is running ({', '.join(dead) or 'the start was cut off'}): it is stopped and started anew")
+        why = f"{', '.join(dead)} has ended" if dead else "the start was cut off"
+        print(f"not all of it is running ({why}): what is left is stopped, then all is started anew")
         crew.stop("warehouse")
     new = not services.passwords_file(HOME).exists()
     password = services.passwords(HOME, services.LOGIN)[services.LOGIN]
@@ -46,6 +48,8 @@ def up(port: int, warehouse_port: int) -> int:
         _start(crew, services.free_port(port), services.free_port(warehouse_port), password)
     except BaseException as error:
         crew.stop("warehouse")
+        if new:
+            services.passwords_file(HOME).unlink()  # nobody has seen it
         if isinstance(error, CrewError | sample.SampleError | RuntimeError | requests.RequestException):
             print(f"it is not up, and what was started is stopped: {error}", file=sys.stderr)
             return 1
@@ -85,13 +89,14 @@ def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
     server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(warehouse_port)]
     crew.start("warehouse", server, environment, cwd=ROOT)
     crew.wait_for(lambda: _answers(f"{url}/ping"), 30, "an answer of the embedded warehouse")
-    with phase("preparing Airflow's database"):
-        services.run(environment, "db", "migrate")
-    with phase("starting Airflow; filling the warehouse up to now"):
-        services.start(crew, environment, triggerer=True)  # its DAGs are paused until there is something to work on
-        prepare(url)
+    with ThreadPoolExecutor(1) as beside, phase("filling the warehouse up to now; preparing Airflow's database"):
+        migrated = beside.submit(services.run, environment, "db", "migrate")
+        prepare(url)  # before Airflow starts: a DAG must not meet a day that is still being filled
+        migrated.result()
+    with phase("starting Airflow and the live events"):
         feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)]
         crew.start("live", feeder, environment, cwd=ROOT)
+        services.start(crew, environment, triggerer=True)
         crew.wait_for(lambda: services.healthy(address, PARTS), 120, f"Airflow in good health at {address}")
         airflow = _Api(address, services.bearer(address, services.LOGIN, password))
         crew.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
@@ -179,7 +184,7 @@ def main() -> int:
     try:
         with _alone():
             return up(arguments.port, arguments.warehouse_port) if arguments.what == "up" else down()
-    except CrewError as error:
+    except (CrewError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 1
 
