@@ -140,7 +140,7 @@ class Crew:
             left = {pid: session for pid, session in self.processes().items() if session not in spared}
             empty = 0 if left else empty + 1
             passed = time.monotonic() - began
-            if passed > grace + 5:
+            if left and passed > grace + 5:
                 raise CrewError(f"expected to end all processes, but could not end {sorted(left)}")
             for pid, session in left.items():
                 how = signal.SIGTERM if passed < grace else signal.SIGKILL
@@ -152,7 +152,9 @@ class Crew:
         return set(asked)
 
     def _runs(self, member: Member) -> bool:
-        return self._is_marked(member.pid) if PROC.is_dir() else member.began == _began(member.pid)
+        if PROC.is_dir():
+            return self._is_marked(member.pid)
+        return member.began != "" and member.began == _began(member.pid)
 
     def _is_marked(self, pid: int) -> bool:
         try:
