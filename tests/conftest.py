@@ -16,8 +16,14 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from pulsebook.local.server import running  # noqa: E402
 from pulsebook.settings import settings  # noqa: E402
+from tests.services import airflow  # noqa: E402, F401 (a fixture of several modules)
 
 PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak
+
+
+def pytest_collection_modifyitems(items):
+    """Tests on a running Airflow come last: it is there for all of them, and in the way of no other."""
+    items.sort(key=lambda item: "airflow" in item.fixturenames)
 
 
 @pytest.fixture(scope="session")

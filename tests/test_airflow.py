@@ -1,30 +1,18 @@
 """The DAGs as Airflow sees them, and a backfill by a real scheduler."""
 
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from zoneinfo import ZoneInfo
 
-import nbformat
 import papermill
 import pytest
-import requests
 
 from pulsebook import runner
-from pulsebook.local import sample
 from pulsebook.settings import ROOT
-from tests.bot_api import bot_api
-
-MOSCOW = ZoneInfo("Europe/Moscow")
-AIRFLOW = str(Path(sys.executable).with_name("airflow"))
+from tests.services import MOSCOW, TOKEN, until
 
 
 @pytest.fixture(scope="module")
@@ -121,129 +109,6 @@ def test_unknown_or_wrongly_typed_parameters_fail_before_anything_runs(parameter
     with pytest.raises(runner.ParameterError, match=says):
         runner.run(ROOT / "notebooks/etl/load.ipynb", parameters, tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-TRIALS = """
-from datetime import timedelta
-from airflow.sdk import DAG
-from pulsebook.airflow.callbacks import tell_operations
-from pulsebook.airflow.operator import NotebookOperator
-
-with DAG("trials", schedule=None, default_args={"on_failure_callback": tell_operations}):
-    report = {"run_date": "2026-01-05", "post": True}
-    NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters=report)
-    NotebookOperator(task_id="too_long", notebook="SLOW", execution_timeout=timedelta(seconds=8))
-    NotebookOperator(task_id="marked_failed", notebook="SLOW")
-    NotebookOperator(task_id="slow_cell", notebook="SLOW", cell_timeout=3.0)
-"""
-TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
-
-
-@pytest.fixture(scope="module")
-def airflow(server, tmp_path_factory):
-    """A real Airflow: scheduler, DAG processor and API server on SQLite, with our DAGs and a DAG of trials; the bot's
-    token stands in an Airflow Connection. `cli` runs a command, `api` a request."""
-    home, port = tmp_path_factory.mktemp("airflow"), free_port()
-    folder, outputs = home / "dags", home / "outputs"
-    folder.mkdir()
-    for dag in (ROOT / "dags").glob("*.py"):
-        (folder / dag.name).symlink_to(dag)
-    slow = nbformat.v4.new_notebook(cells=[
-        nbformat.v4.new_markdown_cell("## Wait"),
-        nbformat.v4.new_code_cell("import os, time\nprint('kernel', os.getpid())"),
-        nbformat.v4.new_code_cell("time.sleep(600)"),
-        nbformat.v4.new_code_cell("print('never')"),
-    ], metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}})  # fmt: skip
-    nbformat.write(slow, home / "slow.ipynb")
-    (folder / "trials.py").write_text(TRIALS.replace("SLOW", str(home / "slow.ipynb")))
-    address, password = f"http://127.0.0.1:{port}", os.urandom(8).hex()
-    (home / "passwords.json").write_text(json.dumps({"admin": password}))
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PULSEBOOK"))},
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-        "AIRFLOW__API__BASE_URL": address,
-        "AIRFLOW__API_AUTH__JWT_SECRET": os.urandom(16).hex(),
-        "AIRFLOW__API__SECRET_KEY": os.urandom(16).hex(),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
-        "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
-        "AIRFLOW__API__WORKERS": "1",
-        "PULSEBOOK_CLICKHOUSE_URL": server,
-        "PULSEBOOK_SOURCE_DATABASE": "airflow_source",
-        "PULSEBOOK_TARGET_DATABASE": "airflow_target",
-        "PULSEBOOK_OUTPUTS": str(outputs),
-        "PYTHONPATH": str(ROOT),
-        "PYTHONWARNINGS": "ignore",
-    }
-    sample.fill(sample.http(server), 8, 1000, 1, None, "Europe/Moscow", "airflow_source")
-    outage = datetime.now(MOSCOW).replace(hour=11, minute=0, second=0, microsecond=0) - timedelta(days=3)
-
-    def cli(*words: str) -> str:
-        done = subprocess.run([AIRFLOW, *words], env=environment, capture_output=True, text=True, cwd=home)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def bearer() -> dict:
-        login = requests.post(f"{address}/auth/token", json={"username": "admin", "password": password}, timeout=20)
-        return {"Authorization": f"Bearer {login.json()['access_token']}"}
-
-    def page(path: str, **how):
-        """A page of the review plugin, for whoever `how` says."""
-        return requests.get(f"{address}/pulsebook/{path}", timeout=30, **how)
-
-    def api(method: str, path: str, **body):
-        headers = bearer()
-        answer = requests.request(method, f"{address}/api/v2{path}", json=body or None, headers=headers, timeout=20)
-        assert answer.ok, answer.text
-        return answer.json()
-
-    cli("db", "migrate")
-    log = open(home / "airflow.log", "w")  # noqa: SIM115 (open as long as the services run)
-    services = [
-        subprocess.Popen([AIRFLOW, *words], env=environment, stdout=log, stderr=log, start_new_session=True, cwd=home)
-        for words in (
-            ["api-server", "--host", "127.0.0.1", "--port", str(port)],
-            ["dag-processor"],
-            ["scheduler", "--skip-serve-logs"],
-        )
-    ]
-    with bot_api() as bot:
-        cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
-            "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
-        until(lambda: "trials" in cli("dags", "list", "-o", "plain"), 90, "parsing of the DAGs")
-        yield SimpleNamespace(
-            cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage
-        )
-    for service in services:
-        os.killpg(service.pid, signal.SIGTERM)
-    for service in services:
-        try:
-            service.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(service.pid, signal.SIGKILL)
-            service.wait()
-    log.close()
-
-
-def until(happens, seconds: float, what: str):
-    """Wait for a condition; returns its value."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if value := happens():
-            return value
-        time.sleep(0.5)
-    pytest.fail(f"{what} did not happen within {seconds:g} s")
 
 
 def records(outputs: Path, pattern: str) -> dict[str, dict]:

@@ -20,7 +20,7 @@ from pulsebook.archive.record import Record, folder_of
 from pulsebook.settings import settings
 
 SANDBOX = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-popups; default-src 'unsafe-inline' data:; frame-ancestors 'self'",
+    "Content-Security-Policy": "sandbox allow-popups; default-src 'unsafe-inline' data:; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",

@@ -1,18 +1,37 @@
 """The embedded warehouse, filled and kept in `.local/warehouse`, with JupyterLab on the notebooks.
 
-python -m pulsebook.local.lab [--warehouse-only] [--port 8123]
+    python -m pulsebook.local.lab [--warehouse-only] [--port 8123]
+
+Events go on arriving while it runs. Where `make up` runs already, JupyterLab works on its warehouse.
 """
 
 import argparse
 import os
 import subprocess
 import sys
-import time
+import threading
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from pulsebook.local import sample
+from pulsebook.local import live, sample, services, stack
 from pulsebook.local.server import running
-from pulsebook.settings import ROOT, settings
+from pulsebook.settings import ROOT
+
+
+@contextmanager
+def warehouse(port: int):
+    """The warehouse for as long as the block lasts; yields its URL."""
+    with running(stack.WAREHOUSE, port) as url:
+        print("… filling the warehouse up to now", flush=True)
+        plan = stack.prepare(url)
+        over = threading.Event()
+        events = threading.Thread(target=live.keep_alive, args=(url, plan), kwargs={"stopped": over.wait})
+        events.start()
+        try:
+            yield url
+        finally:
+            over.set()
+            events.join()
 
 
 def main() -> int:
@@ -20,31 +39,23 @@ def main() -> int:
     parser.add_argument("--warehouse-only", action="store_true")
     parser.add_argument("--port", type=int, default=8123)
     arguments = parser.parse_args()
-    with running(ROOT / ".local" / "warehouse", arguments.port) as url:
-        try:
-            print("… filling the warehouse", flush=True)
-            print(
-                sample.fill(sample.http(url), 31, 6_000, 1, None, settings().timezone.key, settings().source_database)
-            )
-        except sample.SampleError as error:
-            print(f"kept as it is: {error}")
-        print(f"warehouse: {url} (Ctrl-C stops it)", flush=True)
+    there = stack.warehouse_url()
+    with nullcontext(there) if there else warehouse(arguments.port) as url:
+        print(f"warehouse: {url} ({'of `make up`' if there else 'Ctrl-C stops it'})", flush=True)
         if arguments.warehouse_only:
-            while True:
-                time.sleep(3600)
-        lab = [
-            str(Path(sys.executable).with_name("jupyter")),
-            "lab",
-            "--ip=127.0.0.1",
-            f"--notebook-dir={ROOT / 'notebooks'}",
-        ]
-        return subprocess.run(
-            lab, env={**os.environ, "PULSEBOOK_CLICKHOUSE_URL": url, "PYTHONPATH": str(ROOT)}
-        ).returncode
+            threading.Event().wait(0 if there else None)
+            return 0
+        lab = [str(Path(sys.executable).with_name("jupyter")), "lab", "--ip=127.0.0.1"]
+        lab.append(f"--notebook-dir={ROOT / 'notebooks'}")
+        environment = {**os.environ, **services.sample_only(url), "PYTHONPATH": str(ROOT)}
+        return subprocess.run(lab, env=environment).returncode
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except sample.SampleError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(0)

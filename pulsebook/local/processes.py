@@ -76,6 +76,8 @@ class Crew:
                 cwd=cwd,
                 start_new_session=True,
             )
+        while PROC.is_dir() and process.poll() is None and not self._is_marked(process.pid):
+            time.sleep(0.005)  # for a moment a new program has no environment yet
         self.members.append(Member(name, process.pid, "" if PROC.is_dir() else _began(process.pid)))
         self.save()
         return process
@@ -103,11 +105,12 @@ class Crew:
             time.sleep(0.25)
         return value
 
-    def stop(self, *last: str, grace: float = 10.0) -> int:
+    def stop(self, *last: str, grace: float = 6.0) -> int:
         """End all processes, the members named in `last` after all others; returns how many there were.
 
-        The members are asked first, with what they have forked; after half of the `grace` whatever is left is asked,
-        and killed after all of it. The file is removed when none is left.
+        Who is in a member's session is asked at once; after half of the `grace` whatever is left is asked, and killed
+        after all of it. So a notebook's kernel is ended by its task, which then writes down how it ended. The file is
+        removed when none is left.
 
         Raises:
             CrewError: some are left all the same.
@@ -118,35 +121,40 @@ class Crew:
         return len(ended)
 
     def processes(self) -> dict[int, int]:
-        """Process numbers of all that is there, each with its process group."""
+        """Process numbers of all that is there, each with its session."""
         if not PROC.is_dir():
             return {m.pid: m.pid for m in self.members if self._runs(m)}
         found = {}
         for pid in map(int, filter(str.isdigit, os.listdir(PROC))):
             if self._is_marked(pid):
                 with contextlib.suppress(ProcessLookupError):  # ended meanwhile
-                    found[pid] = os.getpgid(pid)
+                    found[pid] = os.getsid(pid)
         return found
 
     def _end(self, spared: set[int], grace: float) -> set[int]:
-        """End all but the groups `spared`."""
+        """End all but the sessions `spared`."""
         asked: dict[int, signal.Signals] = {}
-        groups, began = {m.pid for m in self.members}, time.monotonic()
-        while left := {pid: group for pid, group in self.processes().items() if group not in spared}:
+        sessions, began = {m.pid for m in self.members}, time.monotonic()
+        empty = 0
+        while empty < 2:  # twice: for a moment a process that has just started carries no mark
+            left = {pid: session for pid, session in self.processes().items() if session not in spared}
+            empty = 0 if left else empty + 1
             passed = time.monotonic() - began
-            if passed > grace + 5:
+            if left and passed > grace + 5:
                 raise CrewError(f"expected to end all processes, but could not end {sorted(left)}")
-            for pid, group in left.items():
+            for pid, session in left.items():
                 how = signal.SIGTERM if passed < grace else signal.SIGKILL
-                if asked.get(pid) != how and (group in groups or passed > grace / 2):
+                if asked.get(pid) != how and (session in sessions or passed > grace / 2):
                     asked[pid] = how
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, how) if PROC.is_dir() else os.killpg(group, how)
-            time.sleep(0.1)
+                        os.kill(pid, how) if PROC.is_dir() else os.killpg(pid, how)
+            time.sleep(0.05)
         return set(asked)
 
     def _runs(self, member: Member) -> bool:
-        return self._is_marked(member.pid) if PROC.is_dir() else member.began == _began(member.pid)
+        if PROC.is_dir():
+            return self._is_marked(member.pid)
+        return member.began != "" and member.began == _began(member.pid)
 
     def _is_marked(self, pid: int) -> bool:
         try:

@@ -45,6 +45,7 @@ def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LO
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
         "AIRFLOW__API__BASE_URL": address,
+        "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": users,
@@ -87,31 +88,31 @@ def run(environment: dict[str, str], *words: str) -> str:
     return done.stdout
 
 
-def start(crew: Crew, environment: dict[str, str]) -> None:
-    """Start API server, DAG processor and scheduler."""
+def start(crew: Crew, environment: dict[str, str], triggerer: bool = False) -> None:
+    """Start API server, DAG processor and scheduler. The triggerer waits for what none of our DAGs needs; Airflow's
+    first page calls its absence ill health."""
     port = environment["AIRFLOW__API__BASE_URL"].rpartition(":")[2]
     for words in (
-        ["api-server", "--host", "127.0.0.1", "--port", port],
+        ["api-server", "--port", port],
         ["dag-processor"],
         ["scheduler", "--skip-serve-logs"],
+        *([["triggerer", "--skip-serve-logs"]] if triggerer else []),
     ):
         crew.start(words[0], [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
 
 
-def healthy(address: str) -> bool:
-    """Whether database, scheduler and DAG processor all say that they are well."""
+def healthy(address: str, parts: tuple[str, ...] = ("metadatabase", "scheduler", "dag_processor")) -> bool:
+    """Whether the parts all say that they are well."""
     try:
         health = requests.get(f"{address}/api/v2/monitor/health", timeout=10).json()
     except (requests.RequestException, ValueError):  # not listening yet
         return False
-    return all(
-        (health.get(part) or {}).get("status") == "healthy" for part in ("metadatabase", "scheduler", "dag_processor")
-    )
+    return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 
 
 def bearer(address: str, user: str, password: str) -> dict[str, str]:
     """Headers of a user who has logged in."""
-    login = requests.post(f"{address}/auth/token", json={"username": user, "password": password}, timeout=20)
+    login = requests.post(f"{address}/auth/token", json={"username": user, "password": password}, timeout=60)
     login.raise_for_status()
     return {"Authorization": f"Bearer {login.json()['access_token']}"}
 

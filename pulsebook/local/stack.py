@@ -9,6 +9,7 @@ Everything listens on loopback alone and lies in `.local`: the warehouse's data,
 import argparse
 import fcntl
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,13 +19,15 @@ import requests
 from pulsebook.local import live, sample, services
 from pulsebook.local.demo import DAU, DAYS, phase
 from pulsebook.local.processes import Crew, CrewError
-from pulsebook.settings import ROOT, settings
+from pulsebook.settings import ROOT, SettingsError, settings
 
 LOCAL = ROOT / ".local"
 UP, WAREHOUSE = LOCAL / "up", LOCAL / "warehouse"
 PLAN = WAREHOUSE / "sample.json"
 HOME = UP / "airflow"
 DAGS = {path.stem for path in (ROOT / "dags").glob("[!_]*.py")}
+FIRST = {"etl"}  # whose first run others look at
+PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 
 def up(port: int, warehouse_port: int) -> int:
@@ -35,7 +38,8 @@ def up(port: int, warehouse_port: int) -> int:
             print("it is up already")
             _say_where(crew)
             return 0
-        print(f"only a part is running ({', '.join(dead) or 'the start was cut off'}): it is stopped and started anew")
+        why = f"{', '.join(dead)} has ended" if dead else "the start was cut off"
+        print(f"not all of it is running ({why}): what is left is stopped, then all is started anew")
         crew.stop("warehouse")
     new = not services.passwords_file(HOME).exists()
     password = services.passwords(HOME, services.LOGIN)[services.LOGIN]
@@ -44,6 +48,8 @@ def up(port: int, warehouse_port: int) -> int:
         _start(crew, services.free_port(port), services.free_port(warehouse_port), password)
     except BaseException as error:
         crew.stop("warehouse")
+        if new:
+            services.passwords_file(HOME).unlink()  # nobody has seen it
         if isinstance(error, CrewError | sample.SampleError | RuntimeError | requests.RequestException):
             print(f"it is not up, and what was started is stopped: {error}", file=sys.stderr)
             return 1
@@ -68,57 +74,71 @@ def warehouse_url() -> str:
     return crew.facts["warehouse"] if crew and crew.facts.get("ready") and not crew.dead() else ""
 
 
+def prepare(url: str) -> live.Plan:
+    """Have the sample in the warehouse, up to now."""
+    execute, zone = sample.http(url), settings().timezone.key
+    plan = live.prepare(execute, PLAN, DAYS, DAU, zone, settings().source_database)
+    live.Live(execute, plan).advance(datetime.now(UTC))
+    return plan
+
+
 def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
     url, address = f"http://127.0.0.1:{warehouse_port}", f"http://127.0.0.1:{port}"
     crew.facts = {"warehouse": url, "airflow": address}
-    environment = {
-        **services.served(HOME, port),
-        **services.sample_only(url),
-        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    }
+    environment = {**services.served(HOME, port), **services.sample_only(url)}
     server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(warehouse_port)]
     crew.start("warehouse", server, environment, cwd=ROOT)
     crew.wait_for(lambda: _answers(f"{url}/ping"), 30, "an answer of the embedded warehouse")
-    with ThreadPoolExecutor(1) as beside:
+    with ThreadPoolExecutor(1) as beside, phase("filling the warehouse up to now; preparing Airflow's database"):
         migrated = beside.submit(services.run, environment, "db", "migrate")
-        what = "continuing the sample" if PLAN.exists() else f"filling the warehouse: {DAYS} days, {DAU:,} daily users"
-        with phase(f"{what}; preparing Airflow's database"):
-            zone, database = settings().timezone.key, settings().source_database
-            plan = live.prepare(sample.http(url), PLAN, DAYS, DAU, zone, database)
-            live.Live(sample.http(url), plan).advance(datetime.now(UTC))
-            migrated.result()
+        prepare(url)  # before Airflow starts: a DAG must not meet a day that is still being filled
+        migrated.result()
     with phase("starting Airflow and the live events"):
-        crew.start(
-            "live",
-            [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)],
-            environment,
-            cwd=ROOT,
-        )
-        services.start(crew, environment)
-        crew.wait_for(lambda: services.healthy(address), 120, f"Airflow in good health at {address}")
-        headers = services.bearer(address, services.LOGIN, password)
-        crew.wait_for(
-            lambda: _unpaused(address, headers) >= DAGS, 90, f"the DAGs {', '.join(sorted(DAGS))}, not paused"
-        )
+        feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)]
+        crew.start("live", feeder, environment, cwd=ROOT)
+        services.start(crew, environment, triggerer=True)
+        crew.wait_for(lambda: services.healthy(address, PARTS), 120, f"Airflow in good health at {address}")
+        airflow = _Api(address, services.bearer(address, services.LOGIN, password))
+        crew.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
+    with phase("scheduling the DAGs; what is due runs at once"):
+        airflow.unpause(FIRST)
+        latest = time.monotonic() + 60  # where it fails and is tried again, the others do not wait for it
+        crew.wait_for(lambda: all(map(airflow.has_run, FIRST)) or time.monotonic() > latest, 120, "the first runs")
+        airflow.unpause(DAGS - FIRST)
     crew.facts["ready"] = True
     crew.save()
 
 
-def _unpaused(address: str, headers: dict) -> set[str]:
-    """The DAGs that are scheduled; those that somebody has paused are unpaused.
+class _Api:
+    """What we ask Airflow as the admin."""
 
-    Raises:
-        CrewError: a DAG file cannot be imported.
-    """
-    wrong = requests.get(f"{address}/api/v2/importErrors", headers=headers, timeout=20).json()
-    if errors := wrong["import_errors"]:
-        raise CrewError("\n".join(f"{e['filename']} cannot be imported:\n{e['stack_trace']}" for e in errors))
-    dags = requests.get(f"{address}/api/v2/dags", headers=headers, timeout=20).json()["dags"]
-    for dag in dags:
-        if dag["is_paused"]:
-            change = {"is_paused": False}
-            requests.patch(f"{address}/api/v2/dags/{dag['dag_id']}", json=change, headers=headers, timeout=20)
-    return {dag["dag_id"] for dag in dags if not dag["is_paused"]}
+    def __init__(self, address: str, headers: dict):
+        self.address, self.session = f"{address}/api/v2", requests.Session()
+        self.session.headers.update(headers)
+
+    def dags(self) -> set[str]:
+        """The DAGs that Airflow knows.
+
+        Raises:
+            CrewError: a DAG file cannot be imported.
+        """
+        if wrong := self._ask("GET", "importErrors")["import_errors"]:
+            raise CrewError("\n".join(f"{e['filename']} cannot be imported:\n{e['stack_trace']}" for e in wrong))
+        return {dag["dag_id"] for dag in self._ask("GET", "dags")["dags"]}
+
+    def unpause(self, dags: set[str]) -> None:
+        for dag in dags:
+            self._ask("PATCH", f"dags/{dag}", is_paused=False)
+
+    def has_run(self, dag: str) -> bool:
+        """Whether a run of the DAG has ended, well or not."""
+        runs = self._ask("GET", f"dags/{dag}/dagRuns")["dag_runs"]
+        return any(run["state"] in ("success", "failed") for run in runs)
+
+    def _ask(self, method: str, path: str, **body) -> dict:
+        answer = self.session.request(method, f"{self.address}/{path}", json=body or None, timeout=60)
+        answer.raise_for_status()
+        return answer.json()
 
 
 def _answers(url: str) -> bool:
@@ -130,7 +150,7 @@ def _answers(url: str) -> bool:
 
 def _say_where(crew: Crew, password: str = "") -> None:
     outputs, kept = settings().outputs, services.passwords_file(HOME).relative_to(ROOT)
-    secret = f"{password}   (shown this once, kept in {kept})" if password else f"as kept in {kept}"
+    secret = f"{password}   (shown this once, kept in {kept})" if password else f"the one kept in {kept}"
     print(f"""
 Airflow    {crew.facts["airflow"]}
   login    {services.LOGIN}
@@ -164,7 +184,7 @@ def main() -> int:
     try:
         with _alone():
             return up(arguments.port, arguments.warehouse_port) if arguments.what == "up" else down()
-    except CrewError as error:
+    except (CrewError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 1
 

@@ -62,6 +62,8 @@ function calendar() {
   });
   const thead = make("thead"), tbody = make("tbody");
   thead.append(head); tbody.append(...rows); table.replaceChildren(thead, tbody);
+  const busy = [...table.querySelectorAll("td:not(.none)")].map(cell => cell.offsetLeft), view = table.parentNode;
+  view.scrollLeft = Math.max(0, ...busy) - view.clientWidth + 60;  // on a phone: the latest days with runs are in view
 }
 function address(path, suffix) { return path.split("/").map(encodeURIComponent).join("/") + suffix; }
 function detail(run) {

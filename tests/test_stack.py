@@ -1,0 +1,182 @@
+"""What `make up` starts, `make down` ends: whatever died meanwhile, whatever ignores being asked, whatever was forked."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pulsebook.local import services, stack
+from pulsebook.local.processes import MARK, Crew, CrewError, Member
+from pulsebook.settings import ROOT, Settings
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
+PARENT = f"""
+import subprocess, sys, time
+for session in (False, True):
+    subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], start_new_session=session)
+print("up", flush=True); time.sleep(600)"""
+PLAIN = "import time; print('up', flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def crew(tmp_path):
+    crew = Crew(tmp_path / "up")
+    yield crew
+    crew.stop(grace=0.2)
+
+
+def start(crew: Crew, name: str, program: str = PLAIN, lines: int = 1):
+    """A member that has got so far as to say so many times that it is up."""
+    started = crew.start(name, [sys.executable, "-c", program], dict(os.environ), crew.folder)
+    crew.wait_for(lambda: crew.log(name).read_text().count("up") >= lines, 20, f"{name} up")
+    return started
+
+
+def marked(mark: str) -> list[str]:
+    """All processes of this machine that carry a crew's mark, found another way than by the crew itself."""
+    found = subprocess.run(["grep", "-lsa", f"{MARK}={mark}", *map(str, Path("/proc").glob("[0-9]*/environ"))],
+                           capture_output=True, text=True).stdout  # fmt: skip
+    return found.split()
+
+
+def test_all_that_a_crew_has_started_ends_with_it_also_when_half_of_it_is_dead(crew):
+    start(crew, "plain")
+    start(crew, "stubborn", STUBBORN)
+    parent = start(crew, "parent", PARENT, lines=3)
+    assert len(marked(crew.mark)) == 5
+    parent.send_signal(signal.SIGKILL)  # its two children live on, one of them in a session of its own
+    parent.wait()
+    later = Crew.load(crew.folder)
+    assert later.dead() == ["parent"]
+    began = time.monotonic()
+    assert later.stop("plain", grace=1) == 4
+    assert time.monotonic() - began < 8 and marked(crew.mark) == []
+    assert Crew.load(crew.folder) is None
+
+
+def test_a_process_that_only_has_the_number_of_a_dead_member_is_left_alone(crew):
+    start(crew, "plain")
+    stranger = subprocess.Popen([sys.executable, "-c", PLAIN], start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        crew.members.append(Member("gone", stranger.pid))
+        assert crew.dead() == ["gone"] and crew.stop(grace=1) == 1
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_member_that_ends_too_early_is_named_with_its_last_words(crew):
+    crew.start("brief", [sys.executable, "-c", "raise SystemExit('no such port')"], dict(os.environ), crew.folder)
+    with pytest.raises(CrewError, match=r"brief has ended; this is the end of its log, .*brief\.log:\nno such port"):
+        crew.wait_for(lambda: False, 20, "something")
+    start(crew := Crew(crew.folder), "plain")
+    with pytest.raises(CrewError, match="expected within 0.1 s: a miracle; the logs are in"):
+        crew.wait_for(lambda: False, 0.1, "a miracle")
+    crew.stop()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A stack in a folder of its own whose one process is a plain one; it says how it is to start."""
+    monkeypatch.setattr(stack, "UP", tmp_path / "up")
+    monkeypatch.setattr(stack, "HOME", tmp_path / "up" / "airflow")
+    monkeypatch.setattr(stack, "ROOT", tmp_path)
+
+    def begin(crew: Crew, port: int, warehouse_port: int, password: str):
+        start(crew, "plain")
+        if (tmp_path / "broken").exists():
+            raise CrewError("the port is taken")
+        crew.facts = {"airflow": f"http://127.0.0.1:{port}", "warehouse": "http://127.0.0.1:1", "ready": True}
+        crew.save()
+
+    monkeypatch.setattr(stack, "_start", begin)
+    yield tmp_path
+    stack.down()
+
+
+def test_up_says_where_everything_is_and_the_password_once(folder, capsys):
+    assert stack.up(0, 0) == 0
+    said = capsys.readouterr().out
+    password = re.search(r"password (\S+)", said)[1]
+    assert services.passwords(stack.HOME, "admin") == {"admin": password}
+    for what in ("http://127.0.0.1:", "chat/index.html", "index.html", "make down"):
+        assert what in said
+    pid = Crew.load(stack.UP).members[0].pid
+    assert stack.up(0, 0) == 0
+    again = capsys.readouterr().out
+    assert "it is up already" in again and password not in again and "up/airflow/passwords.json" in again
+    assert [m.pid for m in Crew.load(stack.UP).members] == [pid] and stack.warehouse_url() == "http://127.0.0.1:1"
+    assert stack.down() == 0 and capsys.readouterr().out == "stopped: 1 processes\n"
+    assert stack.down() == 0 and capsys.readouterr().out == "nothing is up\n" and stack.warehouse_url() == ""
+
+
+def test_up_starts_anew_what_has_partly_died(folder, capsys):
+    stack.up(0, 0)
+    first = Crew.load(stack.UP)
+    os.kill(first.members[0].pid, signal.SIGKILL)
+    os.waitpid(first.members[0].pid, 0)
+    assert stack.up(0, 0) == 0
+    assert "plain has ended" in capsys.readouterr().out
+    assert Crew.load(stack.UP).mark != first.mark and not Crew.load(stack.UP).dead()
+
+
+def test_up_that_fails_says_why_and_leaves_nothing_behind(folder, capsys):
+    (folder / "broken").touch()
+    assert stack.up(0, 0) == 1
+    assert "it is not up, and what was started is stopped: the port is taken" in capsys.readouterr().err
+    assert Crew.load(stack.UP) is None and not services.passwords_file(stack.HOME).exists()
+    listed = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout
+    assert not listed, "no process of it"
+
+
+def test_two_commands_at_a_time_do_not_meet(folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["stack", "down"])
+    with stack._alone():
+        assert stack.main() == 1
+    assert "is at work here" in capsys.readouterr().err
+    assert stack.main() == 0
+
+
+def test_the_login_is_random_private_kept_and_never_in_git(tmp_path):
+    first = services.passwords(tmp_path / "one", "admin")
+    assert len(first["admin"]) >= 16 and services.passwords(tmp_path / "two", "admin") != first
+    file = services.passwords_file(tmp_path / "one")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    both = services.passwords(tmp_path / "one", "admin", "viewer")
+    assert both["admin"] == first["admin"] and both["viewer"] not in ("", first["admin"])
+    kept = services.passwords_file(stack.HOME).relative_to(ROOT)
+    subprocess.run(["git", "check-ignore", "-q", str(kept)], cwd=ROOT, check=True)
+
+
+def test_sample_work_reaches_neither_a_real_airflow_nor_a_real_chat_or_warehouse(tmp_path, monkeypatch):
+    for name, value in {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql://production/airflow",
+        "AIRFLOW_CONN_PULSEBOOK_TELEGRAM": "generic://-42:token@",
+        "AIRFLOW_HOME": "/production",
+    }.items():
+        monkeypatch.setenv(name, value)
+    environment = services.served(tmp_path, 8080)
+    assert "production" not in str(environment) and not any(n.startswith("AIRFLOW_CONN") for n in environment)
+    assert {"127.0.0.1"} == {
+        v.split("//")[-1].split(":")[0] for n, v in environment.items() if "API__" in n and ":" in v
+    }
+
+    real = "PULSEBOOK_CLICKHOUSE_URL=http://real:8123\nPULSEBOOK_SOURCE_URL=http://source:8123\n"
+    (tmp_path / ".env").write_text(f"{real}PULSEBOOK_TELEGRAM_TOKEN=1:real\nPULSEBOOK_TELEGRAM_CHAT_ID=-42\n")
+    assert Settings(_env_file=tmp_path / ".env").telegram_token.get_secret_value() == "1:real", (
+        "what is to be overruled"
+    )
+    for name, value in services.sample_only("http://127.0.0.1:8123").items():
+        monkeypatch.setenv(name, value)
+    told = Settings(_env_file=tmp_path / ".env")
+    assert {told.clickhouse_url.get_secret_value(), told.source_url.get_secret_value()} == {"http://127.0.0.1:8123"}
+    assert told.telegram_token.get_secret_value() == ""
