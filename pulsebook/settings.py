@@ -34,7 +34,7 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 
 
 def place(name: str | Path):
-    """A folder or file of the archive by name: a `Path`, or for s3://bucket/… a `UPath`, which has the same methods.
+    """A folder or file of the archive by name: a `Path`, or for s3://bucket/… an `Object`, which has the same methods.
 
     Raises:
         ValueError: it is neither.
@@ -44,9 +44,9 @@ def place(name: str | Path):
     address = urlsplit(str(name))
     if address.scheme != "s3" or not address.netloc or "@" in address.netloc:
         raise ValueError("must be a folder or s3://bucket/prefix, with the credentials in AWS's own variables")
-    from upath import UPath  # and with it, at its first request, s3fs: most of a second that a folder does not need
+    from pulsebook.objects import Object  # its first request imports s3fs: most of a second that a folder does not need
 
-    return UPath(str(name).rstrip("/"), use_listings_cache=False)  # others write there too
+    return Object(str(name).rstrip("/"), use_listings_cache=False)  # others write there too
 
 
 class Settings(BaseSettings):
@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
     language: Literal["en", "ru"] = "en"
     notebooks: Path = ROOT / "notebooks"
-    outputs: Any = ROOT / "outputs"  # a Path, or for s3://bucket/prefix a UPath
+    outputs: Any = ROOT / "outputs"  # a Path, or for s3://bucket/prefix an Object
     archive_url: str = ""  # where `outputs` is served; empty: chat messages carry no links
     dashboard_url: str = ""  # linked in alerts
     executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel

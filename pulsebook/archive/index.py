@@ -8,10 +8,12 @@ whatever the size of the archive, one after the other, each atomically; entering
 the run (`run_date` or `slot`), not the one on which it ran. All of it can be made anew from the records: `rebuild`.
 """
 
+import glob
 import json
 import logging
 import re
 from collections import defaultdict
+from datetime import date
 from pathlib import Path
 
 from pulsebook.archive import store
@@ -85,6 +87,24 @@ def previous(outputs: Path, record: Record) -> Path | None:
         if earlier := [key for key in same if key[:2] < (own["period"], own["started"])]:
             return outputs / f"{max(earlier)[2]}.json"
     return None
+
+
+def tries(outputs: Path, run: Path, task: str) -> list[Path]:
+    """The records of a task's tries in a run whose folder is known but for the period."""
+    if isinstance(outputs, Path):
+        return list(run.parent.parent.glob(f"*/{glob.escape(run.name)}/{glob.escape(task)}-try*.json"))
+    # An object store would list a DAG's whole history for that: the index knows it, most likely under the run's own day.
+    due = DAY.search(run.name)
+    days = {file.stem: file for file in (outputs / ".index" / "days").glob("*.js")}
+    for day in sorted(days, key=lambda day: _days_between(day, due[0]) if due else -_days_between(day, "2000-01-01")):
+        own = [name.split("/") for name in _read(days[day], {})]
+        if found := [n for n in own if (n[0], n[2], n[3].rpartition("-try")[0]) == (*run.parts[-3::2], task)]:
+            return [outputs.joinpath(*names[:3], f"{names[3]}.json") for names in found]
+    return []
+
+
+def _days_between(one: str, other: str) -> int:
+    return abs((date.fromisoformat(one) - date.fromisoformat(other)).days)
 
 
 def records_of(outputs: Path) -> list[Path]:

@@ -4,7 +4,7 @@
     replace(path, text)      whatever was there          touch(path)              a sign of life: its time becomes now
 
 Readers see a file whole: the old one or the new one. Reading, listing and deleting are those of the path itself, a `Path`
-or for s3://… a `UPath`. A folder has hard links, renames and locks; S3 has none of these, but writes that the store refuses
+or for s3://… an `Object`. A folder has hard links, renames and locks; S3 has none of these, but writes that the store refuses
 when the object exists, or is not the one that was read (`If-None-Match`, `If-Match`): nothing is locked, so nobody who
 dies can leave a lock behind.
 """
