@@ -32,10 +32,9 @@ def update(outputs: Path, *records: Record) -> None:
     Raises:
         OSError: the archive cannot be written.
     """
-    mended = mend_stale(outputs)
-    if not (outputs / ".index" / "overview.js").exists():
-        _enter(outputs, _records(outputs))
-    _enter(outputs, [*mended, *records])
+    overview = _read(_overview(outputs), None)
+    before = _records(outputs) if overview is None else _ended(outputs, overview["running"])
+    _enter(outputs, [*before, *records])
     _write_pages(outputs)
 
 
@@ -48,7 +47,7 @@ def rebuild(outputs: Path) -> int:
     days = {*by_day, *(file.stem for file in (outputs / ".index" / "days").glob("*.js"))}
     for day in days:
         _set_day(outputs, day, by_day[day], lambda name: (outputs / f"{name}.json").exists())
-    store.change(outputs / ".index" / "overview.js", lambda _: _counted(outputs, None, days))
+    store.change(_overview(outputs), lambda _: _counted(outputs, None, days))
     _write_pages(outputs)
     return len(known)
 
@@ -62,16 +61,7 @@ def forget(outputs: Path, paths: list[Path]) -> None:
         days |= {file.stem for file in (outputs / ".index" / "days").glob("*.js")}
     for day in days:
         _set_day(outputs, day, {}, lambda name: name not in gone)
-    store.change(outputs / ".index" / "overview.js", lambda text: _counted(outputs, text, days, gone))
-
-
-def mend_stale(outputs: Path) -> list[Record]:
-    """Turn records that say `running` and are dead into `killed`; returns those. Looks at what the index calls running."""
-    running = _read(outputs / ".index" / "overview.js", {}).get("running", [])
-    paths = [outputs / f"{name}.json" for name in running]
-    mended = [record for path in paths if path.exists() and (record := mend(path))]
-    stated = [Record.load(path) for path in paths if path.exists()]  # closed by somebody who did not reach the index
-    return mended + [r for r in stated if r.status != BUSY and r.path not in {m.path for m in mended}]
+    store.change(_overview(outputs), lambda text: _counted(outputs, text, days, gone))
 
 
 def previous(outputs: Path, record: Record) -> Path | None:
@@ -132,11 +122,25 @@ def entry(record: Record) -> dict:
     }
 
 
+def _ended(outputs: Path, running: list[str]) -> list[Record]:
+    """Of the runs that the index calls running those that are over: closed by somebody who did not reach the index, or
+    dead, and then `killed` from now on."""
+    over = []
+    for path in (outputs / f"{name}.json" for name in running):
+        try:
+            record = Record.load(path)
+        except FileNotFoundError:
+            continue
+        if record.status != BUSY or (record := record.stale and mend(path)):
+            over.append(record)
+    return over
+
+
 def _enter(outputs: Path, records: list[Record]) -> None:
     by_day = _by_day(outputs, records)
     for day, found in by_day.items():
         _set_day(outputs, day, found)
-    store.change(outputs / ".index" / "overview.js", lambda text: _counted(outputs, text, by_day))
+    store.change(_overview(outputs), lambda text: _counted(outputs, text, by_day))
 
 
 def _by_day(outputs: Path, records: list[Record]) -> dict[str, dict]:
@@ -198,6 +202,10 @@ def _write_pages(outputs: Path) -> None:
     store.change(outputs / "index.html", lambda _: page)
 
 
+def _overview(outputs: Path) -> Path:
+    return outputs / ".index" / "overview.js"
+
+
 def _file_of(outputs: Path, day: str) -> Path:
     return outputs / ".index" / "days" / f"{day}.js"
 
@@ -207,12 +215,12 @@ def _script(function: str, value, *first: str) -> str:
     return f"{function}({head}\n{json.dumps(value, separators=(',', ':'))}\n)\n"
 
 
-def _value(text: str | None, default: dict) -> dict:
+def _value(text: str | None, default):
     """The value in a data file, whose second line it is."""
     return json.loads(text.split("\n")[1]) if text else default
 
 
-def _read(file: Path, default: dict) -> dict:
+def _read(file: Path, default):
     try:
         return _value(file.read_text(encoding="utf-8"), default)
     except FileNotFoundError:

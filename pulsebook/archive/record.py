@@ -15,7 +15,7 @@ import re
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
@@ -128,7 +128,11 @@ class Record:
     @property
     def last_sign(self) -> float:
         """When the try was last known to live, in seconds since 1970."""
-        return max((file.stat().st_mtime for file in (self.path, self.executed) if file.exists()), default=0.0)
+        signs = [0.0]
+        for file in (self.path, self.executed):
+            with suppress(FileNotFoundError):
+                signs.append(file.stat().st_mtime)
+        return max(signs)
 
     def close(self, status: str, error: str | None = None, ended: float | None = None) -> None:
         """State how the try ended, and when (seconds since 1970; default: now)."""
