@@ -2,6 +2,7 @@
 object store for the archive. All of it on loopback; nothing is left behind. Needs Debian's `postgresql` and
 `redis-server`; takes minutes, so that `make test-cluster` runs it and `make test` does not."""
 
+import ctypes
 import glob
 import io
 import json
@@ -13,12 +14,13 @@ import subprocess
 import tempfile
 import time
 import uuid
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
+import psutil
 import psycopg2
 import pytest
 import requests
@@ -30,7 +32,7 @@ from tests.test_airflow import AIRFLOW, MOSCOW, free_port, until
 from tests.world import METRICS, final_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
-MARK = f"PULSEBOOK_CLUSTER={uuid.uuid4().hex}"  # in the environment of everything that is started here
+PR_SET_CHILD_SUBREAPER = 36  # Linux: whose parent dies becomes a child of ours, so that nobody is lost sight of
 NOTICED = 12  # seconds without a sign of life after which Airflow takes a task for dead
 POLICY = """
 from datetime import timedelta
@@ -43,10 +45,8 @@ def task_policy(task):
 @contextmanager
 def process(command: list, environment: dict, log: Path, stop=signal.SIGTERM, **how):
     """A service in a process group of its own; at the end the group is stopped, then killed."""
-    name, value = MARK.split("=")
     with open(log, "a") as out:
-        started = subprocess.Popen(command, env=environment | {name: value}, stdout=out, stderr=out,
-                                   start_new_session=True, **how)  # fmt: skip
+        started = subprocess.Popen(command, env=environment, stdout=out, stderr=out, start_new_session=True, **how)
     try:
         yield started
     finally:
@@ -59,15 +59,13 @@ def process(command: list, environment: dict, log: Path, stop=signal.SIGTERM, **
                 started.wait()
 
 
-def marked() -> list[str]:
-    """The command lines of everything that was started here and still runs."""
-    found = []
-    for folder in glob.glob("/proc/[0-9]*"):
-        try:
-            if MARK.encode() in Path(folder, "environ").read_bytes():
-                found.append(Path(folder, "cmdline").read_bytes().replace(b"\0", b" ").decode())
-        except OSError:
-            continue  # ended meanwhile
+def below(pid: int) -> dict[int, str]:
+    """All processes that a process has started, with those that these have started, and their command lines."""
+    found = {}
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.status() != psutil.STATUS_ZOMBIE:
+                found[child.pid] = " ".join(child.cmdline())
     return found
 
 
@@ -140,6 +138,8 @@ def tell_logs(home: Path) -> None:
 @pytest.fixture(scope="module")
 def cluster(server):
     """A real cluster with our DAGs; `workers` are its Celery workers' processes, `api` is a request to Airflow."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    before = below(os.getpid())
     home, port, password = Path(tempfile.mkdtemp(prefix="pb-cluster-")), free_port(), uuid.uuid4().hex
     (home / "config").mkdir()
     (home / "config" / "airflow_local_settings.py").write_text(POLICY)
@@ -234,18 +234,23 @@ def cluster(server):
         )
         yield SimpleNamespace(api=api, page=page, store=store, workers=workers, home=home)
     assert not home.exists()
-    until(lambda: not marked(), 10, f"the end of {marked()}")
+    deadline = time.monotonic() + 10
+    while left := {pid: line for pid, line in below(os.getpid()).items() if pid not in before}:
+        if time.monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            pytest.fail(f"left behind, and killed now: {left}")
+        time.sleep(0.2)
 
 
-def held(cluster) -> dict[str, bytes]:
-    """The archive as another client of the store sees it."""
-    return {key.removeprefix("archive/"): data for key, data in objects(cluster.store).items()}
+def held(cluster, folder: str = "") -> dict[str, bytes]:
+    """A folder of the archive as another client of the store sees it."""
+    return {key.removeprefix("archive/"): data for key, data in objects(cluster.store, f"archive/{folder}").items()}
 
 
-def records(cluster, pattern: str) -> dict[str, dict]:
-    """Run records by `task-try`, of keys that a pattern matches."""
-    found = {key: data for key, data in held(cluster).items() if re.fullmatch(f"{pattern}\\.json", key)}
-    return {key.rpartition("/")[2].removesuffix(".json"): json.loads(data) for key, data in found.items()}
+def records(archive: dict[str, bytes]) -> dict[str, dict]:
+    """The run records among some files, by `task-try`."""
+    return {Path(key).stem: json.loads(data) for key, data in archive.items() if re.search(r"-try\d+\.json$", key)}
 
 
 def runs(cluster, dag: str) -> dict[str, str]:
@@ -277,9 +282,9 @@ def test_a_real_scheduler_runs_all_four_dags_on_two_workers_into_the_object_stor
         until(lambda dag=dag: set(runs(cluster, dag).values()) == {"success"}, 200, f"the run of {dag}")
     assert all(name.startswith("scheduled__") for dag in ("etl", "alerts") for name in runs(cluster, dag))
     pd.testing.assert_frame_equal(loaded(execute, yesterday), expected(execute, yesterday), check_dtype=False)
-    known = records(cluster, ".*-try\\d+")
-    assert len(known) == 11 and {r["status"] for r in known.values()} == {"succeeded"}
     archive = held(cluster)
+    known = records(archive)
+    assert len(known) == 11 and {r["status"] for r in known.values()} == {"succeeded"}
     for key in [key for key in archive if key.endswith("-try1.json")]:
         assert {key[:-4] + "ipynb", key[:-4] + "html"} <= set(archive)
         assert archive[key[:-4] + "html"].decode().startswith("<!DOCTYPE html>")
@@ -296,14 +301,15 @@ def test_a_worker_killed_in_the_middle_of_a_notebook_costs_a_retry_and_not_a_num
     day = (datetime.now(MOSCOW) - timedelta(days=2)).date()
     conf = {"run_date": str(day)}
     run = cluster.api("POST", "/dags/etl/dagRuns", logical_date=None, conf=conf)["dag_run_id"]
-    own = f"etl/{day}/[^/]*"
 
     def in_the_middle() -> int:
         """The frozen task of merge_users once its kernel has begun; let go again where it has not."""
-        if not (found := records(cluster, f"{own}/merge_users-try1")):
+        if not (found := records(held(cluster, f"etl/{day}/")).get("merge_users-try1")):
             return 0
-        os.kill(pid := found["merge_users-try1"]["pid"], signal.SIGSTOP)
-        executed = [data for key, data in held(cluster).items() if re.fullmatch(f"{own}/merge_users-try1.ipynb", key)]
+        os.kill(pid := found["pid"], signal.SIGSTOP)
+        executed = [
+            data for key, data in held(cluster, f"etl/{day}/").items() if key.endswith("merge_users-try1.ipynb")
+        ]
         cells = json.loads(executed[0])["cells"] if executed else []
         if any(cell["metadata"].get("papermill", {}).get("status") == "running" for cell in cells):
             return pid
@@ -311,14 +317,14 @@ def test_a_worker_killed_in_the_middle_of_a_notebook_costs_a_retry_and_not_a_num
         return 0
 
     pid = until(in_the_middle, 120, "the middle of merge_users")
-    group = os.getpgid(pid)
-    name = next(name for name, worker in cluster.workers.items() if worker.pid == group)
-    os.killpg(group, signal.SIGKILL)
+    name = next(name for name, worker in cluster.workers.items() if pid in below(worker.pid))
+    os.killpg(cluster.workers[name].pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)  # it has a group of its own; the kernel is left to its guard
     killed = time.monotonic()
     until(lambda: runs(cluster, "etl")[run] in ("success", "failed"), 300, "the end of the run")
     print(f"worker {name} killed; the run was over {time.monotonic() - killed:.0f} s later")
     assert runs(cluster, "etl")[run] == "success"
-    known = records(cluster, f"{own}/.*")
+    known = records(held(cluster, f"etl/{day}/{run}/"))
     tries = {name: r["status"] for name, r in known.items() if name.startswith("merge_users")}
     assert tries == {"merge_users-try1": "killed", "merge_users-try2": "succeeded"}
     assert f"process {pid} on" in known["merge_users-try1"]["error"] and "cell [" in known["merge_users-try1"]["error"]

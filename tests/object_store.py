@@ -54,9 +54,9 @@ def client(variables: dict):
     )
 
 
-def objects(variables: dict, bucket: str = "pulsebook") -> dict[str, bytes]:
-    """Everything that a bucket holds, by key."""
+def objects(variables: dict, prefix: str = "", bucket: str = "pulsebook") -> dict[str, bytes]:
+    """What a bucket holds under a prefix, by key."""
     s3 = client(variables)
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [found["Key"] for page in pages for found in page.get("Contents", [])]
     return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}

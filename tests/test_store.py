@@ -52,7 +52,7 @@ def somewhere(request, tmp_path):
 def held(bucket, outputs) -> dict[str, bytes]:
     """What lies below `outputs`, seen by another client."""
     start = f"{outputs.path.removeprefix('pulsebook/')}/"
-    return {key.removeprefix(start): data for key, data in objects(bucket).items() if key.startswith(start)}
+    return {key.removeprefix(start): data for key, data in objects(bucket, start).items()}
 
 
 def test_a_notebook_leaves_record_notebook_page_and_index_in_the_store(folder, outputs, bucket, tmp_path):
