@@ -23,10 +23,11 @@ from traitlets.config import Config
 
 from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
-from pulsebook.archive.record import Record, replace
+from pulsebook.archive.record import Record
 from pulsebook.archive.redact import redact, redact_notebook, register
+from pulsebook.archive.store import replace
 from pulsebook.guard import Guard
-from pulsebook.settings import ROOT, settings
+from pulsebook.settings import ROOT, place, settings
 
 log = logging.getLogger(__name__)
 SCHEME = "archive:"
@@ -187,13 +188,13 @@ class _Handler:
     """papermill's way to a file of the archive."""
 
     def read(self, path):
-        return Path(path.removeprefix(SCHEME)).read_text(encoding="utf-8")
+        return place(path.removeprefix(SCHEME)).read_text(encoding="utf-8")
 
     def write(self, text, path):
-        replace(Path(path.removeprefix(SCHEME)), redact_notebook(text))
+        replace(place(path.removeprefix(SCHEME)), redact_notebook(text))
 
     def listdir(self, path):
-        return [str(p) for p in Path(path.removeprefix(SCHEME)).iterdir()]
+        return [str(p) for p in place(path.removeprefix(SCHEME)).iterdir()]
 
     def pretty_path(self, path):
         return path.removeprefix(SCHEME)
@@ -217,7 +218,7 @@ def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: flo
 def _kernel_environment(executed: str) -> dict[str, str]:
     """The task's environment without Airflow's own settings and connections, and with where the page will lie."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW_", "AIRFLOW__", "_AIRFLOW"))}
-    page = Path(executed.removeprefix(SCHEME)).with_suffix(".html")
+    page = place(executed.removeprefix(SCHEME)).with_suffix(".html")
     if page.is_relative_to(settings().outputs):
         inherited["PULSEBOOK_EXECUTED_AS"] = str(page.relative_to(settings().outputs))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}

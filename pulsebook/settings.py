@@ -10,7 +10,7 @@ raises `SettingsError`, which names the variable and never shows its value.
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,22 @@ def _identifier(name: str) -> str:
 Identifier = Annotated[str, AfterValidator(_identifier)]
 
 
+def place(name: str | Path):
+    """A folder or file of the archive by name: a `Path`, or for s3://bucket/… an `Object`, which has the same methods.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if "://" not in str(name):
+        return ROOT / name
+    address = urlsplit(str(name))
+    if address.scheme != "s3" or not address.netloc or "@" in address.netloc:
+        raise ValueError("must be a folder or s3://bucket/prefix, with the credentials in AWS's own variables")
+    from pulsebook.objects import Object  # its first request imports s3fs: most of a second that a folder does not need
+
+    return Object(str(name).rstrip("/"), use_listings_cache=False)  # others write there too
+
+
 class Settings(BaseSettings):
     """One frozen set of settings; build it with `settings()`."""
 
@@ -48,7 +64,7 @@ class Settings(BaseSettings):
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
     language: Literal["en", "ru"] = "en"
     notebooks: Path = ROOT / "notebooks"
-    outputs: Path = ROOT / "outputs"
+    outputs: Any = ROOT / "outputs"  # a Path, or for s3://bucket/prefix an Object
     archive_url: str = ""  # where `outputs` is served; empty: chat messages carry no links
     dashboard_url: str = ""  # linked in alerts
     executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel
@@ -58,10 +74,15 @@ class Settings(BaseSettings):
     telegram_thread_id: int | None = None  # topic of the team's chat
     telegram_api_url: str = "https://api.telegram.org"
 
-    @field_validator("notebooks", "outputs")
+    @field_validator("notebooks")
     @classmethod
     def _folder(cls, path: Path):
         return ROOT / path
+
+    @field_validator("outputs")
+    @classmethod
+    def _outputs(cls, name):
+        return place(name)
 
     @field_validator("timezone", mode="before")
     @classmethod

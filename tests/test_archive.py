@@ -67,7 +67,7 @@ def waiting(tmp_path):
 
 def statuses(record: Record) -> list[str]:
     """papermill's status of each cell of code."""
-    cells = [c for c in nbformat.read(record.executed, 4).cells if c.cell_type == "code"]
+    cells = [c for c in nbformat.reads(record.executed.read_text(), 4).cells if c.cell_type == "code"]
     return [c.metadata.papermill["status"] for c in cells]
 
 

@@ -16,6 +16,7 @@ from airflow.api_fastapi.core_api.security import requires_access_dag
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse
 
+from pulsebook.archive import index
 from pulsebook.archive.record import Record, folder_of
 from pulsebook.settings import settings
 
@@ -58,16 +59,11 @@ def _tries(dag_id: str, run_id: str, task_id: str) -> dict[int, Path]:
     run = folder_of(outputs, dag_id, "period", run_id)
     task = folder_of(outputs, "dag", "period", task_id).name
     found = {}
-    for record in run.parent.parent.glob(f"*/{_literal(run.name)}/{_literal(task)}-try*.json"):
+    for record in index.tries(outputs, run, task):
         number = record.stem.removeprefix(f"{task}-try")
         if number.isdigit():
             found[int(number)] = record
     return found
-
-
-def _literal(name: str) -> str:
-    """A name without the marks that `glob` takes for patterns."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
 def _with_banner(page: str, record: Path, tries: dict[int, Path], shown: int) -> str:

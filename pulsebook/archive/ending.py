@@ -1,15 +1,16 @@
 """How a try ends: its notebook settled, its page made, its record closed. By the runner, or by whoever finds it dead."""
 
-import fcntl
 import logging
 import time
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
 
 from pulsebook.archive import notebook as facts
-from pulsebook.archive.record import Record, RecordError, replace
+from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.redact import redact, redact_notebook
+from pulsebook.archive.store import change, replace
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def finish(record: Record, status: str, error: str | None = None, ended: float |
     ended = ended or time.time()
     if record.executed.exists():
         try:
-            executed = nbformat.read(record.executed, as_version=4)
+            executed = nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4)
             facts.settle(executed)
             replace(record.executed, redact_notebook(nbformat.writes(executed)))
             record.headline, record.incidents = facts.headline(executed), facts.incidents(executed)
@@ -39,24 +40,29 @@ def finish(record: Record, status: str, error: str | None = None, ended: float |
 
 def mend(path: Path) -> Record | None:
     """Turn one stale `running` record into `killed`; returns it, or None if there was nothing to mend."""
+    claimed = None
+
+    def claim(text: str | None) -> str | None:  # of several that find it dead one states so, and makes the rest
+        nonlocal claimed
+        record = Record.parse(text, path) if text else None
+        claimed = record if record and record.stale else None
+        if not claimed:
+            return text
+        error = f"process {record.pid} on {record.host} ended without a word"
+        return record.stated("killed", error, record.last_sign)
+
     try:
-        if not Record.load(path).stale:
-            return None
-        with open(path) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            record = Record.load(path)  # somebody may have mended it meanwhile
-            if not record.stale:
-                return None
-            for draft in path.parent.glob(f".{path.stem}.*"):
-                draft.unlink(missing_ok=True)
-            finish(record, "killed", f"process {record.pid} on {record.host} ended without a word", record.last_sign)
-    except BlockingIOError:
-        return None  # somebody is mending it
+        if Record.load(path).stale:
+            change(path, claim)
     except (RecordError, FileNotFoundError) as error:
         log.error("%s", error)
         return None
-    log.warning("killed: %s", record.executed)
-    return record
+    if claimed:
+        for draft in path.parent.glob(f".{path.stem}.*"):
+            draft.unlink(missing_ok=True)
+        finish(claimed, "killed", claimed.error, datetime.fromisoformat(claimed.ended).timestamp())
+        log.warning("killed: %s", claimed.executed)
+    return claimed
 
 
 def mend_folder(folder: Path) -> list[Record]:

@@ -3,74 +3,65 @@
 .index/overview.js           per day and DAG: [runs, failed, running, incidents]; which records say `running`
 .index/days/2026-11-22.js    the runs of a day; the page loads the days that it shows
 
-A browser fetches no JSON from disk, so data files are scripts that call one function. An update rewrites two small files
-whatever the size of the archive, under a lock, each atomically; entering a run twice changes nothing. A day is that of
+A browser fetches no JSON from disk, so data files are scripts that call one function. An update changes two small files
+whatever the size of the archive, one after the other, each atomically; entering a run twice changes nothing. A day is that of
 the run (`run_date` or `slot`), not the one on which it ran. All of it can be made anew from the records: `rebuild`.
 """
 
-import fcntl
+import glob
 import json
 import logging
 import re
 from collections import defaultdict
-from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
+from pulsebook.archive import store
 from pulsebook.archive.ending import mend
-from pulsebook.archive.record import Record, RecordError, replace
+from pulsebook.archive.record import Record, RecordError
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).with_name("web")
 GOOD, BUSY = "succeeded", "running"
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def update(outputs: Path, *records: Record) -> None:
     """Enter some runs, and mend those that say `running` and are dead. Milliseconds, but for the first call ever.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the archive cannot be written.
     """
-    mended = mend_stale(outputs)
-    with _locked(outputs) as folder:
-        if not (folder / "overview.js").exists():
-            _enter(outputs, folder, _records(outputs))
-        _enter(outputs, folder, [*mended, *records])
-        _write_pages(outputs)
+    overview = _read(_overview(outputs), None)
+    before = _records(outputs) if overview is None else _ended(outputs, overview["running"])
+    _enter(outputs, [*before, *records])
+    _write_pages(outputs)
 
 
 def rebuild(outputs: Path) -> int:
     """Make the index anew from all records; returns their number. Reads every record: minutes for 100,000."""
-    with _locked(outputs) as folder:
-        for path in records_of(outputs):
-            mend(path)
-        known = _records(outputs)
-        for file in (folder / "days").glob("*.js"):
-            file.unlink()
-        _write(folder / "overview.js", "overview", {"days": {}, "running": []})
-        _enter(outputs, folder, known)
-        _write_pages(outputs)
+    for path in records_of(outputs):
+        mend(path)
+    known = _records(outputs)
+    by_day = _by_day(outputs, known)
+    days = {*by_day, *(file.stem for file in (outputs / ".index" / "days").glob("*.js"))}
+    for day in days:
+        _set_day(outputs, day, by_day[day], lambda name: (outputs / f"{name}.json").exists())
+    store.change(_overview(outputs), lambda _: _counted(outputs, None, days))
+    _write_pages(outputs)
     return len(known)
 
 
 def forget(outputs: Path, paths: list[Path]) -> None:
     """Take runs out whose records are gone."""
-    with _locked(outputs) as folder:
-        gone, overview = {_name(outputs, path) for path in paths}, _read(folder / "overview.js", {"days": {}})
-        for file in (folder / "days").glob("*.js"):
-            runs = _read(file, {})
-            if gone & runs.keys():
-                _set_day(folder, overview, file.stem, {name: run for name, run in runs.items() if name not in gone})
-        overview["running"] = sorted(set(overview.get("running", [])) - gone)
-        _write(folder / "overview.js", "overview", overview)
-
-
-def mend_stale(outputs: Path) -> list[Record]:
-    """Turn records that say `running` and are dead into `killed`; returns those. Looks at what the index calls running."""
-    running = _read(outputs / ".index" / "overview.js", {}).get("running", [])
-    paths = [outputs / f"{name}.json" for name in running]
-    mended = [record for path in paths if path.exists() and (record := mend(path))]
-    stated = [Record.load(path) for path in paths if path.exists()]  # closed by somebody who did not reach the index
-    return mended + [r for r in stated if r.status != BUSY and r.path not in {m.path for m in mended}]
+    gone = {_name(outputs, path) for path in paths}
+    own = {DAY.match(path.parts[-3]) for path in paths}
+    days = {day[0] for day in own if day}
+    if None in own:  # runs without a period lie under the day on which they ran
+        days |= {file.stem for file in (outputs / ".index" / "days").glob("*.js")}
+    for day in days:
+        _set_day(outputs, day, {}, lambda name: name not in gone)
+    store.change(_overview(outputs), lambda text: _counted(outputs, text, days, gone))
 
 
 def previous(outputs: Path, record: Record) -> Path | None:
@@ -88,15 +79,33 @@ def previous(outputs: Path, record: Record) -> Path | None:
     return None
 
 
+def tries(outputs: Path, run: Path, task: str) -> list[Path]:
+    """The records of a task's tries in a run whose folder is known but for the period."""
+    if isinstance(outputs, Path):
+        return list(run.parent.parent.glob(f"*/{glob.escape(run.name)}/{glob.escape(task)}-try*.json"))
+    # An object store would list a DAG's whole history for that: the index knows it, most likely under the run's own day.
+    due = DAY.search(run.name)
+    days = {file.stem: file for file in (outputs / ".index" / "days").glob("*.js")}
+    for day in sorted(days, key=lambda day: _days_between(day, due[0]) if due else -_days_between(day, "2000-01-01")):
+        own = [name.split("/") for name in _read(days[day], {})]
+        if found := [n for n in own if (n[0], n[2], n[3].rpartition("-try")[0]) == (*run.parts[-3::2], task)]:
+            return [outputs.joinpath(*names[:3], f"{names[3]}.json") for names in found]
+    return []
+
+
+def _days_between(one: str, other: str) -> int:
+    return abs((date.fromisoformat(one) - date.fromisoformat(other)).days)
+
+
 def records_of(outputs: Path) -> list[Path]:
     """The files of all records."""
-    return sorted(outputs.glob("[!.]*/*/*/*-try*.json"))
+    return sorted(store.files(outputs, "[!.]*/*/*/*-try*.json"))
 
 
 def entry(record: Record) -> dict:
     """What the page shows of a run."""
     task, attempt = re.fullmatch(r"(.+)-try(\d+)", record.path.stem).groups()
-    day = record.period[:10] if re.match(r"\d{4}-\d\d-\d\d", record.period) else record.started[:10]
+    day = record.period[:10] if DAY.match(record.period) else record.started[:10]
     return {
         "dag": record.path.parents[2].name,
         "task": task,
@@ -113,29 +122,63 @@ def entry(record: Record) -> dict:
     }
 
 
-def _enter(outputs: Path, folder: Path, records: list[Record]) -> None:
-    overview = _read(folder / "overview.js", {"days": {}, "running": []})
-    running, by_day = set(overview["running"]), defaultdict(dict)
-    for record in records:
-        found, name = entry(record), _name(outputs, record.path)
-        by_day[found["day"]][name] = found
-        (running.add if found["status"] == BUSY else running.discard)(name)
+def _ended(outputs: Path, running: list[str]) -> list[Record]:
+    """Of the runs that the index calls running those that are over: closed by somebody who did not reach the index, or
+    dead, and then `killed` from now on."""
+    over = []
+    for path in (outputs / f"{name}.json" for name in running):
+        try:
+            record = Record.load(path)
+        except FileNotFoundError:
+            continue
+        if record.status != BUSY or (record := record.stale and mend(path)):
+            over.append(record)
+    return over
+
+
+def _enter(outputs: Path, records: list[Record]) -> None:
+    by_day = _by_day(outputs, records)
     for day, found in by_day.items():
-        _set_day(folder, overview, day, _read(folder / "days" / f"{day}.js", {}) | found)
-    _write(folder / "overview.js", "overview", {**overview, "running": sorted(running)})
+        _set_day(outputs, day, found)
+    store.change(_overview(outputs), lambda text: _counted(outputs, text, by_day))
 
 
-def _set_day(folder: Path, overview: dict, day: str, runs: dict) -> None:
-    counts = defaultdict(lambda: [0, 0, 0, 0])
-    for run in runs.values():
-        failed, busy = run["status"] not in (GOOD, BUSY), run["status"] == BUSY
-        one = (1, int(failed), int(busy), run["incidents"] or 0)
-        counts[run["dag"]] = [sum(pair) for pair in zip(counts[run["dag"]], one, strict=True)]
-    _write(folder / "days" / f"{day}.js", "day", runs, day)
-    overview["days"][day] = counts
-    if not runs:
-        (folder / "days" / f"{day}.js").unlink()
-        del overview["days"][day]
+def _by_day(outputs: Path, records: list[Record]) -> dict[str, dict]:
+    by_day = defaultdict(dict)
+    for record in records:
+        run = entry(record)
+        by_day[run["day"]][_name(outputs, record.path)] = run
+    return by_day
+
+
+def _set_day(outputs: Path, day: str, found: dict, stays=lambda name: True) -> None:
+    """Enter runs into the file of a day; of the others those stay that `stays` says. A try that has ended never runs again."""
+
+    def entered(text: str | None) -> str | None:
+        runs = {name: run for name, run in _value(text, {}).items() if name in found or stays(name)}
+        for name, run in found.items():
+            if run["status"] != BUSY or runs.get(name, run)["status"] == BUSY:
+                runs[name] = run
+        return _script("day", runs, day) if runs else None
+
+    store.change(_file_of(outputs, day), entered)
+
+
+def _counted(outputs: Path, text: str | None, days, gone=frozenset()) -> str:
+    """The overview with some days counted anew. Whoever writes it last has read the days after all others wrote them."""
+    overview = _value(text, {"days": {}, "running": []})
+    running = set(overview["running"]) - gone
+    for day in days:
+        runs, counts = _read(_file_of(outputs, day), {}), defaultdict(lambda: [0, 0, 0, 0])
+        for name, run in runs.items():
+            failed, busy = run["status"] not in (GOOD, BUSY), run["status"] == BUSY
+            one = (1, int(failed), int(busy), run["incidents"] or 0)
+            counts[run["dag"]] = [sum(pair) for pair in zip(counts[run["dag"]], one, strict=True)]
+            (running.add if busy else running.discard)(name)
+        overview["days"][day] = counts
+        if not runs:
+            del overview["days"][day]
+    return _script("overview", {**overview, "running": sorted(running)})
 
 
 def _records(outputs: Path) -> list[Record]:
@@ -156,26 +199,29 @@ def _write_pages(outputs: Path) -> None:
     page = (WEB / "index.html").read_text(encoding="utf-8")
     for part in ("index.css", "index.js"):
         page = page.replace(f"/* {part} */", (WEB / part).read_text(encoding="utf-8"))
-    if not (outputs / "index.html").exists() or (outputs / "index.html").read_text(encoding="utf-8") != page:
-        replace(outputs / "index.html", page)
+    store.change(outputs / "index.html", lambda _: page)
 
 
-def _write(file: Path, function: str, value, *first: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+def _overview(outputs: Path) -> Path:
+    return outputs / ".index" / "overview.js"
+
+
+def _file_of(outputs: Path, day: str) -> Path:
+    return outputs / ".index" / "days" / f"{day}.js"
+
+
+def _script(function: str, value, *first: str) -> str:
     head = "".join(f"{json.dumps(argument)}, " for argument in first)
-    replace(file, f"{function}({head}\n{json.dumps(value, separators=(',', ':'))}\n)\n")
+    return f"{function}({head}\n{json.dumps(value, separators=(',', ':'))}\n)\n"
 
 
-def _read(file: Path, default: dict) -> dict:
+def _value(text: str | None, default):
     """The value in a data file, whose second line it is."""
-    return json.loads(file.read_text(encoding="utf-8").split("\n")[1]) if file.exists() else default
+    return json.loads(text.split("\n")[1]) if text else default
 
 
-@contextmanager
-def _locked(outputs: Path):
-    """The folder of the index, for one process at a time."""
-    folder = outputs / ".index"
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder
+def _read(file: Path, default):
+    try:
+        return _value(file.read_text(encoding="utf-8"), default)
+    except FileNotFoundError:
+        return default

@@ -26,7 +26,7 @@ POLICY = (
 
 def render(record: Record) -> str:
     """The page of a try, from its record and its notebook (both redacted already)."""
-    executed = nbformat.read(record.executed, as_version=4)
+    executed = nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4)
     cells = [_tagged(cell) for cell in facts.cells(executed)]
     title = cells.pop(0) if cells and cells[0].cell_type == "markdown" else None
     first = {cell.id for cell in facts.summary(executed)}

@@ -8,23 +8,25 @@ While a try runs, the time of its record's file is a heartbeat. A record that sa
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import re
 import subprocess
 import threading
 import time
-import uuid
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pulsebook.archive.redact import redact, redact_values
+from pulsebook.archive.store import create, replace, touch
 from pulsebook.settings import ROOT
 
+log = logging.getLogger(__name__)
 BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
 PACKAGES = ("papermill", "nbclient", "ipykernel", "pandas", "matplotlib", "apache-airflow")
 
@@ -59,22 +61,12 @@ class Record:
     @classmethod
     def open(cls, folder: Path, name: str, attempt: int, **known) -> "Record":
         """Start the record of a try. A try that the folder holds already keeps its files: the next number is taken."""
-        folder.mkdir(parents=True, exist_ok=True)
         record = cls(**known)
-        draft = folder / f".{name}.{uuid.uuid4().hex[:8]}"
-        draft.write_text(record._json(), encoding="utf-8")
-        try:
-            while True:
-                record.path = folder / f"{name}-try{attempt}.json"
-                if not (record.executed.exists() or record.html.exists()):
-                    try:
-                        os.link(draft, record.path)  # appears whole, and only where nothing was
-                        return record
-                    except FileExistsError:
-                        pass
-                attempt += 1
-        finally:
-            draft.unlink()
+        while True:
+            record.path = folder / f"{name}-try{attempt}.json"
+            if not (record.executed.exists() or record.html.exists()) and create(record.path, record._json()):
+                return record
+            attempt += 1
 
     @classmethod
     def load(cls, path: Path) -> "Record":
@@ -83,8 +75,13 @@ class Record:
         Raises:
             RecordError: the file holds something else.
         """
+        return cls.parse(path.read_text(encoding="utf-8"), path)
+
+    @classmethod
+    def parse(cls, text: str, path: Path) -> "Record":
+        """A record from the text of its file; raises as `load` does."""
         try:
-            facts = json.loads(path.read_text(encoding="utf-8"))
+            facts = json.loads(text)
             return cls(path=path, **{f.name: facts[f.name] for f in fields(cls) if f.name in facts})
         except (ValueError, TypeError) as error:
             raise RecordError(f"{path} is no run record: {error}") from None
@@ -110,7 +107,10 @@ class Record:
 
         def beat():
             while not over.wait(BEAT):
-                os.utime(self.path)
+                try:
+                    touch(self.path)
+                except OSError:  # the next one may reach the store again
+                    log.exception("no sign of life from %s", self.path)
 
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
         try:
@@ -128,22 +128,30 @@ class Record:
     @property
     def last_sign(self) -> float:
         """When the try was last known to live, in seconds since 1970."""
-        return max(file.stat().st_mtime for file in (self.path, self.executed) if file.exists())
+        signs = [0.0]
+        for file in (self.path, self.executed):
+            with suppress(FileNotFoundError):
+                signs.append(file.stat().st_mtime)
+        return max(signs)
 
     def close(self, status: str, error: str | None = None, ended: float | None = None) -> None:
         """State how the try ended, and when (seconds since 1970; default: now)."""
+        self.sha256 = {file.name: checksum(file) for file in (self.executed, self.html) if file.exists()}
+        replace(self.path, self.stated(status, error, ended))
+
+    def stated(self, status: str, error: str | None = None, ended: float | None = None) -> str:
+        """The file's text with a statement of how the try ended; nothing is saved."""
         self.status, self.error = status, error
         self.ended = _now() if ended is None else _iso(datetime.fromtimestamp(ended, UTC))
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         self.duration = max(round(span.total_seconds(), 3), 0.0)
-        self.sha256 = {file.name: checksum(file) for file in (self.executed, self.html) if file.exists()}
-        self.save()
+        return self._json()
 
     def save(self) -> None:
         replace(self.path, self._json())
 
     def _json(self) -> str:
-        facts = {name: redact_values(value) for name, value in asdict(self).items() if name != "path"}
+        facts = {f.name: redact_values(getattr(self, f.name)) for f in fields(self) if f.name != "path"}
         self.__dict__.update(facts)  # page and index are made from this object: it holds no secret either
         return json.dumps(facts, indent=2, ensure_ascii=False, default=str)
 
@@ -156,16 +164,6 @@ def checksum(file: Path) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Write a redacted text: readers see the old file or the new one, never a part."""
     replace(path, redact(text))
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a text that is known to hold no secret: readers see the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)  # there only after a failure
 
 
 def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:

@@ -4,15 +4,14 @@
 takes the place of the first. An id is the chat, the key and the part: `team feed_report/2026-11-22 text 1`.
 """
 
-import fcntl
 import hashlib
 import html
 import json
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from pulsebook.archive.record import write_atomically
+from pulsebook.archive import store
+from pulsebook.archive.redact import redact
 from pulsebook.chat.markup import escape, plain
 from pulsebook.settings import settings
 
@@ -45,20 +44,22 @@ footer { text-align: right; font-size: 12px } footer a { color: inherit; text-de
 def add(id: str, *, chat: str, text: str, photos: list[bytes], reply_to: str = "", note: str = "") -> list[int]:
     """Add a message and build the page anew; returns its number, counted from 1, as the Bot API returns ids."""
     folder = settings().outputs / "chat"
-    (folder / "photos").mkdir(parents=True, exist_ok=True)
     names = []
     for photo in photos:
         names.append(f"photos/{hashlib.sha256(photo).hexdigest()[:16]}.png")
-        (folder / names[-1]).write_bytes(photo)
-    with _locked(folder):
-        messages = {message["id"]: message for message in read(folder)}
-        now = datetime.now(settings().timezone).isoformat(timespec="seconds")
+        store.replace(folder / names[-1], photo)
+    now = datetime.now(settings().timezone).isoformat(timespec="seconds")
+
+    def added(log: str | None) -> str:
+        messages = {message["id"]: message for message in _messages(log or "")}
         at = messages[id]["at"] if id in messages else now
         messages[id] = dict(id=id, at=at, chat=chat, text=text, photos=names, reply_to=reply_to, note=note)
-        lines = "".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages.values())
-        write_atomically(folder / "messages.jsonl", lines)
-        write_atomically(folder / "index.html", _page(list(messages.values())))
-    return [list(messages).index(id) + 1]
+        return redact("".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages.values()))
+
+    log = store.change(folder / "messages.jsonl", added)
+    # several tasks post at the same time: the page is made of the log as it is when nobody else makes it
+    store.change(folder / "index.html", lambda _: redact(_page(read(folder))))
+    return [[message["id"] for message in _messages(log)].index(redact(id)) + 1]
 
 
 def holds(id: str) -> bool:
@@ -68,18 +69,14 @@ def holds(id: str) -> bool:
 
 def read(folder: Path) -> list[dict]:
     """All messages of a page's folder, oldest first."""
-    log = folder / "messages.jsonl"
-    if not log.exists():
+    try:
+        return _messages((folder / "messages.jsonl").read_text("utf-8"))
+    except FileNotFoundError:
         return []
-    return [json.loads(line) for line in log.read_text("utf-8").split("\n") if line]  # a text may hold U+2028
 
 
-@contextmanager
-def _locked(folder: Path):
-    """Alone with the page: several tasks post at the same time."""
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _messages(log: str) -> list[dict]:
+    return [json.loads(line) for line in log.split("\n") if line]  # a text may hold U+2028
 
 
 def _page(messages: list[dict]) -> str:
