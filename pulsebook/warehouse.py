@@ -444,6 +444,16 @@ def _fits(value: int, kind: str) -> bool:
     return 0 <= value < 2**bits if kind.startswith("U") else -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
 
 
+# What stands in for NULL while it is cast: old servers cast every row, also those that `if` then leaves out
+_PLACEHOLDERS = {
+    "Date": "1970-01-01",
+    "DateTime": "1970-01-02 00:00:00",
+    "DateTime64": "1970-01-02 00:00:00",
+    "UUID": "00000000-0000-0000-0000-000000000000",
+}
+_ENUM = re.compile(r"Enum(?:8|16)\(('(?:[^'\\]|\\.)*')")
+
+
 def _cast(wire: str, kind: str) -> str:
     """SQL that reads a wire column back as the column's own type."""
     text = f"unhex(substring({wire}, 2))"
@@ -453,10 +463,10 @@ def _cast(wire: str, kind: str) -> str:
     plain = f"CAST({text}, {quoted(bare)})"
     if not nullable:
         return plain
-    empty = "1970-01-01" if bare == "Date" else "1970-01-02 00:00:00" if bare.startswith("DateTime") else "0"
-    if bare.startswith(("Enum", "UUID")):
-        return f"CAST(if({wire} = '{_NULL}', NULL, {text}), {quoted(kind)})"
-    return f"if({wire} = '{_NULL}', NULL, CAST(if({wire} = '{_NULL}', '{empty}', {text}), {quoted(bare)}))"
+    placeholder = quoted(_PLACEHOLDERS.get(re.split(r"\W", bare)[0], "0"))
+    if first := _ENUM.match(bare):
+        placeholder = first[1]
+    return f"if({wire} = '{_NULL}', NULL, CAST(if({wire} = '{_NULL}', {placeholder}, {text}), {quoted(bare)}))"
 
 
 def _identifier(name: str) -> str:

@@ -17,6 +17,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 from pulsebook.local.server import running  # noqa: E402
 from pulsebook.settings import settings  # noqa: E402
 
+ANALYST = "analyst"  # a user with that password; the embedded warehouse takes anybody unless it is told otherwise
 PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak
 
 
