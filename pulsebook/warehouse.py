@@ -274,11 +274,18 @@ class Warehouse:
         if columns:
             self.execute(f"CREATE TABLE {scratch} ({columns}) ENGINE = {engine}")
         else:
-            self.execute(f"CREATE TABLE {scratch} AS {table}")
+            self.execute(f"CREATE TABLE {scratch} AS {table}{self._unreplicated(table)}")
         try:
             yield scratch
         finally:
             self.execute(f"DROP TABLE IF EXISTS {scratch}")
+
+    def _unreplicated(self, table: str) -> str:
+        """The ENGINE clause that a scratch table needs: where `table` is replicated a copy of it must not be."""
+        database, _, name = table.rpartition(".")
+        of = f"database = {quoted(database)} AND name = {quoted(name)}"
+        full = self._described(f"SELECT name, engine_full FROM system.tables WHERE {of}").get(name, "")
+        return f" ENGINE = {_alone(full)}" if full.startswith("Replicated") else ""
 
     def _stream(self, source: "Warehouse", select: str, table: str) -> None:
         """Rows of `select` on another server into `table`. Native matches columns by name: they are named and cast."""
@@ -337,6 +344,32 @@ class Warehouse:
         for secret in filter(None, (parts.password, unquote(parts.password or ""))):
             text = text.replace(secret, "***")
         return text
+
+
+_REPLICATED = re.compile(
+    r"Replicated(\w*MergeTree)(?:\(('(?:[^'\\]|\\.)*'), *('(?:[^'\\]|\\.)*')(?:, *(.*?))?\))?(?=\s|$)"
+)
+
+
+def engine(table: str, newest: str = "") -> str:
+    """SQL: the engine of one of our tables, as PULSEBOOK_TABLE_ENGINE wants it.
+
+    Args:
+        newest: of rows with the same key only the one with the largest value in this column counts.
+    """
+    kind, _, arguments = settings().table_engine.replace("{table}", table.replace(".", "/")).partition("(")
+    arguments = [arguments.removesuffix(")")] if arguments else []
+    if newest:
+        kind, arguments = kind.replace("MergeTree", "ReplacingMergeTree"), [*arguments, newest]
+    return f"{kind}({', '.join(arguments)})" if arguments else kind
+
+
+def _alone(engine_full: str) -> str:
+    """An engine clause as it stands in system.tables, without replication."""
+    match = _REPLICATED.match(engine_full)
+    if not match:
+        return engine_full
+    return f"{match[1]}({match[4] or ''})" + engine_full[match.end() :]
 
 
 def _bare(sql: str) -> str:

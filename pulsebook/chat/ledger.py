@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pulsebook.chat import page
 from pulsebook.chat.telegram import BUDGET
 from pulsebook.settings import settings
-from pulsebook.warehouse import Warehouse, quoted
+from pulsebook.warehouse import Warehouse, engine, quoted
 
 ABANDONED = BUDGET + 60  # seconds after which a claim without an end is one of a process that died
 
@@ -55,7 +55,7 @@ class Ledger:
                 at DateTime, key String, part String, chat String, claim String,
                 status String, message_ids String, headline String, detail String
             )
-            ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY (key, part, at)
+            ENGINE = {engine(self.table)} PARTITION BY toYYYYMM(at) ORDER BY (key, part, at)
         """)
 
     def claim(self, part: Part) -> Claim:
