@@ -1,0 +1,285 @@
+"""Other arrangements than one server: the numbers of ETL, reports and alerts are those of the embedded one, to the digit.
+
+Real servers (18.16) where the embedded one cannot do it: users with few rights, a cluster, replicated tables.
+"""
+
+import os
+import subprocess
+import sys
+import uuid
+from contextlib import ExitStack
+from datetime import date, datetime
+from pathlib import Path
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import nbformat
+import pandas as pd
+import pytest
+import requests
+
+from pulsebook.local import sample
+from pulsebook.local.server import running
+from pulsebook.settings import ROOT, settings
+from pulsebook.warehouse import Warehouse, WarehouseError
+from tests.clickhouse import BINARY, MISSING, Ports, clickhouse_server, user
+from tests.conftest import PASSWORD
+from tests.test_etl import STEPS
+
+needs_a_real_server = pytest.mark.skipif(BINARY is None, reason=MISSING)
+ZONE = ZoneInfo("Europe/Moscow")
+UNTIL = datetime(2026, 11, 24, 9, 0, tzinfo=ZONE)
+DAY, SLOT = date(2026, 11, 22), "2026-11-20T15:30"  # the slot of the sample's feed spike
+TABLES = ("feed_actions", "message_actions")
+SIMULATOR, TARGET = "simulator", "metrics"
+READER = "<reader><readonly>1</readonly></reader>"  # a profile: nothing but SELECT
+
+
+def cells(notebook: str, **parameters) -> dict:
+    """The cells of a notebook in this process; returns their variables."""
+    code = [c for c in nbformat.read(ROOT / f"notebooks/{notebook}.ipynb", 4).cells if c.cell_type == "code"]
+    given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+    variables = {}
+    exec(compile("\n".join([code[0].source, given, *(c.source for c in code[1:])]), notebook, "exec"), variables)
+    return variables
+
+
+def etl() -> None:
+    for name, own in STEPS:
+        cells(f"etl/{name}", run_date=str(DAY), **own)
+
+
+def everything(folder: Path, **where) -> dict:
+    """Run all notebooks on the servers that the settings in `where` name; returns what they counted and said."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in {"outputs": folder, **where}.items():
+            environment.setenv(f"PULSEBOOK_{name.upper()}", str(value))
+        settings.cache_clear()
+        try:
+            etl()
+            found = {
+                name: cells(f"reports/{name}", run_date=str(DAY))["message"] for name in ("feed_report", "app_report")
+            }
+            cells("alerts/collect", slot=SLOT)
+            checked = cells("alerts/check", slot=SLOT, post=True, sensitivity=2.0)
+            found["alerts"] = [text for _, text, _, _ in checked["messages"]]
+            checked["explain"] = lambda slices, *_: slices  # what an explanation is made from
+            found["slices"] = checked["explanations"]("views")
+            target, database = Warehouse.target(), settings().target_database
+            found["final"] = target.read(
+                f"SELECT * FROM {database}.metrics_by_dimension ORDER BY dimension, dimension_value"
+            )
+            found["slots"] = target.read(
+                f"SELECT toUInt32(slot) AS slot, metric, value, base FROM {database}.slot_metrics FINAL ORDER BY slot, metric"
+            )
+            found["ledger"] = target.scalar(f"SELECT count() FROM {database}.chat_messages WHERE status = 'sent'")
+            return found
+        finally:
+            settings.cache_clear()
+
+
+def same(found: dict, expected: dict) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        if isinstance(value, pd.DataFrame):
+            pd.testing.assert_frame_equal(found[name], value, obj=name)
+        else:
+            assert found[name] == value, name
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """URL of an embedded server with five weeks of the sample, and its numbers."""
+    with running(tmp_path_factory.mktemp("single")) as url:
+        sample.fill(sample.http(url), 36, 800, 5, UNTIL, ZONE.key, SIMULATOR)
+        where = dict(clickhouse_url=url, source_database=SIMULATOR, target_database=TARGET)
+        numbers = everything(tmp_path_factory.mktemp("outputs"), **where)
+        assert len(numbers["final"]) > 30 and len(numbers["slots"]) > 14_000 and numbers["ledger"]
+        assert "🔴" in numbers["alerts"][0] and numbers["slices"]["dimension"].nunique() == 7
+        yield url, numbers
+
+
+def copy_sample(url: str, to: str, database: str = SIMULATOR, where: str = "1") -> None:
+    """The two event tables, or some of their rows, on another server."""
+    there = Warehouse(to)
+    there.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
+    for table in TABLES:
+        columns = Warehouse(url).columns(f"{SIMULATOR}.{table}")
+        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        there.execute(f"CREATE TABLE {database}.{table} ({typed}) ENGINE = MergeTree ORDER BY time")
+        select = f"SELECT * FROM {SIMULATOR}.{table} WHERE {where} FORMAT Native"
+        rows = requests.post(url, data=select, timeout=60).content
+        statement = {"query": f"INSERT INTO {database}.{table} FORMAT Native"}
+        answer = requests.post(to, params=statement, data=rows, timeout=60)
+        assert answer.ok, answer.text
+
+
+def as_user(url: str, name: str) -> str:
+    return url.replace("//", f"//{name}:{quote(PASSWORD, safe='')}@")
+
+
+@pytest.fixture(scope="module")
+def read_only(single, tmp_path_factory):
+    """URL of a real server with the sample, as a user who may read it and nothing else; and as one who may all."""
+    reader = user("reader", PASSWORD, "reader", (SIMULATOR,))
+    with clickhouse_server(tmp_path_factory.mktemp("source"), users=reader, profiles=READER) as url:
+        copy_sample(single[0], url)
+        yield as_user(url, "reader"), url
+
+
+@needs_a_real_server
+@pytest.mark.slow
+def test_a_source_that_may_only_be_read_gives_the_numbers_of_the_single_server(single, read_only, tmp_path):
+    url, expected = single
+    source, everybody = read_only
+    before = Warehouse(everybody).read("SELECT database, name, engine FROM system.tables WHERE database != 'system'")
+    where = dict(source_url=source, source_database=SIMULATOR)
+    same(everything(tmp_path / "1", clickhouse_url=url, target_database="metrics_of_another", **where), expected)
+    with clickhouse_server(tmp_path / "target", users=user("writer", PASSWORD, databases=(TARGET,))) as target:
+        there = as_user(target, "writer")
+        same(everything(tmp_path / "2", clickhouse_url=there, target_database=TARGET, **where), expected)
+    after = Warehouse(everybody).read("SELECT database, name, engine FROM system.tables WHERE database != 'system'")
+    pd.testing.assert_frame_equal(after, before)
+    for statement in (
+        f"INSERT INTO {SIMULATOR}.feed_actions SELECT * FROM {SIMULATOR}.feed_actions LIMIT 1",
+        f"CREATE TABLE {SIMULATOR}.x (a Int8) ENGINE = Memory",
+        f"ALTER TABLE {SIMULATOR}.feed_actions DROP COLUMN os",
+        f"DROP TABLE {SIMULATOR}.feed_actions",
+        "SET readonly = 0",
+    ):
+        with pytest.raises(WarehouseError, match="readonly"):
+            Warehouse(source).execute(statement)
+
+
+@needs_a_real_server
+@pytest.mark.slow
+def test_rows_stream_from_server_to_server_in_constant_memory(single, read_only):
+    """Peak memory of a process that moves rows, one of 1 million and one of 8 million: 16 and 128 MB."""
+    table = f"{SIMULATOR}.moved"
+    Warehouse(single[0]).execute(
+        f"CREATE TABLE {table} (d Date, a UInt64, b UInt64) ENGINE = MergeTree PARTITION BY d ORDER BY a"
+    )
+    script = """
+import resource, sys
+from pulsebook.warehouse import Warehouse
+target, source, table, rows = sys.argv[1:]
+select = f"SELECT toDate('2026-01-01'), number, cityHash64(number) FROM numbers({rows})"
+assert Warehouse(target).replace_partition(table, "'2026-01-01'", select, Warehouse(source)) == int(rows)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+    peaks = []
+    for rows in (1_000_000, 8_000_000):
+        command = [sys.executable, "-c", script, single[0], read_only[0], table, str(rows)]
+        moved = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        assert moved.returncode == 0, moved.stderr
+        peaks.append(int(moved.stdout))
+    Warehouse(single[0]).execute(f"DROP TABLE {table}")
+    print(f"peak memory in MB: {peaks}")
+    assert peaks[1] - peaks[0] < 16, f"eight times the rows must not need more memory, found {peaks} MB"
+
+
+def small_world(url: str, feed: pd.DataFrame, messages: pd.DataFrame, time_type: str = "DateTime") -> str:
+    """A fresh source database with these rows."""
+    database = f"small_{uuid.uuid4().hex[:6]}"
+    Warehouse(url).execute(f"CREATE DATABASE {database}")
+    profile = f"time {time_type}, gender Int8, age Int16, os String"
+    for table, own, frame in (
+        ("feed_actions", "user_id UInt64, post_id UInt32, action String", feed),
+        ("message_actions", "user_id UInt64, receiver_id UInt64", messages),
+    ):
+        Warehouse(url).execute(f"CREATE TABLE {database}.{table} ({own}, {profile}) ENGINE = MergeTree ORDER BY time")
+        Warehouse(url).write(frame, f"{database}.{table}")
+    return database
+
+
+NOON = int(datetime(2026, 11, 22, 12, tzinfo=ZONE).timestamp())
+
+
+def loaded(monkeypatch, **where) -> pd.DataFrame:
+    """What the ETL loads on the servers that the settings in `where` name."""
+    for name, value in {"target_database": f"of_{uuid.uuid4().hex[:6]}", **where}.items():
+        monkeypatch.setenv(f"PULSEBOOK_{name.upper()}", str(value))
+    settings.cache_clear()
+    try:
+        etl()
+        table = f"{settings().target_database}.metrics_by_dimension"
+        return Warehouse.target().read(f"SELECT * FROM {table} ORDER BY dimension, dimension_value")
+    finally:
+        settings.cache_clear()
+
+
+@needs_a_real_server
+@pytest.mark.slow
+def test_the_profiles_of_more_users_than_one_statement_holds_come_from_the_other_server(single, read_only, monkeypatch):
+    """12,000 users who only received, with ids of 20 digits: their text alone is longer than a statement may be."""
+    ids = [2**64 - 1 - n for n in range(12_000)]
+    acted = [
+        dict(user_id=u, post_id=1, action="view", time=NOON - 86400 * 3, gender=u % 2, age=20 + u % 3, os="iOS")
+        for u in ids[:9_000]
+    ]
+    today = [dict(user_id=7, post_id=1, action="view", time=NOON, gender=1, age=40, os="Android")]
+    sent = [dict(user_id=7, receiver_id=u, time=NOON + 11 * 3600, gender=1, age=40, os="Android") for u in ids]
+    feed = pd.DataFrame([*acted, *today, {**today[0], "time": NOON + 11 * 3600}])
+    database = small_world(read_only[1], feed, pd.DataFrame(sent))
+    target = dict(clickhouse_url=single[0], source_database=database)
+    found = loaded(monkeypatch, source_url=read_only[1], **target).set_index(["dimension", "dimension_value"])
+    received = found["messages_received"].drop(index=[("age", "40")], errors="ignore")
+    ages = [20 + u % 3 for u in ids[:9_000]]
+    assert received["age", "unknown"] == received["gender", "unknown"] == received["os", "unknown"] == 3_000
+    assert [received["age", str(age)] for age in (20, 21, 22)] == [ages.count(age) for age in (20, 21, 22)]
+    assert received["gender", "female"] == sum(u % 2 for u in ids[:9_000])
+
+
+def test_where_the_source_has_milliseconds_the_latest_of_a_second_is_the_latest(single, monkeypatch):
+    def view(user, at, age):
+        return dict(user_id=user, post_id=1, action="view", time=at, gender=1, age=age, os="iOS")
+
+    at = pd.Timestamp(NOON + 11 * 3600, unit="s", tz="UTC")
+    ms = pd.Timedelta(milliseconds=1)
+    feed = [view(u, at + ms * (u + step), 20 + step) for u in range(1, 400) for step in (2, 0, 1)]
+    feed += [view(u, at + ms * 999, 20) for u in range(400, 500)]
+    sent = [
+        dict(user_id=u, receiver_id=1, time=at + ms * (1000 - u % 3), gender=1, age=30, os="") for u in range(400, 500)
+    ]
+    database = small_world(single[0], pd.DataFrame(feed), pd.DataFrame(sent), "DateTime64(3)")
+    found = loaded(monkeypatch, clickhouse_url=single[0], source_database=database)
+    found = found[found["dimension"] == "age"].set_index("dimension_value")
+    later, earlier = (sum(u % 3 in rest for u in range(400, 500)) for rest in ((0,), (2,)))
+    assert found["views"]["22"] == 399 * 3, "every user has the age of the last millisecond"
+    assert found["messages_sent"].get("30", 0) >= later and found["messages_sent"].get("20", 0) >= earlier
+
+
+@pytest.fixture(scope="module")
+def cluster(single, tmp_path_factory):
+    """URL of the first of two real servers; its `simulator` is Distributed over both, rows spread at random."""
+    shards = Ports(), Ports()
+    listed = "".join(
+        f"<shard><replica><host>127.0.0.1</host><port>{shard.tcp}</port></replica></shard>" for shard in shards
+    )
+    config = f"<remote_servers><both>{listed}</both></remote_servers>"
+    with ExitStack() as stack:
+        for number, ports in enumerate(shards):
+            stack.enter_context(clickhouse_server(tmp_path_factory.mktemp(f"shard{number}"), config, ports=ports))
+            copy_sample(single[0], ports.url, "local", f"cityHash64(user_id, time) % 2 = {number}")
+        first = Warehouse(shards[0].url)
+        first.execute(f"CREATE DATABASE {SIMULATOR}")
+        for table in TABLES:
+            first.execute(
+                f"CREATE TABLE {SIMULATOR}.{table} AS local.{table} ENGINE = Distributed(both, local, {table}, rand())"
+            )
+        yield shards[0].url
+
+
+@needs_a_real_server
+@pytest.mark.slow
+def test_a_source_spread_over_two_shards_gives_the_numbers_of_the_single_server(single, cluster, tmp_path):
+    url, expected = single
+    here, whole = (
+        Warehouse(cluster).scalar(f"SELECT count() FROM {database}.feed_actions") for database in ("local", SIMULATOR)
+    )
+    assert 0.4 < here / whole < 0.6, "the rows must be spread"
+    where = dict(source_database=SIMULATOR, source_url=cluster)
+    same(everything(tmp_path / "1", clickhouse_url=cluster, target_database=TARGET, **where), expected)
+    same(
+        everything(tmp_path / "2", clickhouse_url=url, target_database=f"of_{uuid.uuid4().hex[:6]}", **where), expected
+    )
