@@ -17,6 +17,7 @@ pandahouse (2018) does the talking. What it cannot do is closed here:
 Every failure is a `WarehouseError` that shows the statement and ClickHouse's message and never a password.
 """
 
+import json
 import logging
 import re
 import time
@@ -165,9 +166,10 @@ class Warehouse:
         return self._described(f"DESCRIBE TABLE ({sql}\n)")
 
     def _described(self, statement: str) -> dict[str, str]:
+        """The first two columns of an answer: a name and a text. As JSON, since types may be written on many lines."""
         with _pandahouse_through(_Http(self, retry=True)):
-            lines = pandahouse.http.execute(_braces(f"{statement} FORMAT TabSeparatedRaw")).decode().splitlines()
-        return dict(line.split("\t")[:2] for line in lines)
+            answer = pandahouse.http.execute(_braces(f"{statement} FORMAT JSONCompact"))
+        return {name: text for name, text, *_ in json.loads(answer)["data"]}
 
     # -- writing
 

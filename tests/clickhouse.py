@@ -117,6 +117,39 @@ def clickhouse_server(
         server.wait()
 
 
+@contextmanager
+def zookeeper(folder: Path) -> Iterator[str]:
+    """ZooKeeper (Debian's package) for as long as the block lasts; yields the element of config.xml that names it."""
+    port, jars = _free_port(), "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "zoo.cfg").write_text(
+        f"tickTime=2000\ndataDir={folder}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n"
+    )
+    command = ["java", "-Xmx256m", "-cp", f"{folder}:{jars}", "org.apache.zookeeper.server.quorum.QuorumPeerMain"]
+    with open(folder / "output.log", "wb") as output:
+        server = subprocess.Popen([*command, str(folder / "zoo.cfg")], stdout=output, stderr=output, cwd=folder)
+    try:
+        until = time.monotonic() + START
+        while not _serves(port):
+            if server.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"no ZooKeeper:\n{(folder / 'output.log').read_text()[-2000:]}")
+            time.sleep(0.1)
+        yield f"<zookeeper><node><host>127.0.0.1</host><port>{port}</port></node></zookeeper>"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _serves(port: int) -> bool:
+    """Whether ZooKeeper answers: it listens before it does."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as asked:
+            asked.sendall(b"srvr")
+            return b"Mode: " in asked.makefile("rb").read()
+    except OSError:
+        return False
+
+
 def _wait(server: subprocess.Popen, ping: str, folder: Path) -> None:
     until = time.monotonic() + START
     while server.poll() is None and time.monotonic() < until:

@@ -179,6 +179,12 @@ def test_columns_may_have_any_name_in_any_order(names, warehouse):
     assert warehouse.row("SELECT " + ", ".join(f"{n} AS {name}" for name, n in expected.items())) == expected
 
 
+def test_a_column_may_have_a_name_or_a_type_of_several_lines(warehouse, needs):
+    assert warehouse.row("SELECT 1 AS `a\\n\\tb`, 2 AS c") == {"a\n\tb": 1, "c": 2}
+    needs("Map")  # old servers have no named tuples either
+    assert warehouse.scalar("SELECT CAST(('a', 1), 'Tuple(x String, y UInt8)')") == "('a',1)"
+
+
 def test_an_empty_result_keeps_its_columns(warehouse):
     frame = warehouse.read("SELECT 1 AS a, 'x' AS b WHERE 0 -- {braces} and a comment")
     assert list(frame.columns) == ["a", "b"] and len(frame) == 0
