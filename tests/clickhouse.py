@@ -27,6 +27,7 @@ from tests.conftest import ANALYST, PASSWORD
 
 BINARY = shutil.which("clickhouse-server", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
 MISSING = "no clickhouse-server here: apt-get install clickhouse-server (the service need not run)"
+ZOOKEEPER = "/usr/share/java/zookeeper.jar"  # Debian's package zookeeper
 START = 60  # seconds that a server may take to answer
 
 CONFIG = """<yandex>
@@ -55,16 +56,11 @@ USERS = """<yandex>
 </yandex>"""
 
 
-def user(name: str, password: str = "", profile: str = "default", databases: tuple[str, ...] = ()) -> str:
-    """A user for users.xml; `databases`: those that may be used, all where none is named."""
+def user(name: str, password: str = "", rights: str = "<profile>default</profile>") -> str:
+    """A user for users.xml; `rights`: its profile and, where not all are allowed, its databases."""
     digest = hashlib.sha256(password.encode()).hexdigest()
     secret = f"<password_sha256_hex>{digest}</password_sha256_hex>" if password else "<password></password>"
-    allowed = "".join(f"<database>{database}</database>" for database in databases)
-    return (
-        f"<{name}>{secret}<profile>{profile}</profile><quota>default</quota><networks><ip>127.0.0.1</ip></networks>"
-        + (f"<allow_databases>{allowed}</allow_databases>" if allowed else "")
-        + f"</{name}>"
-    )
+    return f"<{name}>{secret}<quota>default</quota><networks><ip>127.0.0.1</ip></networks>{rights}</{name}>"
 
 
 def _free_port() -> int:
@@ -120,7 +116,7 @@ def clickhouse_server(
 @contextmanager
 def zookeeper(folder: Path) -> Iterator[str]:
     """ZooKeeper (Debian's package) for as long as the block lasts; yields the element of config.xml that names it."""
-    port, jars = _free_port(), "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
+    port, jars = _free_port(), f"{ZOOKEEPER}:/usr/share/java/slf4j-simple.jar"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "zoo.cfg").write_text(
         f"tickTime=2000\ndataDir={folder}/data\nclientPort={port}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\n"

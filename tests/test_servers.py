@@ -4,10 +4,11 @@ Real servers (18.16) where the embedded one cannot do it: users with few rights,
 """
 
 import os
+import re
 import subprocess
 import sys
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +23,7 @@ from pulsebook.local import sample
 from pulsebook.local.server import running
 from pulsebook.settings import ROOT, settings
 from pulsebook.warehouse import Warehouse, WarehouseError
-from tests.clickhouse import BINARY, MISSING, Ports, clickhouse_server, user
+from tests.clickhouse import BINARY, MISSING, ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
 from tests.conftest import PASSWORD
 from tests.test_etl import STEPS
 
@@ -31,8 +32,20 @@ ZONE = ZoneInfo("Europe/Moscow")
 UNTIL = datetime(2026, 11, 24, 9, 0, tzinfo=ZONE)
 DAY, SLOT = date(2026, 11, 22), "2026-11-20T15:30"  # the slot of the sample's feed spike
 TABLES = ("feed_actions", "message_actions")
-SIMULATOR, TARGET = "simulator", "metrics"
-READER = "<reader><readonly>1</readonly></reader>"  # a profile: nothing but SELECT
+SIMULATOR, TARGET = "simulator", "test"
+GUIDE = (ROOT / "docs/grants.md").read_text()  # the rights that these tests run with
+SOURCE_USER, TARGET_USER = "pulsebook_source", "pulsebook_target"
+
+
+def guided(element: str) -> str:
+    """What is inside an element of users.xml, as the guide gives it."""
+    return re.search(rf"<{element}>(.*?)</{element}>", GUIDE, re.S)[1]
+
+
+def granted(*users: str) -> list[str]:
+    """The GRANT statements of the guide for these users, as statements for the embedded server's only user."""
+    found = re.findall(r"^(GRANT .*) TO (\w+);$", GUIDE, re.M)
+    return [grant for grant, name in found if name in users]
 
 
 def cells(notebook: str, **parameters) -> dict:
@@ -121,10 +134,11 @@ def as_user(url: str, name: str) -> str:
 @pytest.fixture(scope="module")
 def read_only(single, tmp_path_factory):
     """URL of a real server with the sample, as a user who may read it and nothing else; and as one who may all."""
-    reader = user("reader", PASSWORD, "reader", (SIMULATOR,))
-    with clickhouse_server(tmp_path_factory.mktemp("source"), users=reader, profiles=READER) as url:
+    reader = user(SOURCE_USER, PASSWORD, guided(SOURCE_USER))
+    folder = tmp_path_factory.mktemp("source")
+    with clickhouse_server(folder, users=reader, profiles=guided("profiles")) as url:
         copy_sample(single[0], url)
-        yield as_user(url, "reader"), url
+        yield as_user(url, SOURCE_USER), url
 
 
 @needs_a_real_server
@@ -134,9 +148,12 @@ def test_a_source_that_may_only_be_read_gives_the_numbers_of_the_single_server(s
     source, everybody = read_only
     before = Warehouse(everybody).read("SELECT database, name, engine FROM system.tables WHERE database != 'system'")
     where = dict(source_url=source, source_database=SIMULATOR)
-    same(everything(tmp_path / "1", clickhouse_url=url, target_database="metrics_of_another", **where), expected)
-    with clickhouse_server(tmp_path / "target", users=user("writer", PASSWORD, databases=(TARGET,))) as target:
-        there = as_user(target, "writer")
+    same(everything(tmp_path / "1", clickhouse_url=url, target_database="of_another", **where), expected)
+    with clickhouse_server(tmp_path / "target", users=user(TARGET_USER, PASSWORD, guided(TARGET_USER))) as target:
+        there = as_user(target, TARGET_USER)
+        Warehouse(target).execute("CREATE DATABASE other")
+        with pytest.raises(WarehouseError, match="denied"):
+            Warehouse(there).execute("CREATE TABLE other.x (a Int8) ENGINE = Memory")
         same(everything(tmp_path / "2", clickhouse_url=there, target_database=TARGET, **where), expected)
     after = Warehouse(everybody).read("SELECT database, name, engine FROM system.tables WHERE database != 'system'")
     pd.testing.assert_frame_equal(after, before)
@@ -149,6 +166,57 @@ def test_a_source_that_may_only_be_read_gives_the_numbers_of_the_single_server(s
     ):
         with pytest.raises(WarehouseError, match="readonly"):
             Warehouse(source).execute(statement)
+
+
+@contextmanager
+def with_grants(folder: Path, *grants: str):
+    """The embedded server on a data folder, its only user having these grants alone."""
+    queries = "".join(f"<query>{grant}</query>" for grant in grants)
+    users = user("default", rights=f"<profile>default</profile><grants>{queries}</grants>")
+    elements = f"<profiles><default/></profiles><quotas><default/></quotas><users>{users}</users>"
+    (folder / "users.xml").write_text(f"<clickhouse>{elements.replace('127.0.0.1', '::/0')}</clickhouse>")
+    (folder / "config.xml").write_text(f"<clickhouse><users_config>{folder}/users.xml</users_config></clickhouse>")
+    with running(folder / "warehouse", config=folder / "config.xml") as url:
+        yield url
+
+
+@pytest.mark.slow
+def test_the_grants_of_the_guide_are_enough_and_allow_nothing_more(single, tmp_path):
+    source_grants, target_grants = granted(SOURCE_USER), granted(TARGET_USER)
+    assert len(source_grants) == 2 and len(target_grants) == 1
+    for name in ("source", "target", "both"):
+        (tmp_path / name).mkdir()
+        with running(tmp_path / name / "warehouse") as url:
+            if name != "target":
+                copy_sample(single[0], url)
+            Warehouse(url).execute("CREATE DATABASE other")
+            Warehouse(url).execute("CREATE TABLE other.x ENGINE = MergeTree ORDER BY a AS SELECT 1 AS a")
+    where = dict(source_database=SIMULATOR, target_database=TARGET)
+    with (
+        with_grants(tmp_path / "source", *source_grants) as source,
+        with_grants(tmp_path / "target", *target_grants) as target,
+    ):
+        same(everything(tmp_path / "1", clickhouse_url=target, source_url=source, **where), single[1])
+        refused(source, target)
+    with with_grants(tmp_path / "both", *source_grants, *target_grants) as both:
+        same(everything(tmp_path / "2", clickhouse_url=both, **where), single[1])
+        refused(both, both)
+
+
+def refused(source: str, target: str) -> None:
+    for url, statement in (
+        (source, f"INSERT INTO {SIMULATOR}.feed_actions SELECT * FROM {SIMULATOR}.feed_actions LIMIT 1"),
+        (source, f"ALTER TABLE {SIMULATOR}.feed_actions DELETE WHERE 1"),
+        (source, f"DROP TABLE {SIMULATOR}.feed_actions"),
+        (source, f"CREATE TABLE {SIMULATOR}.x (a Int8) ENGINE = Memory"),
+        (source, "SELECT * FROM other.x"),
+        (target, "SELECT * FROM other.x"),
+        (target, "CREATE TABLE other.y (a Int8) ENGINE = Memory"),
+        (target, f"DROP DATABASE {TARGET}"),
+        (target, "CREATE USER x"),
+    ):
+        with pytest.raises(WarehouseError, match="Not enough privileges"):
+            Warehouse(url).execute(statement)
 
 
 @needs_a_real_server
@@ -285,3 +353,33 @@ def test_a_source_spread_over_two_shards_gives_the_numbers_of_the_single_server(
     same(
         everything(tmp_path / "2", clickhouse_url=url, target_database=f"of_{uuid.uuid4().hex[:6]}", **where), expected
     )
+
+
+@needs_a_real_server
+@pytest.mark.slow
+@pytest.mark.skipif(not Path(ZOOKEEPER).exists(), reason="no ZooKeeper here: apt-get install zookeeper")
+def test_replicated_tables_hold_the_same_numbers_on_both_replicas(single, tmp_path):
+    url, expected = single
+    with zookeeper(tmp_path / "zookeeper") as keeper, ExitStack() as stack:
+        replicas = [
+            stack.enter_context(
+                clickhouse_server(
+                    tmp_path / name, f"{keeper}<macros><shard>1</shard><replica>{name}</replica></macros>"
+                )
+            )
+            for name in ("a", "b")
+        ]
+        where = dict(source_url=url, source_database=SIMULATOR, target_database=TARGET)
+        where |= dict(table_engine="ReplicatedMergeTree('/clickhouse/{shard}/{table}', '{replica}')")
+        for replica in replicas:  # the second joins what the first has made, and writes every table again
+            same(everything(tmp_path / "outputs", clickhouse_url=replica, **where), expected)
+        first, second = map(Warehouse, replicas)
+        kinds = first.read(f"SELECT name, engine FROM system.tables WHERE database = '{TARGET}'")
+        assert len(kinds) == 10 and kinds["engine"].str.startswith("Replicated").all(), "and no scratch table is left"
+        for table in kinds["name"]:
+            first.execute(f"SYSTEM SYNC REPLICA {TARGET}.{table}")
+        for table in ("metrics_by_dimension", "staging_users", "chat_messages"):
+            rows, total = (w.scalar(f"SELECT count() FROM {TARGET}.{table}") for w in (first, second))
+            assert rows == total > 0, table
+        final = f"SELECT * FROM {TARGET}.metrics_by_dimension ORDER BY dimension, dimension_value"
+        pd.testing.assert_frame_equal(first.read(final), expected["final"])

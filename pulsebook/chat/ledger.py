@@ -103,7 +103,9 @@ class Ledger:
         return f"(chat = {quoted(chat)} OR chat IN ({before}))"
 
     def _known(self, part: Part, but: str = "") -> Claim | None:
-        """The weightiest of the claims that still count."""
+        """The weightiest of the claims that still count, those made on other replicas too."""
+        if settings().table_engine.startswith("Replicated"):
+            self.warehouse.execute(f"SYSTEM SYNC REPLICA {self.table}")
         claims = self.warehouse.read(f"""
             SELECT
                 claim,
