@@ -8,6 +8,7 @@ This is the one module that reads the environment. Every name has the prefix `PU
 raises `SettingsError`, which names the variable and never shows its value.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     source_url: SecretStr = SecretStr("")  # empty: the same server
     source_database: Identifier = "simulator"
     target_database: Identifier = "test"
+    table_engine: str = "MergeTree"  # of our tables; {table} stands for the table's name
     query_timeout: float = 600.0  # seconds that one statement may take
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
     language: Literal["en", "ru"] = "en"
@@ -105,6 +107,17 @@ class Settings(BaseSettings):
         if not usable:
             raise ValueError("must look like http://user:password@host:8123")
         return url
+
+    @field_validator("table_engine")
+    @classmethod
+    def _engine(cls, engine: str):
+        if not re.fullmatch(r"(Replicated|Shared)?MergeTree(\('[^'\\]+', *'[^'\\]+'\))?", engine):
+            raise ValueError(
+                "must be MergeTree, ReplicatedMergeTree or ReplicatedMergeTree('/clickhouse/{shard}/{table}', '{replica}')"
+            )
+        if "(" in engine and "{table}" not in engine:
+            raise ValueError("must contain {table}: every table needs a path of its own")
+        return engine
 
     @field_validator("archive_url", "dashboard_url", "telegram_api_url")
     @classmethod

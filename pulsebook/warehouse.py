@@ -17,6 +17,7 @@ pandahouse (2018) does the talking. What it cannot do is closed here:
 Every failure is a `WarehouseError` that shows the statement and ClickHouse's message and never a password.
 """
 
+import json
 import logging
 import re
 import time
@@ -165,9 +166,10 @@ class Warehouse:
         return self._described(f"DESCRIBE TABLE ({sql}\n)")
 
     def _described(self, statement: str) -> dict[str, str]:
+        """The first two columns of an answer: a name and a text. As JSON, since types may be written on many lines."""
         with _pandahouse_through(_Http(self, retry=True)):
-            lines = pandahouse.http.execute(_braces(f"{statement} FORMAT TabSeparatedRaw")).decode().splitlines()
-        return dict(line.split("\t")[:2] for line in lines)
+            answer = pandahouse.http.execute(_braces(f"{statement} FORMAT JSONCompact"))
+        return {name: text for name, text, *_ in json.loads(answer)["data"]}
 
     # -- writing
 
@@ -274,11 +276,18 @@ class Warehouse:
         if columns:
             self.execute(f"CREATE TABLE {scratch} ({columns}) ENGINE = {engine}")
         else:
-            self.execute(f"CREATE TABLE {scratch} AS {table}")
+            self.execute(f"CREATE TABLE {scratch} AS {table}{self._unreplicated(table)}")
         try:
             yield scratch
         finally:
             self.execute(f"DROP TABLE IF EXISTS {scratch}")
+
+    def _unreplicated(self, table: str) -> str:
+        """The ENGINE clause that a scratch table needs: where `table` is replicated a copy of it must not be."""
+        database, _, name = table.rpartition(".")
+        of = f"database = {quoted(database)} AND name = {quoted(name)}"
+        full = self._described(f"SELECT name, engine_full FROM system.tables WHERE {of}").get(name, "")
+        return f" ENGINE = {_alone(full)}" if full.startswith("Replicated") else ""
 
     def _stream(self, source: "Warehouse", select: str, table: str) -> None:
         """Rows of `select` on another server into `table`. Native matches columns by name: they are named and cast."""
@@ -337,6 +346,32 @@ class Warehouse:
         for secret in filter(None, (parts.password, unquote(parts.password or ""))):
             text = text.replace(secret, "***")
         return text
+
+
+_REPLICATED = re.compile(
+    r"Replicated(\w*MergeTree)(?:\(('(?:[^'\\]|\\.)*'), *('(?:[^'\\]|\\.)*')(?:, *(.*?))?\))?(?=\s|$)"
+)
+
+
+def engine(table: str, newest: str = "") -> str:
+    """SQL: the engine of one of our tables, as PULSEBOOK_TABLE_ENGINE wants it.
+
+    Args:
+        newest: of rows with the same key only the one with the largest value in this column counts.
+    """
+    kind, _, arguments = settings().table_engine.replace("{table}", table.replace(".", "/")).partition("(")
+    arguments = [arguments.removesuffix(")")] if arguments else []
+    if newest:
+        kind, arguments = kind.replace("MergeTree", "ReplacingMergeTree"), [*arguments, newest]
+    return f"{kind}({', '.join(arguments)})" if arguments else kind
+
+
+def _alone(engine_full: str) -> str:
+    """An engine clause as it stands in system.tables, without replication."""
+    match = _REPLICATED.match(engine_full)
+    if not match:
+        return engine_full
+    return f"{match[1]}({match[4] or ''})" + engine_full[match.end() :]
 
 
 def _bare(sql: str) -> str:
@@ -444,6 +479,16 @@ def _fits(value: int, kind: str) -> bool:
     return 0 <= value < 2**bits if kind.startswith("U") else -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
 
 
+# What stands in for NULL while it is cast: old servers cast every row, also those that `if` then leaves out
+_PLACEHOLDERS = {
+    "Date": "1970-01-01",
+    "DateTime": "1970-01-02 00:00:00",
+    "DateTime64": "1970-01-02 00:00:00",
+    "UUID": "00000000-0000-0000-0000-000000000000",
+}
+_ENUM = re.compile(r"Enum(?:8|16)\(('(?:[^'\\]|\\.)*')")
+
+
 def _cast(wire: str, kind: str) -> str:
     """SQL that reads a wire column back as the column's own type."""
     text = f"unhex(substring({wire}, 2))"
@@ -453,10 +498,10 @@ def _cast(wire: str, kind: str) -> str:
     plain = f"CAST({text}, {quoted(bare)})"
     if not nullable:
         return plain
-    empty = "1970-01-01" if bare == "Date" else "1970-01-02 00:00:00" if bare.startswith("DateTime") else "0"
-    if bare.startswith(("Enum", "UUID")):
-        return f"CAST(if({wire} = '{_NULL}', NULL, {text}), {quoted(kind)})"
-    return f"if({wire} = '{_NULL}', NULL, CAST(if({wire} = '{_NULL}', '{empty}', {text}), {quoted(bare)}))"
+    placeholder = quoted(_PLACEHOLDERS.get(re.split(r"\W", bare)[0], "0"))
+    if first := _ENUM.match(bare):
+        placeholder = first[1]
+    return f"if({wire} = '{_NULL}', NULL, CAST(if({wire} = '{_NULL}', {placeholder}, {text}), {quoted(bare)}))"
 
 
 def _identifier(name: str) -> str:

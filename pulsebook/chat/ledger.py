@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pulsebook.chat import page
 from pulsebook.chat.telegram import BUDGET
 from pulsebook.settings import settings
-from pulsebook.warehouse import Warehouse, quoted
+from pulsebook.warehouse import Warehouse, engine, quoted
 
 ABANDONED = BUDGET + 60  # seconds after which a claim without an end is one of a process that died
 
@@ -55,7 +55,7 @@ class Ledger:
                 at DateTime, key String, part String, chat String, claim String,
                 status String, message_ids String, headline String, detail String
             )
-            ENGINE = MergeTree PARTITION BY toYYYYMM(at) ORDER BY (key, part, at)
+            ENGINE = {engine(self.table)} PARTITION BY toYYYYMM(at) ORDER BY (key, part, at)
         """)
 
     def claim(self, part: Part) -> Claim:
@@ -103,7 +103,9 @@ class Ledger:
         return f"(chat = {quoted(chat)} OR chat IN ({before}))"
 
     def _known(self, part: Part, but: str = "") -> Claim | None:
-        """The weightiest of the claims that still count."""
+        """The weightiest of the claims that still count, those made on other replicas too."""
+        if settings().table_engine.startswith("Replicated"):
+            self.warehouse.execute(f"SYSTEM SYNC REPLICA {self.table}")
         claims = self.warehouse.read(f"""
             SELECT
                 claim,

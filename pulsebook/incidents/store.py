@@ -7,7 +7,7 @@ import json
 
 from pulsebook.incidents import QUARTER, Incident
 from pulsebook.settings import settings
-from pulsebook.warehouse import Warehouse, quoted
+from pulsebook.warehouse import Warehouse, engine, quoted
 
 CHECKED = "checked"
 FORGOTTEN = 31 * 86400  # seconds: how far back open incidents are looked for
@@ -23,7 +23,7 @@ class Store:
         self.warehouse.execute(f"""
             CREATE TABLE IF NOT EXISTS {self.table}
             (slot DateTime, at DateTime, incident String, status String, opened DateTime, state String)
-            ENGINE = MergeTree PARTITION BY toYYYYMM(slot) ORDER BY (slot, incident, at)
+            ENGINE = {engine(self.table)} PARTITION BY toYYYYMM(slot) ORDER BY (slot, incident, at)
         """)
 
     def last_checked(self, slot: int) -> int | None:

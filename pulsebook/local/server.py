@@ -75,8 +75,9 @@ _INSERT = re.compile(
 class Engine:
     """The chDB engine on a data folder: hands out a connection per statement."""
 
-    def __init__(self, path: Path):
-        self.path = str(path)
+    def __init__(self, path: Path, config: Path | None = None):
+        """`config`: a configuration file of ClickHouse's: users, clusters, limits."""
+        self.path = f"{path}?config-file={config}" if config else str(path)
         self._keeper = chdb.connect(self.path)  # keeps the engine up between requests
         self._turn = threading.BoundedSemaphore(PARALLEL)
 
@@ -313,9 +314,10 @@ def own(folder: Path, port: int):
 
 
 @contextmanager
-def running(path: Path | str, port: int = 0, password: str = "") -> Iterator[str]:
+def running(path: Path | str, port: int = 0, password: str = "", config: Path | None = None) -> Iterator[str]:
     """A server as a child process for as long as the block lasts; yields its URL, with credentials if there are any."""
     command = [sys.executable, "-m", "pulsebook.local.server", "--path", str(path), "--port", str(port), "--child"]
+    command += ["--config", str(config)] if config else []
     environment = {**os.environ, "PULSEBOOK_LOCAL_PASSWORD": password}
     server = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
@@ -351,6 +353,7 @@ def main() -> int:
     parser.add_argument("--path", type=Path, required=True, help="data folder")
     parser.add_argument("--port", type=int, default=8123, help="0: any free one (default: 8123)")
     parser.add_argument("--user", default="default")
+    parser.add_argument("--config", type=Path, help="configuration file of ClickHouse's: users, clusters, limits")
     parser.add_argument("--child", action="store_true", help="end when the parent process ends (Linux)")
     arguments = parser.parse_args()
     if arguments.child and sys.platform == "linux":
@@ -364,7 +367,7 @@ def main() -> int:
     except (OSError, FolderTaken) as error:
         print(f"cannot start on port {arguments.port}: {error}", file=sys.stderr)
         return 1
-    engine = Engine(arguments.path / "data")
+    engine = Engine(arguments.path / "data", arguments.config)
     interface = Interface(engine, arguments.user, os.environ.get("PULSEBOOK_LOCAL_PASSWORD", ""))
     config = uvicorn.Config(
         interface.app, log_level="critical", access_log=False, timeout_graceful_shutdown=2, lifespan="off"
