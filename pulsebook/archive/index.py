@@ -14,6 +14,7 @@ import logging
 import re
 from collections import defaultdict
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pulsebook.archive.ending import mend
@@ -86,6 +87,19 @@ def previous(outputs: Path, record: Record) -> Path | None:
         if earlier := [key for key in same if key[:2] < (own["period"], own["started"])]:
             return outputs / f"{max(earlier)[2]}.json"
     return None
+
+
+def entries(outputs: Path) -> dict[str, dict]:
+    """All runs that the index knows, by name (the record's path below `outputs`, without its suffix)."""
+    known = {}
+    for file in sorted((outputs / ".index" / "days").glob("*.js")):
+        known |= _read(file, {})
+    return known
+
+
+def began(run: dict) -> float:
+    """When an entry's run began, in seconds since 1970."""
+    return datetime.fromisoformat(run["started"]).replace(tzinfo=UTC).timestamp()
 
 
 def records_of(outputs: Path) -> list[Path]:

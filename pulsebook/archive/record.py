@@ -8,6 +8,7 @@ While a try runs, the time of its record's file is a heartbeat. A record that sa
 
 import hashlib
 import json
+import math
 import os
 import platform
 import re
@@ -99,6 +100,16 @@ class Record:
         return self.path.with_suffix(".html")
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """What can lie beside the record of a try: notebook, page, comparison with the previous run."""
+        return self.executed, self.html, self.path.with_suffix(".diff.html")
+
+    @property
+    def ended_at(self) -> float:
+        """When the try ended, in seconds since 1970; infinite while it runs."""
+        return datetime.fromisoformat(self.ended).timestamp() if self.ended else math.inf
+
+    @property
     def period(self) -> str:
         """The day or slot of the run: the name of its folder's parent."""
         return self.path.parent.parent.name
@@ -136,7 +147,7 @@ class Record:
         self.ended = _now() if ended is None else _iso(datetime.fromtimestamp(ended, UTC))
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         self.duration = max(round(span.total_seconds(), 3), 0.0)
-        self.sha256 = {file.name: checksum(file) for file in (self.executed, self.html) if file.exists()}
+        self.sha256 = {file.name: checksum(file) for file in self.files if file.exists()}
         self.save()
 
     def save(self) -> None:
