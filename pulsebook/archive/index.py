@@ -13,6 +13,7 @@ import json
 import logging
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,17 +77,21 @@ def mend_stale(outputs: Path) -> list[Record]:
 
 def previous(outputs: Path, record: Record) -> Path | None:
     """The record of the latest succeeded run of the same step before this one, by day and start; None if there is none."""
+    return next(earlier(outputs, record), None)
+
+
+def earlier(outputs: Path, record: Record) -> Iterator[Path]:
+    """The records of the succeeded runs of the same step before this one, the latest first."""
     own, name = entry(record), _name(outputs, record.path)
-    days = sorted((f for f in (outputs / ".index" / "days").glob("*.js") if f.stem <= own["day"]), reverse=True)
-    for file in days:
+    days = _read(outputs / ".index" / "overview.js", {"days": {}})["days"]
+    for day in sorted((day for day, dags in days.items() if day <= own["day"] and own["dag"] in dags), reverse=True):
         same = [
             (run["period"], run["started"], other)
-            for other, run in _read(file, {}).items()
+            for other, run in _read(outputs / ".index" / "days" / f"{day}.js", {}).items()
             if (run["dag"], run["task"], run["status"]) == (own["dag"], own["task"], GOOD) and other != name
         ]
-        if earlier := [key for key in same if key[:2] < (own["period"], own["started"])]:
-            return outputs / f"{max(earlier)[2]}.json"
-    return None
+        for _, _, other in sorted((key for key in same if key[:2] < (own["period"], own["started"])), reverse=True):
+            yield outputs / f"{other}.json"
 
 
 def entries(outputs: Path) -> dict[str, dict]:
@@ -122,6 +127,7 @@ def entry(record: Record) -> dict:
         "duration": record.duration,
         "headline": record.headline,
         "incidents": record.incidents,
+        "compared": any(name.endswith(".diff.html") for name in record.sha256),
         "error": record.error[:400] if record.error else None,
         "parameters": " ".join(f"{name}={value}" for name, value in record.parameters.items())[:300],
     }

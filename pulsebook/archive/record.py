@@ -100,9 +100,14 @@ class Record:
         return self.path.with_suffix(".html")
 
     @property
+    def compared(self) -> Path:
+        """The page that compares this run with the previous one."""
+        return self.path.with_suffix(".diff.html")
+
+    @property
     def files(self) -> tuple[Path, ...]:
-        """What can lie beside the record of a try: notebook, page, comparison with the previous run."""
-        return self.executed, self.html, self.path.with_suffix(".diff.html")
+        """What can lie beside the record of a try."""
+        return self.executed, self.html, self.compared
 
     @property
     def ended_at(self) -> float:

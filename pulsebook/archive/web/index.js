@@ -2,7 +2,7 @@
 const byId = name => document.getElementById(name);
 const loaded = {};  // day -> runs, newest first
 const days = {};    // day -> DAG -> [runs, failed, running, incidents]
-let month = "", chosen = {day: "", dag: ""}, shown = 200, asked = 0;
+let marked = null, month = "", chosen = {day: "", dag: ""}, shown = 200, asked = 0;
 
 function make(tag, className, text) {  // text is never markup
   const element = document.createElement(tag);
@@ -62,19 +62,40 @@ function calendar() {
   });
   const thead = make("thead"), tbody = make("tbody");
   thead.append(head); tbody.append(...rows); table.replaceChildren(thead, tbody);
+  const newest = [...table.querySelectorAll("td:not(.none)")].reduce((most, cell) => Math.max(most, cell.offsetLeft), 0);
+  if (table.dataset.month !== month) table.parentElement.scrollLeft = newest - table.parentElement.clientWidth + 60;
+  table.dataset.month = month;
 }
 function address(path, suffix) { return path.split("/").map(encodeURIComponent).join("/") + suffix; }
 function detail(run) {
   const box = make("div", "detail");
   box.append(make("div", "", `${run.path} · ${run.status} · started ${run.started.replace("T", " ")} UTC`), make("div", "", run.parameters));
   if (run.error) box.append(make("pre", "", run.error));
-  for (const [suffix, text] of [[".html", "page"], [".ipynb", "notebook"], [".json", "record"]]) {
+  const files = [[".html", "page"], [".ipynb", "notebook"], [".json", "record"]];
+  if (run.compared) files.splice(1, 0, [".diff.html", "compared with the previous run"]);
+  for (const [suffix, text] of files) {
     const link = make("a", "", text);
     link.href = address(run.path, suffix);
     box.append(link);
   }
-  box.append(make("pre", "", `python -m pulsebook.archive diff '${run.path}'`));
+  const pick = make("button", "", marked?.path === run.path ? "picked" : "pick to compare");
+  pick.onclick = () => { marked = run; pick.textContent = "picked"; };
+  box.append(pick);
+  if (marked && marked !== run && marked.dag === run.dag && marked.task === run.task) {
+    const both = make("button", "", `beside ${marked.period}`);
+    both.onclick = () => beside(marked, run);
+    box.append(both, make("pre", "", `python -m pulsebook archive diff '${marked.path}' '${run.path}'`));
+  }
   return box;
+}
+function beside(...runs) {  // two pages next to each other; what differs in numbers and code the command tells
+  const box = make("dialog"), close = make("button", "", "close");
+  runs.sort((a, b) => a.period.localeCompare(b.period) || a.started.localeCompare(b.started));
+  box.append(...runs.map(run => { const frame = make("iframe"); frame.src = address(run.path, ".html"); frame.title = run.path; return frame; }), close);
+  close.onclick = () => box.close();
+  box.onclose = () => box.remove();
+  document.body.append(box);
+  box.showModal();
 }
 function row(run) {
   const line = make("div", "run"), dot = make("i", kind(run.status)), what = make("span", "what"), name = make("a", "", run.task);
@@ -139,4 +160,4 @@ script(".index/overview.js").then(() => {
   const given = new URLSearchParams(location.hash.slice(1));  // index.html#text=ctr&dag=alerts&status=failed
   for (const name of ["text", "dag", "status"]) if (given.has(name)) byId(name).value = given.get(name);
   draw();
-}, () => { byId("state").textContent = "the index has no data yet: run something, or python -m pulsebook.archive index"; });
+}, () => { byId("state").textContent = "the index has no data yet: run something, or python -m pulsebook archive index"; });
