@@ -15,6 +15,7 @@ from pathlib import Path
 
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -23,6 +24,7 @@ from traitlets.config import Config
 
 from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record, replace
 from pulsebook.archive.redact import redact, redact_notebook, register
 from pulsebook.guard import Guard
@@ -74,6 +76,8 @@ def run(
         queued: ISO instant at which the task was queued, for the record.
         cell_timeout: seconds that one cell may take; None: no limit.
 
+    A notebook that has nothing to do may end itself with `sys.exit(0)`: it is then `skipped`.
+
     Raises:
         ParameterError: before anything is executed.
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
@@ -94,8 +98,8 @@ def run(
     try:
         with record.beating():
             _show(record)
-            _execute(notebook, parameters, record.executed, cell_timeout)
-        status, error = "succeeded", None
+            executed = _execute(notebook, parameters, record.executed, cell_timeout)
+        status, error = "skipped" if left_early(executed) else "succeeded", None
     except PapermillExecutionError as failure:
         status, error = "failed", f"{failure.ename}: {failure.evalue}"
     except CellTimeoutError:
@@ -203,8 +207,8 @@ papermill_engines.register("pulsebook", _Engine)
 papermill_io.register(SCHEME, _Handler())
 
 
-def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None) -> None:
-    papermill.execute_notebook(
+def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None) -> NotebookNode:
+    return papermill.execute_notebook(
         str(notebook),
         f"{SCHEME}{executed}",
         parameters=parameters,

@@ -368,3 +368,20 @@ def test_redaction_of_a_large_document_is_quick_and_hides_nothing_by_chance(outp
     assert redact.redact_notebook(text) == text
     assert time.perf_counter() - started < 20
     assert redact.redact("is pw12 it? spw123") == "is [redacted] it? spw123"
+
+
+def test_a_notebook_that_has_nothing_to_do_is_skipped_and_no_failure(folder, outputs, tmp_path):
+    cells = ("## Load", "rows = 0", "import sys\nif not rows:\n    sys.exit(0)", "## Save", "rows += 1")
+    runner.run(a_notebook(tmp_path / "step.ipynb", *cells), {"place": "x"}, folder)
+    record = only_record(folder)
+    assert (record.status, record.error) == ("skipped", None)
+    assert statuses(record) == ["completed", "completed", "completed", "completed", "pending"]
+    assert agree(record, outputs) and "stopped here" not in record.html.read_text().partition("</style>")[2]
+    overview = index._read(outputs / ".index" / "overview.js", {})
+    assert overview["days"]["2026-11-20"] == {"etl": [1, 0, 0, 0]}, "neither failed nor running"
+
+
+def test_a_notebook_that_leaves_with_an_error_code_has_failed(folder, outputs, tmp_path):
+    with pytest.raises(runner.NotebookFailed, match="SystemExit: 3"):
+        runner.run(a_notebook(tmp_path / "step.ipynb", "import sys", "sys.exit(3)"), {"place": "x"}, folder)
+    assert only_record(folder).status == "failed"

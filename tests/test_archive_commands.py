@@ -178,3 +178,13 @@ def test_the_command_works_from_any_folder_and_says_what_it_expects(outputs, tmp
     assert pulsebook("archive", "verify").returncode == 0
     asked = pulsebook("archive")
     assert asked.returncode == 2 and "verify|diff|prune|index" in asked.stderr
+
+
+def test_the_daily_dag_prunes_and_the_trigger_form_can_hold_it_back(outputs):
+    from airflow.dag_processing.dagbag import DagBag
+
+    a_run(outputs, "etl", "2026-01-05", 401)
+    prune = DagBag(ROOT / "dags").dags["archive_prune"].get_task("prune").python_callable
+    assert prune({"delete": False}) == 1 and index.entries(outputs)
+    assert prune({"delete": True}) == 1 and not index.entries(outputs)
+    assert not list(outputs.glob("etl/*"))

@@ -23,7 +23,7 @@ from pulsebook.archive.record import Record, RecordError, replace
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).with_name("web")
-GOOD, BUSY = "succeeded", "running"
+GOOD, BUSY, SKIPPED = "succeeded", "running", "skipped"
 
 
 def update(outputs: Path, *records: Record) -> None:
@@ -148,7 +148,7 @@ def _enter(outputs: Path, folder: Path, records: list[Record]) -> None:
 def _set_day(folder: Path, overview: dict, day: str, runs: dict) -> None:
     counts = defaultdict(lambda: [0, 0, 0, 0])
     for run in runs.values():
-        failed, busy = run["status"] not in (GOOD, BUSY), run["status"] == BUSY
+        failed, busy = run["status"] not in (GOOD, BUSY, SKIPPED), run["status"] == BUSY
         one = (1, int(failed), int(busy), run["incidents"] or 0)
         counts[run["dag"]] = [sum(pair) for pair in zip(counts[run["dag"]], one, strict=True)]
     _write(folder / "days" / f"{day}.js", "day", runs, day)

@@ -77,7 +77,7 @@ def facts_of(record: Record) -> str:
 
 def outcome(record: Record) -> str:
     """How a try ended, as markup."""
-    kind = "good" if record.status == "succeeded" else "busy" if record.status == "running" else "bad"
+    kind = "good" if record.status == "succeeded" else "busy" if record.status in ("running", "skipped") else "bad"
     took = f"in {record.duration:.1f} s" if record.duration is not None else ""
     error = f"<pre class=error>{html.escape(record.error)}</pre>" if record.error else ""
     return (

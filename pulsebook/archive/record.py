@@ -36,7 +36,7 @@ class RecordError(ValueError):
 
 @dataclass
 class Record:
-    """What is known of one try. `status`: running, succeeded, failed, timed out, kernel died or killed."""
+    """What is known of one try. `status`: running, succeeded, skipped, failed, timed out, kernel died or killed."""
 
     notebook: str
     parameters: dict

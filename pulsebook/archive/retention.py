@@ -4,7 +4,7 @@
 |---|---|
 | checks of a slot that raised no incident | 14 |
 | everything else | 400 |
-| where a try did not succeed, or an incident was raised | twice as long |
+| where a try failed, or an incident was raised | twice as long |
 
 Days count from the end of the run's last try. A run is kept or removed whole: all tries in its folder. What still runs
 stays. Only files that a readable record calls its own are ever removed, and folders that are empty then.
@@ -40,7 +40,7 @@ def days_kept(period: str, status: str, incidents: int | None) -> int:
     """Days that a try is kept."""
     of_slot = re.match(r"\d{4}-\d\d-\d\dT", period)
     days = SLOT_DAYS if of_slot and not incidents else DAYS
-    return days * LONGER if incidents or status != index.GOOD else days
+    return days * LONGER if incidents or status not in (index.GOOD, index.SKIPPED) else days
 
 
 def expired(outputs: Path, now: float) -> list[Expired]:

@@ -26,7 +26,7 @@ function day(name, runs) {
   })).sort((a, b) => b.period.localeCompare(a.period) || b.started.localeCompare(a.started));
 }
 const need = name => loaded[name] ? null : script(`.index/days/${name}.js`).catch(() => { loaded[name] = []; });
-const kind = status => status === "succeeded" ? "good" : status === "running" ? "busy" : "bad";
+const kind = status => ({succeeded: "good", running: "busy", skipped: "skipped"})[status] ?? "bad";
 const wanted = () => ({words: byId("text").value.toLowerCase().split(/\s+/).filter(Boolean), dag: byId("dag").value || chosen.dag, status: byId("status").value});
 function fits(run, filter) {
   return (!filter.dag || run.dag === filter.dag) && filter.words.every(word => run.text.includes(word)) &&
@@ -38,7 +38,7 @@ function worthLoading(name, filter) {  // what the overview already rules out st
   if (filter.status === "+") return sum(3) > 0;
   if (filter.status === "running") return sum(2) > 0;
   if (filter.status === "succeeded") return sum(0) > sum(1) + sum(2);
-  return filter.status ? sum(1) > 0 : found.length > 0;
+  return filter.status && filter.status !== "skipped" ? sum(1) > 0 : found.length > 0;
 }
 function calendar() {
   const table = byId("days"), filter = wanted();
