@@ -35,14 +35,6 @@ time.sleep(600)"""
 
 
 @pytest.fixture
-def outputs(monkeypatch, tmp_path):
-    monkeypatch.setenv("PULSEBOOK_OUTPUTS", str(tmp_path / "outputs"))
-    settings.cache_clear()
-    yield tmp_path / "outputs"
-    settings.cache_clear()
-
-
-@pytest.fixture
 def folder(outputs):
     """The folder of a run."""
     return outputs / "etl" / "2026-11-20" / "run-1"

@@ -11,18 +11,10 @@ import pytest
 from pulsebook.__main__ import main
 from pulsebook.archive import index, retention
 from pulsebook.archive.record import Record, folder_of
-from pulsebook.settings import ROOT, settings
+from pulsebook.settings import ROOT
 
 NOW = time.time()
 GONE = 2**22 - 1  # no process has this number
-
-
-@pytest.fixture
-def outputs(monkeypatch, tmp_path):
-    monkeypatch.setenv("PULSEBOOK_OUTPUTS", str(tmp_path / "outputs"))
-    settings.cache_clear()
-    yield tmp_path / "outputs"
-    settings.cache_clear()
 
 
 def a_run(

@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from pulsebook.archive.notebook import summary
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d[\d:.+]*)?:?|\b\d\d:\d\d(?::\d\d)?\b")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d[\d:.+]*)?:?|\b\d\d:\d\d(?::\d\d)?\b:?")
 _NUMBER = re.compile(
     r"(?<![\w.\-−])[-+−]?(?:\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?:e[-+]\d+)?(?:\s?%)?(?![\w%])"
 )
@@ -62,8 +62,8 @@ def _of_text(text: str) -> list[tuple[str, str]]:
     for part in re.split(r"[,;]\s+|\n", _DATE.sub("", text)):
         for number in _NUMBER.finditer(part):
             before, after = (_NUMBER.sub("…", side) for side in (part[: number.start()], part[number.end() :]))
-            label = f"{before.strip()} # {after.strip()}".strip() if before.strip() else after.strip()
-            found.append((label.removesuffix(" #") or "#", number[0]))
+            label = " ".join(f"{before} # {after}".split())
+            found.append((label.removeprefix("# ").removesuffix(" #"), number[0]))
     return found
 
 
@@ -82,11 +82,11 @@ def _of_table(markup: str) -> list[tuple[str, str]]:
     values = [at for at in range(table.labels, len(names)) if at not in keys]
     found = []
     for row in rows:
-        label = " ".join(row[key] for key in shown)
+        label = " ".join(filter(None, (row[key] for key in shown)))
         for at in values:
             if value(row[at]) is not None or row[at] in _NOTHING or row[at] in ("True", "False"):
-                named = " · ".join(filter(None, (label, names[at] if len(values) > 1 or not label else "")))
-                found.append((named, row[at]))
+                name = "" if len(values) == 1 and value(names[at]) is not None else names[at]
+                found.append((" · ".join(filter(None, (label, name))) or "#", row[at]))
     return found
 
 
