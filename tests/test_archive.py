@@ -22,6 +22,7 @@ from pulsebook import runner
 from pulsebook.archive import index, redact
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import Record, checksum
+from pulsebook.guard import ending_with_parent
 from pulsebook.settings import settings
 
 FORK = multiprocessing.get_context("fork")  # as Airflow starts its tasks
@@ -113,7 +114,8 @@ def _task(notebook, folder, place, alarm):
     signal.signal(signal.SIGALRM, timed_out)
     signal.setitimer(signal.ITIMER_REAL, alarm)
     try:
-        runner.run(notebook, {"place": str(place)}, folder)
+        with ending_with_parent():
+            runner.run(notebook, {"place": str(place)}, folder)
     except BaseException as reason:
         logging.info("%s", reason)
         os._exit(3)
@@ -195,6 +197,26 @@ def test_record_notebook_page_and_index_are_true_and_no_process_is_left_after(
     assert statuses(record) == ["completed", "completed", "completed", "failed", "pending"]
     assert agree(record, outputs)
     assert not list(folder.glob(".*")), "no drafts are left"
+
+
+def _worker(*arguments):
+    task = FORK.Process(target=_task, args=arguments)
+    task.start()
+    task.join()
+
+
+def test_a_task_whose_worker_is_killed_ends_too_and_says_so(waiting, folder, outputs, tmp_path):
+    worker = FORK.Process(target=_worker, args=(waiting, folder, tmp_path / "pids", 0))
+    worker.start()
+    until((tmp_path / "pids").exists, 30, "the waiting cell")
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()] + [only_record(folder).pid]
+    assert only_record(folder).pid not in (worker.pid, os.getpid()) and all(map(lives, pids))
+    worker.kill()
+    worker.join()
+    until(lambda: not any(map(lives, pids)), 3, "the end of kernel, children and task")
+    record = only_record(folder)
+    assert (record.status, record.error) == ("killed", "cell [4] under “Wait”: Killed: the task was told to stop")
+    assert statuses(record)[-2:] == ["failed", "pending"] and agree(record, outputs)
 
 
 def test_the_next_run_in_a_folder_mends_what_is_stale_there(folder, outputs):

@@ -63,9 +63,10 @@ class NotebookOperator(PapermillOperator):
 
     def execute(self, context):
         from pulsebook import runner  # papermill costs over a second: not at DAG import
+        from pulsebook.guard import ending_with_parent
 
         ti = context["ti"]
-        with connections():
+        with connections(), ending_with_parent():
             record = runner.run(
                 settings().notebooks / self.input_nb,
                 self.parameters,

@@ -30,7 +30,7 @@ nav { padding: 8px 16px; background: #eef2f5; font: 14px system-ui, sans-serif }
 nav a { color: #0b5cad } iframe { flex: 1; border: 0; width: 100% }
 """
 SANDBOX = {
-    "Content-Security-Policy": "sandbox allow-scripts allow-popups; default-src 'unsafe-inline' data:; frame-ancestors 'self'",
+    "Content-Security-Policy": "sandbox allow-popups; default-src 'unsafe-inline' data:; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -153,7 +153,7 @@ def _framed(content: str, line: str, links: list[tuple[str, str]]) -> HTMLRespon
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Pulsebook</title><style>{STYLE}</style></head>
 <body><nav>{offered} <span>{html.escape(line)}</span></nav>
-<iframe sandbox="allow-scripts allow-popups" src="{html.escape(content)}" title="executed notebook"></iframe></body></html>
+<iframe sandbox="allow-popups" src="{html.escape(content)}" title="executed notebook"></iframe></body></html>
 """,
         headers=FRAME,
     )
