@@ -312,7 +312,6 @@ LEAKY = (
     "print(dict(os.environ))",
     f"print({BOT!r}, 'Authorization: Bearer abc.DEF-123_456', 'http://me:0ther!@host/')\nprint({PEM!r})\nprint({PEM!r}.replace(chr(10), ' '))",
     "import requests\nsafe = urllib.parse.quote(place, safe='')\nrequests.get(f'http://me:{safe}@127.0.0.1:1/?key={safe}')",
-    ")}@127.0.0.1:1/?key=' + urllib.parse.quote(place))",
 )
 
 
@@ -333,11 +332,18 @@ def test_no_secret_reaches_the_archive_the_log_or_the_exception(folder, outputs,
     settings.cache_clear()
     parameters = 'place: str = ""  # a secret\nother: str = ""  # another'
     notebook = a_notebook(tmp_path / "step.ipynb", *LEAKY, parameters=parameters)
+    before = Record.open(
+        outputs / "etl" / "2026-11-19" / "run-0", "step", 1, notebook="n.ipynb", parameters={"place": "x"}
+    )
+    before.executed.write_text(nbformat.writes(nbformat.v4.new_notebook()))
+    before.close("succeeded")
+    index.update(outputs, before)
     caplog.set_level(logging.DEBUG)
     with pytest.raises(runner.NotebookFailed) as caught:
         runner.run(notebook, {"place": SECRET, "other": "k3y-of-somebody"}, folder)
     record = only_record(folder)
     assert "ConnectionError" in record.error, "every cell before the last must have run"
+    assert record.compared.exists()
     texts = {str(file): file.read_text() for file in outputs.rglob("*") if file.is_file()}
     assert caught.value.__cause__ is caught.value.__context__ is None
     texts |= {"exception": "".join(traceback.format_exception_only(caught.value)), "log": caplog.text}
@@ -352,6 +358,40 @@ def test_no_secret_reaches_the_archive_the_log_or_the_exception(folder, outputs,
     hiding = [c for c in executed.cells if c.cell_type == "code" and c.get("outputs")]
     assert len(hiding) == 9 and all("[redacted]" in json.dumps(c.outputs) for c in hiding), "each output says so"
     assert record.parameters == {"place": "[redacted]", "other": "[redacted]"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "import pandahouse\nserver = {'host': 'http://127.0.0.1:1', 'user': 'me', 'password': place, 'database': 'x'}\n"
+        "pandahouse.read_clickhouse('SELECT 1', connection=server)",
+        f"import requests\nrequests.post('http://127.0.0.1:1/bot{BOT}/sendMessage', data={{'text': place}}, timeout=5)",
+        "raise ValueError({'password': place})",
+    ],
+    ids=["pandahouse", "the bot's API", "an error of our own"],
+)
+def test_no_secret_of_a_call_that_fails_reaches_archive_log_or_exception(
+    call, folder, outputs, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", f"http://me:{urllib.parse.quote(SECRET, safe='')}@127.0.0.1:1")
+    settings.cache_clear()
+    caplog.set_level(logging.DEBUG)
+    read = "import os, urllib.parse\nplace = urllib.parse.unquote(urllib.parse.urlsplit(os.environ['PULSEBOOK_CLICKHOUSE_URL']).password)"
+    with pytest.raises(runner.NotebookFailed) as caught:
+        runner.run(a_notebook(tmp_path / "step.ipynb", "## Leak", read, call), {"place": ""}, folder)
+    record = only_record(folder)
+    assert re.search("ConnectionError|ValueError", record.error)
+    texts = {str(file): file.read_text() for file in outputs.rglob("*") if file.is_file()}
+    texts |= {"exception": "".join(traceback.format_exception(caught.value)), "log": caplog.text}
+    for place, text in texts.items():
+        text = text.replace(str(tmp_path), "")
+        assert not leaks(text) and BOT.split(":")[1] not in text, place
+    (failed,) = (
+        c
+        for c in nbformat.read(record.executed, 4).cells
+        if "stopped here" in record.html.read_text() and c.get("outputs")
+    )
+    assert "[redacted]" in json.dumps(failed.outputs), "the output that held it says so"
 
 
 @pytest.mark.parametrize("secret", ["a", "abc", "cells", "source", "code", "text", "metadata"])
