@@ -6,11 +6,13 @@ papermill writes after each cell; its output goes through a handler of ours that
 """
 
 import ast
+import importlib
 import logging
 import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import papermill
@@ -97,6 +99,7 @@ def run(
     status, error, secret = "killed", "the run was cut off", False
     try:
         with record.beating():
+            _prepare_the_end()
             _show(record)
             executed = _execute(notebook, parameters, record.executed, cell_timeout)
         status, error = "skipped" if left_early(executed) else "succeeded", None
@@ -232,6 +235,11 @@ def _know_secrets() -> None:
     for name, value in os.environ.items():
         if SECRET_NAME.search(name) and len(value) >= 8 and not value.startswith(("/", "~")):
             register(value)
+
+
+def _prepare_the_end() -> None:
+    """Import what makes the page while the kernel starts: after a kill Airflow leaves a task five seconds."""
+    threading.Thread(target=importlib.import_module, args=("pulsebook.archive.diff_page",), daemon=True).start()
 
 
 def _show(record: Record) -> None:
