@@ -44,8 +44,8 @@ warehouse: setup  ## the embedded warehouse on port 8123, filled at its first st
 lab: setup  ## JupyterLab on the notebooks, with the embedded warehouse
 	@$(BIN)/python -m pulsebook.local.lab
 
-bench: setup  ## the ETL and the reports against the usual way, side by side (minutes)
-	@$(BIN)/python -m tests.bench.etl && $(BIN)/python -m tests.bench.reports
+bench: setup  ## the ETL and the reports against the usual way, side by side; a large archive (minutes)
+	@$(BIN)/python -m tests.bench.etl && $(BIN)/python -m tests.bench.reports && $(BIN)/python -m tests.bench.archive
 
 bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
 	@$(BIN)/python -m tests.bench.alerts

@@ -6,9 +6,12 @@ left the group too.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import uuid
+from contextlib import contextmanager
 
 MARK = "PULSEBOOK_GUARDED"  # the variable that all processes of one try inherit
 
@@ -69,3 +72,24 @@ class Guard:
         """Kill what is left and wait for the guard (at most 3 seconds)."""
         self._process.stdin.close()
         self._process.wait(3)
+
+
+@contextmanager
+def ending_with_parent():
+    """Within this context the death of the parent process ends this one, as SIGTERM does.
+
+    A task whose supervisor was killed with its worker would else run on, beside its own retry.
+    """
+    parent, over = os.getppid(), threading.Event()
+
+    def watch():
+        while not over.wait(0.5):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()

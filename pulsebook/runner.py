@@ -6,15 +6,18 @@ papermill writes after each cell; its output goes through a handler of ours that
 """
 
 import ast
+import importlib
 import logging
 import os
 import re
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -23,6 +26,7 @@ from traitlets.config import Config
 
 from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
 from pulsebook.archive.redact import redact, redact_notebook, register
 from pulsebook.archive.store import replace
@@ -75,6 +79,8 @@ def run(
         queued: ISO instant at which the task was queued, for the record.
         cell_timeout: seconds that one cell may take; None: no limit.
 
+    A notebook that has nothing to do may end itself with `sys.exit(0)`: it is then `skipped`.
+
     Raises:
         ParameterError: before anything is executed.
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
@@ -94,9 +100,10 @@ def run(
     status, error, secret = "killed", "the run was cut off", False
     try:
         with record.beating():
+            _prepare_the_end()
             _show(record)
-            _execute(notebook, parameters, record.executed, cell_timeout)
-        status, error = "succeeded", None
+            executed = _execute(notebook, parameters, record.executed, cell_timeout)
+        status, error = "skipped" if left_early(executed) else "succeeded", None
     except PapermillExecutionError as failure:
         status, error = "failed", f"{failure.ename}: {failure.evalue}"
     except CellTimeoutError:
@@ -204,8 +211,8 @@ papermill_engines.register("pulsebook", _Engine)
 papermill_io.register(SCHEME, _Handler())
 
 
-def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None) -> None:
-    papermill.execute_notebook(
+def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None) -> NotebookNode:
+    return papermill.execute_notebook(
         str(notebook),
         f"{SCHEME}{executed}",
         parameters=parameters,
@@ -229,6 +236,11 @@ def _know_secrets() -> None:
     for name, value in os.environ.items():
         if SECRET_NAME.search(name) and len(value) >= 8 and not value.startswith(("/", "~")):
             register(value)
+
+
+def _prepare_the_end() -> None:
+    """Import what makes the page while the kernel starts: after a kill Airflow leaves a task five seconds."""
+    threading.Thread(target=importlib.import_module, args=("pulsebook.archive.diff_page",), daemon=True).start()
 
 
 def _show(record: Record) -> None:

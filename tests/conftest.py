@@ -82,3 +82,12 @@ def configured(monkeypatch, server, databases, tmp_path):
         and configure
     )
     settings.cache_clear()
+
+
+@pytest.fixture
+def outputs(monkeypatch, tmp_path):
+    """An archive of its own, without a warehouse."""
+    monkeypatch.setenv("PULSEBOOK_OUTPUTS", str(tmp_path / "outputs"))
+    settings.cache_clear()
+    yield tmp_path / "outputs"
+    settings.cache_clear()

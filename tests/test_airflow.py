@@ -1,7 +1,9 @@
 """The DAGs as Airflow sees them, and a backfill by a real scheduler."""
 
 import json
+import os
 import re
+import signal
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import papermill
 import pytest
 
 from pulsebook import runner
+from pulsebook.archive.record import Record, folder_of
 from pulsebook.settings import ROOT
 from tests.services import MOSCOW, TOKEN, until
 
@@ -31,7 +34,8 @@ def etl(dags):
 
 def test_every_dag_has_the_promised_schedule_docs_and_retries(dags):
     assert {dag.dag_id: dag.timetable.summary for dag in dags.values()} == {
-        "etl": "0 3 * * *", "feed_report": "0 11 * * *", "app_report": "0 11 * * *", "alerts": "*/15 * * * *"
+        "etl": "0 3 * * *", "feed_report": "0 11 * * *", "app_report": "0 11 * * *", "alerts": "*/15 * * * *",
+        "archive_prune": "30 4 * * *",
     }  # fmt: skip
     for dag in dags.values():
         assert "Triage notes" in dag.doc_md and not dag.catchup
@@ -48,7 +52,9 @@ def test_the_etl_has_the_promised_tasks_in_order(etl):
 
 
 def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
-    for task in (task for dag in dags.values() for task in dag.tasks):
+    notebooks = [task for dag in dags.values() for task in dag.tasks if hasattr(task, "input_nb")]
+    assert len(notebooks) == 7 + 2 + 2
+    for task in notebooks:
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
 
 
@@ -130,7 +136,7 @@ def test_tasks_that_die_tell_operations_once_and_leave_true_records(airflow):
         return 0
 
     pid = until(kernel, 120, "the kernel's first output")
-    running = airflow.page(f"trials/{run}/marked_failed", headers=airflow.bearer())
+    running = airflow.page(f"trials/{run}/marked_failed/page", headers=airflow.bearer())
     assert running.status_code == 200 and f"kernel {pid}" in running.text, "while it runs, what is saved so far"
     task = f"/dags/trials/dagRuns/{run}/taskInstances/marked_failed"
     airflow.api("PATCH", task, new_state="failed")
@@ -152,11 +158,14 @@ def test_tasks_that_die_tell_operations_once_and_leave_true_records(airflow):
     assert len(missing) == 1 and "✗ trials · 2026-01-05" in missing[0] and "has no rows on 2026-01-05" in missing[0]
     assert "missing_day-try1.html" in missing[0] and ">log</a>" in missing[0]
     # the review tab shows each of them, to whom Airflow lets see it
-    shown = airflow.page(f"trials/{run}/missing_day", headers=airflow.bearer())
+    tab = airflow.page(f"trials/{run}/missing_day", headers=airflow.bearer())
+    assert tab.status_code == 200 and "failed" in tab.text and 'src="missing_day/page?try_number=1"' in tab.text
+    shown = airflow.page(f"trials/{run}/missing_day/page", headers=airflow.bearer())
     assert shown.status_code == 200 and "has no rows on 2026-01-05" in shown.text and "failed" in shown.text
     assert shown.headers["Content-Security-Policy"].startswith("sandbox ")
     assert "allow-same-origin" not in shown.headers["Content-Security-Policy"]
-    assert airflow.page(f"trials/{run}/missing_day").status_code == 401
+    for page in ("", "/page", "/compare", "/compare/page"):
+        assert airflow.page(f"trials/{run}/missing_day{page}").status_code == 401
     assert airflow.page(f"trials/{run}/missing_day?try_number=2", headers=airflow.bearer()).status_code == 404
     for way_out in (
         f"trials/{run}/..%2f..%2fchat%2findex",
@@ -217,3 +226,40 @@ def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, execute):
     assert set(found) == days and all(date.fromisoformat(d) < datetime.now(MOSCOW).date() for d in found)
     tries = list(airflow.outputs.glob("etl/*/*/*.ipynb"))
     assert len(tries) == 21, "seven notebooks a day, each at its first try"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_clearing_a_running_task_and_killing_its_worker_leave_true_records(airflow):
+    airflow.cli("dags", "unpause", "trials")
+    run = airflow.api("POST", "/dags/trials/dagRuns", logical_date=None)["dag_run_id"]
+    (airflow.outputs / "trials").mkdir(exist_ok=True)
+
+    def kernel(number: int) -> int:
+        for page in airflow.outputs.glob(
+            f"trials/*/{folder_of(airflow.outputs, 'x', 'x', run).name}/marked_failed-try{number}.ipynb"
+        ):
+            if found := re.search(r"kernel (\d+)", page.read_text()):
+                return int(found[1])
+        return 0
+
+    def record(number: int) -> Record:
+        (path,) = airflow.outputs.glob(
+            f"trials/*/{folder_of(airflow.outputs, 'x', 'x', run).name}/marked_failed-try{number}.json"
+        )
+        return Record.load(path)
+
+    pid = until(lambda: kernel(1), 120, "the first kernel's output")
+    airflow.api("POST", "/dags/trials/clearTaskInstances", dry_run=False, dag_run_id=run, task_ids=["marked_failed"],
+                only_failed=False, only_running=False)  # fmt: skip
+    until(lambda: not Path(f"/proc/{pid}").exists(), 60, "the end of the cleared try's kernel")
+    until(lambda: record(1).status != "running", 10, "the record's end")
+    assert record(1).status == "killed" and "Killed: the task was told to stop" in record(1).error
+    second = until(lambda: kernel(2), 120, "the second kernel's output")
+    task = record(2).pid
+    worker = int(Path(f"/proc/{task}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{second}").exists(), 10, "the end of the kernel whose worker was killed")
+    until(lambda: record(2).status != "running", 10, "the record's end")
+    assert record(2).status == "killed"
+    airflow.api("PATCH", f"/dags/trials/dagRuns/{run}/taskInstances/marked_failed", new_state="failed")

@@ -22,6 +22,7 @@ from pulsebook import runner
 from pulsebook.archive import index, redact
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import Record, checksum
+from pulsebook.guard import ending_with_parent
 from pulsebook.settings import settings
 
 FORK = multiprocessing.get_context("fork")  # as Airflow starts its tasks
@@ -32,14 +33,6 @@ open(place + ".part", "w").write(" ".join(str(p) for p in [os.getpid(), *(c.pid 
 os.rename(place + ".part", place)
 print("waiting")
 time.sleep(600)"""
-
-
-@pytest.fixture
-def outputs(monkeypatch, tmp_path):
-    monkeypatch.setenv("PULSEBOOK_OUTPUTS", str(tmp_path / "outputs"))
-    settings.cache_clear()
-    yield tmp_path / "outputs"
-    settings.cache_clear()
 
 
 @pytest.fixture
@@ -121,7 +114,8 @@ def _task(notebook, folder, place, alarm):
     signal.signal(signal.SIGALRM, timed_out)
     signal.setitimer(signal.ITIMER_REAL, alarm)
     try:
-        runner.run(notebook, {"place": str(place)}, folder)
+        with ending_with_parent():
+            runner.run(notebook, {"place": str(place)}, folder)
     except BaseException as reason:
         logging.info("%s", reason)
         os._exit(3)
@@ -203,6 +197,26 @@ def test_record_notebook_page_and_index_are_true_and_no_process_is_left_after(
     assert statuses(record) == ["completed", "completed", "completed", "failed", "pending"]
     assert agree(record, outputs)
     assert not list(folder.glob(".*")), "no drafts are left"
+
+
+def _worker(*arguments):
+    task = FORK.Process(target=_task, args=arguments)
+    task.start()
+    task.join()
+
+
+def test_a_task_whose_worker_is_killed_ends_too_and_says_so(waiting, folder, outputs, tmp_path):
+    worker = FORK.Process(target=_worker, args=(waiting, folder, tmp_path / "pids", 0))
+    worker.start()
+    until((tmp_path / "pids").exists, 30, "the waiting cell")
+    pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()] + [only_record(folder).pid]
+    assert only_record(folder).pid not in (worker.pid, os.getpid()) and all(map(lives, pids))
+    worker.kill()
+    worker.join()
+    until(lambda: not any(map(lives, pids)), 3, "the end of kernel, children and task")
+    record = only_record(folder)
+    assert (record.status, record.error) == ("killed", "cell [4] under “Wait”: Killed: the task was told to stop")
+    assert statuses(record)[-2:] == ["failed", "pending"] and agree(record, outputs)
 
 
 def test_the_next_run_in_a_folder_mends_what_is_stale_there(folder, outputs):
@@ -298,7 +312,6 @@ LEAKY = (
     "print(dict(os.environ))",
     f"print({BOT!r}, 'Authorization: Bearer abc.DEF-123_456', 'http://me:0ther!@host/')\nprint({PEM!r})\nprint({PEM!r}.replace(chr(10), ' '))",
     "import requests\nsafe = urllib.parse.quote(place, safe='')\nrequests.get(f'http://me:{safe}@127.0.0.1:1/?key={safe}')",
-    ")}@127.0.0.1:1/?key=' + urllib.parse.quote(place))",
 )
 
 
@@ -319,11 +332,18 @@ def test_no_secret_reaches_the_archive_the_log_or_the_exception(folder, outputs,
     settings.cache_clear()
     parameters = 'place: str = ""  # a secret\nother: str = ""  # another'
     notebook = a_notebook(tmp_path / "step.ipynb", *LEAKY, parameters=parameters)
+    before = Record.open(
+        outputs / "etl" / "2026-11-19" / "run-0", "step", 1, notebook="n.ipynb", parameters={"place": "x"}
+    )
+    before.executed.write_text(nbformat.writes(nbformat.v4.new_notebook()))
+    before.close("succeeded")
+    index.update(outputs, before)
     caplog.set_level(logging.DEBUG)
     with pytest.raises(runner.NotebookFailed) as caught:
         runner.run(notebook, {"place": SECRET, "other": "k3y-of-somebody"}, folder)
     record = only_record(folder)
     assert "ConnectionError" in record.error, "every cell before the last must have run"
+    assert record.compared.exists()
     texts = {str(file): file.read_text() for file in outputs.rglob("*") if file.is_file()}
     assert caught.value.__cause__ is caught.value.__context__ is None
     texts |= {"exception": "".join(traceback.format_exception_only(caught.value)), "log": caplog.text}
@@ -338,6 +358,40 @@ def test_no_secret_reaches_the_archive_the_log_or_the_exception(folder, outputs,
     hiding = [c for c in executed.cells if c.cell_type == "code" and c.get("outputs")]
     assert len(hiding) == 9 and all("[redacted]" in json.dumps(c.outputs) for c in hiding), "each output says so"
     assert record.parameters == {"place": "[redacted]", "other": "[redacted]"}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "import pandahouse\nserver = {'host': 'http://127.0.0.1:1', 'user': 'me', 'password': place, 'database': 'x'}\n"
+        "pandahouse.read_clickhouse('SELECT 1', connection=server)",
+        f"import requests\nrequests.post('http://127.0.0.1:1/bot{BOT}/sendMessage', data={{'text': place}}, timeout=5)",
+        "raise ValueError({'password': place})",
+    ],
+    ids=["pandahouse", "the bot's API", "an error of our own"],
+)
+def test_no_secret_of_a_call_that_fails_reaches_archive_log_or_exception(
+    call, folder, outputs, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", f"http://me:{urllib.parse.quote(SECRET, safe='')}@127.0.0.1:1")
+    settings.cache_clear()
+    caplog.set_level(logging.DEBUG)
+    read = "import os, urllib.parse\nplace = urllib.parse.unquote(urllib.parse.urlsplit(os.environ['PULSEBOOK_CLICKHOUSE_URL']).password)"
+    with pytest.raises(runner.NotebookFailed) as caught:
+        runner.run(a_notebook(tmp_path / "step.ipynb", "## Leak", read, call), {"place": ""}, folder)
+    record = only_record(folder)
+    assert re.search("ConnectionError|ValueError", record.error)
+    texts = {str(file): file.read_text() for file in outputs.rglob("*") if file.is_file()}
+    texts |= {"exception": "".join(traceback.format_exception(caught.value)), "log": caplog.text}
+    for place, text in texts.items():
+        text = text.replace(str(tmp_path), "")
+        assert not leaks(text) and BOT.split(":")[1] not in text, place
+    (failed,) = (
+        c
+        for c in nbformat.read(record.executed, 4).cells
+        if "stopped here" in record.html.read_text() and c.get("outputs")
+    )
+    assert "[redacted]" in json.dumps(failed.outputs), "the output that held it says so"
 
 
 @pytest.mark.parametrize("secret", ["a", "abc", "cells", "source", "code", "text", "metadata"])
@@ -368,3 +422,20 @@ def test_redaction_of_a_large_document_is_quick_and_hides_nothing_by_chance(outp
     assert redact.redact_notebook(text) == text
     assert time.perf_counter() - started < 20
     assert redact.redact("is pw12 it? spw123") == "is [redacted] it? spw123"
+
+
+def test_a_notebook_that_has_nothing_to_do_is_skipped_and_no_failure(folder, outputs, tmp_path):
+    cells = ("## Load", "rows = 0", "import sys\nif not rows:\n    sys.exit(0)", "## Save", "rows += 1")
+    runner.run(a_notebook(tmp_path / "step.ipynb", *cells), {"place": "x"}, folder)
+    record = only_record(folder)
+    assert (record.status, record.error) == ("skipped", None)
+    assert statuses(record) == ["completed", "completed", "completed", "completed", "pending"]
+    assert agree(record, outputs) and "stopped here" not in record.html.read_text().partition("</style>")[2]
+    overview = index._read(outputs / ".index" / "overview.js", {})
+    assert overview["days"]["2026-11-20"] == {"etl": [1, 0, 0, 0]}, "neither failed nor running"
+
+
+def test_a_notebook_that_leaves_with_an_error_code_has_failed(folder, outputs, tmp_path):
+    with pytest.raises(runner.NotebookFailed, match="SystemExit: 3"):
+        runner.run(a_notebook(tmp_path / "step.ipynb", "import sys", "sys.exit(3)"), {"place": "x"}, folder)
+    assert only_record(folder).status == "failed"

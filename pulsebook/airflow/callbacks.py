@@ -21,16 +21,18 @@ def tell_operations(context) -> None:
 
         ti, words = context["ti"], WORDS[settings().language]
         error = str(context.get("exception") or "the task was killed, or its worker died").strip().splitlines()[0]
-        folder = folder_for(ti, getattr(ti.task, "parameters", None) or {})
+        parameters = getattr(ti.task, "parameters", None)  # None: a task without a notebook
+        folder = folder_for(ti, parameters or {})
+        day = f" · {chat.escape(folder.parent.name)}" if parameters is not None else ""
         lines = [
-            f"<b>✗ {chat.escape(ti.dag_id)} · {chat.escape(folder.parent.name)}</b>",
+            f"<b>✗ {chat.escape(ti.dag_id)}{day}</b>",
             f"{chat.escape(ti.task_id)}, {words['try']} {ti.try_number}: {chat.escape(error[:700])}",
         ]
         page, known = folder / f"{ti.task_id}-try{ti.try_number}.html", settings()
-        if known.archive_url:
+        if known.archive_url and parameters is not None:
             address = f"{known.archive_url}/{page.relative_to(known.outputs)}"
             lines.append(f'<a href="{chat.escape(address)}">{words["notebook"]}</a>')
-        else:
+        elif parameters is not None:
             lines.append(f"{words['notebook']}: <code>{chat.escape(page)}</code>")
         if log_url := getattr(ti, "log_url", None):
             lines.append(f'<a href="{chat.escape(log_url)}">{words["log"]}</a>')

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from airflow.providers.papermill.operators.papermill import PapermillOperator
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
+from airflow.sdk.exceptions import AirflowSkipException
 
 from pulsebook.airflow.connections import connections
 from pulsebook.archive.record import folder_of
@@ -48,7 +49,8 @@ class NotebookOperator(PapermillOperator):
     `{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}`, with a page and a run record beside it.
 
     The task is named after the notebook unless `task_id` says otherwise. An unknown parameter, or one of another type
-    than in the notebook's parameters cell, fails the task before a kernel starts.
+    than in the notebook's parameters cell, fails the task before a kernel starts. A notebook that ends itself with
+    `sys.exit(0)` skips the task, and what waits for it.
     """
 
     operator_extra_links = (NotebookLink(),)
@@ -61,9 +63,10 @@ class NotebookOperator(PapermillOperator):
 
     def execute(self, context):
         from pulsebook import runner  # papermill costs over a second: not at DAG import
+        from pulsebook.guard import ending_with_parent
 
         ti = context["ti"]
-        with connections():
+        with connections(), ending_with_parent():
             record = runner.run(
                 settings().notebooks / self.input_nb,
                 self.parameters,
@@ -78,6 +81,10 @@ class NotebookOperator(PapermillOperator):
                     "log_url": getattr(ti, "log_url", None),
                 },
                 cell_timeout=self.cell_timeout,
+            )
+        if record.status == "skipped":
+            raise AirflowSkipException(
+                f"the notebook ended itself: nothing to do; executed notebook: {record.executed}"
             )
         return str(record.executed)
 

@@ -34,6 +34,7 @@ def finish(record: Record, status: str, error: str | None = None, ended: float |
             log.exception("%s cannot be read", record.executed)
     record.close(status, redact(error) if error else None, ended)
     _page(record)
+    _comparison(record)
     if record.html.exists():
         record.close(status, record.error, ended)
 
@@ -80,3 +81,21 @@ def _page(record: Record) -> None:
         replace(record.html, render(record))
     except Exception:
         log.exception("no HTML for %s", record.executed)
+
+
+def _comparison(record: Record) -> None:
+    """A page beside the notebook that compares it with the previous succeeded run, where there is one: some 0.05 s.
+
+    Not after a kill, which leaves a try only seconds. Like the page, it is reported where it fails.
+    """
+    if not record.executed.exists() or record.status == "killed":
+        return
+    try:
+        from pulsebook.archive import diff, diff_page, index
+
+        outputs = record.path.parents[3]
+        if path := index.previous(outputs, record):
+            other = Record.load(path)
+            replace(record.compared, diff_page.render(diff.compare(other, record), diff_page.links(other, record)))
+    except Exception:
+        log.exception("no comparison for %s", record.executed)

@@ -13,7 +13,8 @@ import json
 import logging
 import re
 from collections import defaultdict
-from datetime import date
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pulsebook.archive import store
@@ -22,7 +23,7 @@ from pulsebook.archive.record import Record, RecordError
 
 log = logging.getLogger(__name__)
 WEB = Path(__file__).with_name("web")
-GOOD, BUSY = "succeeded", "running"
+GOOD, BUSY, SKIPPED = "succeeded", "running", "skipped"
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -66,17 +67,34 @@ def forget(outputs: Path, paths: list[Path]) -> None:
 
 def previous(outputs: Path, record: Record) -> Path | None:
     """The record of the latest succeeded run of the same step before this one, by day and start; None if there is none."""
+    return next(earlier(outputs, record), None)
+
+
+def earlier(outputs: Path, record: Record) -> Iterator[Path]:
+    """The records of the succeeded runs of the same step before this one, the latest first."""
     own, name = entry(record), _name(outputs, record.path)
-    days = sorted((f for f in (outputs / ".index" / "days").glob("*.js") if f.stem <= own["day"]), reverse=True)
-    for file in days:
+    days = _read(_overview(outputs), {"days": {}})["days"]
+    for day in sorted((day for day, dags in days.items() if day <= own["day"] and own["dag"] in dags), reverse=True):
         same = [
             (run["period"], run["started"], other)
-            for other, run in _read(file, {}).items()
+            for other, run in _read(_file_of(outputs, day), {}).items()
             if (run["dag"], run["task"], run["status"]) == (own["dag"], own["task"], GOOD) and other != name
         ]
-        if earlier := [key for key in same if key[:2] < (own["period"], own["started"])]:
-            return outputs / f"{max(earlier)[2]}.json"
-    return None
+        for _, _, other in sorted((key for key in same if key[:2] < (own["period"], own["started"])), reverse=True):
+            yield outputs / f"{other}.json"
+
+
+def entries(outputs: Path) -> dict[str, dict]:
+    """All runs that the index knows, by name (the record's path below `outputs`, without its suffix)."""
+    known = {}
+    for file in sorted((outputs / ".index" / "days").glob("*.js")):
+        known |= _read(file, {})
+    return known
+
+
+def began(run: dict) -> float:
+    """When an entry's run began, in seconds since 1970."""
+    return datetime.fromisoformat(run["started"]).replace(tzinfo=UTC).timestamp()
 
 
 def tries(outputs: Path, run: Path, task: str) -> list[Path]:
@@ -117,6 +135,7 @@ def entry(record: Record) -> dict:
         "duration": record.duration,
         "headline": record.headline,
         "incidents": record.incidents,
+        "compared": any(name.endswith(".diff.html") for name in record.sha256),
         "error": record.error[:400] if record.error else None,
         "parameters": " ".join(f"{name}={value}" for name, value in record.parameters.items())[:300],
     }
@@ -171,7 +190,7 @@ def _counted(outputs: Path, text: str | None, days, gone=frozenset()) -> str:
     for day in days:
         runs, counts = _read(_file_of(outputs, day), {}), defaultdict(lambda: [0, 0, 0, 0])
         for name, run in runs.items():
-            failed, busy = run["status"] not in (GOOD, BUSY), run["status"] == BUSY
+            failed, busy = run["status"] not in (GOOD, BUSY, SKIPPED), run["status"] == BUSY
             one = (1, int(failed), int(busy), run["incidents"] or 0)
             counts[run["dag"]] = [sum(pair) for pair in zip(counts[run["dag"]], one, strict=True)]
             (running.add if busy else running.discard)(name)

@@ -21,6 +21,8 @@ def settle(notebook: NotebookNode) -> None:
         state = cell.metadata.get("papermill", {})
         if not state.get("start_time") and "status" in state:
             state.update(status="pending", exception=None, end_time=None, duration=None)
+        elif _has_left(cell):
+            state.update(status="completed", exception=False)
         elif state.get("status") == "running" or state.get("exception"):
             state.update(status="failed", exception=True)
             notebook.metadata.setdefault("papermill", {})["exception"] = True
@@ -41,8 +43,20 @@ def stopped_at(notebook: NotebookNode) -> str:
 
 def has_failed(cell: NotebookNode) -> bool:
     """Whether an executed cell failed or was cut off."""
-    return cell.metadata.get("papermill", {}).get("status") == "failed" or any(
-        output.output_type == "error" for output in cell.get("outputs", [])
+    return not _has_left(cell) and (
+        cell.metadata.get("papermill", {}).get("status") == "failed"
+        or any(output.output_type == "error" for output in cell.get("outputs", []))
+    )
+
+
+def left_early(notebook: NotebookNode) -> bool:
+    """Whether the notebook ended itself before its last cell, with `sys.exit(0)`."""
+    return any(_has_left(cell) for cell in notebook.cells)
+
+
+def _has_left(cell: NotebookNode) -> bool:
+    return any(
+        o.output_type == "error" and o.ename == "SystemExit" and o.evalue in ("", "0") for o in cell.get("outputs", [])
     )
 
 

@@ -35,7 +35,7 @@ def render(record: Record) -> str:
         title.source = "\n".join(title.source.splitlines()[1:])
     return page(
         f"{name} · {record.period}",
-        f"<header><h1>{html.escape(name)}</h1>\n{_outcome(record)}</header>",
+        f"<header><h1>{html.escape(name)}</h1>\n{outcome(record)}</header>",
         body([c for c in cells if c.id in first], executed, "summary"),
         _contents(cells, first),
         body(([title] if title else []) + [c for c in cells if c.id not in first], executed),
@@ -79,8 +79,9 @@ def facts_of(record: Record) -> str:
     return f"<dl>{''.join(f'<dt>{n}</dt><dd>{html.escape(text)}</dd>' for n, text in shown.items() if text)}</dl>"
 
 
-def _outcome(record: Record) -> str:
-    kind = "good" if record.status == "succeeded" else "busy" if record.status == "running" else "bad"
+def outcome(record: Record) -> str:
+    """How a try ended, as markup."""
+    kind = "good" if record.status == "succeeded" else "busy" if record.status in ("running", "skipped") else "bad"
     took = f"in {record.duration:.1f} s" if record.duration is not None else ""
     error = f"<pre class=error>{html.escape(record.error)}</pre>" if record.error else ""
     return (

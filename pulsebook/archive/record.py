@@ -9,6 +9,7 @@ While a try runs, the time of its record's file is a heartbeat. A record that sa
 import hashlib
 import json
 import logging
+import math
 import os
 import platform
 import re
@@ -22,7 +23,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pulsebook.archive.redact import redact, redact_values
+from pulsebook.archive.redact import redact_values
 from pulsebook.archive.store import create, replace, touch
 from pulsebook.settings import ROOT
 
@@ -37,7 +38,7 @@ class RecordError(ValueError):
 
 @dataclass
 class Record:
-    """What is known of one try. `status`: running, succeeded, failed, timed out, kernel died or killed."""
+    """What is known of one try. `status`: running, succeeded, skipped, failed, timed out, kernel died or killed."""
 
     notebook: str
     parameters: dict
@@ -96,6 +97,21 @@ class Record:
         return self.path.with_suffix(".html")
 
     @property
+    def compared(self) -> Path:
+        """The page that compares this run with the previous one."""
+        return self.path.with_suffix(".diff.html")
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What can lie beside the record of a try."""
+        return self.executed, self.html, self.compared
+
+    @property
+    def ended_at(self) -> float:
+        """When the try ended, in seconds since 1970; infinite while it runs."""
+        return datetime.fromisoformat(self.ended).timestamp() if self.ended else math.inf
+
+    @property
     def period(self) -> str:
         """The day or slot of the run: the name of its folder's parent."""
         return self.path.parent.parent.name
@@ -136,8 +152,13 @@ class Record:
 
     def close(self, status: str, error: str | None = None, ended: float | None = None) -> None:
         """State how the try ended, and when (seconds since 1970; default: now)."""
-        self.sha256 = {file.name: checksum(file) for file in (self.executed, self.html) if file.exists()}
-        replace(self.path, self.stated(status, error, ended))
+        self.sha256 = {file.name: checksum(file) for file in self.files if file.exists()}
+        self.stated(status, error, ended)
+        self.save()
+
+    def save(self) -> None:
+        """Write the record as it is now."""
+        replace(self.path, self._json())
 
     def stated(self, status: str, error: str | None = None, ended: float | None = None) -> str:
         """The file's text with a statement of how the try ended; nothing is saved."""
@@ -146,9 +167,6 @@ class Record:
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         self.duration = max(round(span.total_seconds(), 3), 0.0)
         return self._json()
-
-    def save(self) -> None:
-        replace(self.path, self._json())
 
     def _json(self) -> str:
         facts = {f.name: redact_values(getattr(self, f.name)) for f in fields(self) if f.name != "path"}
@@ -159,11 +177,6 @@ class Record:
 def checksum(file: Path) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a redacted text: readers see the old file or the new one, never a part."""
-    replace(path, redact(text))
 
 
 def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:

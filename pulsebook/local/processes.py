@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pulsebook.archive.record import replace
+from pulsebook.archive.store import replace
 
 MARK = "PULSEBOOK_CREW"
 PROC = Path("/proc")

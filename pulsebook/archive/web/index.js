@@ -2,7 +2,7 @@
 const byId = name => document.getElementById(name);
 const loaded = {};  // day -> runs, newest first
 const days = {};    // day -> DAG -> [runs, failed, running, incidents]
-let month = "", chosen = {day: "", dag: ""}, shown = 200, asked = 0;
+let marked = null, month = "", chosen = {day: "", dag: ""}, shown = 200, asked = 0;
 
 function make(tag, className, text) {  // text is never markup
   const element = document.createElement(tag);
@@ -26,7 +26,7 @@ function day(name, runs) {
   })).sort((a, b) => b.period.localeCompare(a.period) || b.started.localeCompare(a.started));
 }
 const need = name => loaded[name] ? null : script(`.index/days/${name}.js`).catch(() => { loaded[name] = []; });
-const kind = status => status === "succeeded" ? "good" : status === "running" ? "busy" : "bad";
+const kind = status => ({succeeded: "good", running: "busy", skipped: "skipped"})[status] ?? "bad";
 const wanted = () => ({words: byId("text").value.toLowerCase().split(/\s+/).filter(Boolean), dag: byId("dag").value || chosen.dag, status: byId("status").value});
 function fits(run, filter) {
   return (!filter.dag || run.dag === filter.dag) && filter.words.every(word => run.text.includes(word)) &&
@@ -38,7 +38,7 @@ function worthLoading(name, filter) {  // what the overview already rules out st
   if (filter.status === "+") return sum(3) > 0;
   if (filter.status === "running") return sum(2) > 0;
   if (filter.status === "succeeded") return sum(0) > sum(1) + sum(2);
-  return filter.status ? sum(1) > 0 : found.length > 0;
+  return filter.status && filter.status !== "skipped" ? sum(1) > 0 : found.length > 0;
 }
 function calendar() {
   const table = byId("days"), filter = wanted();
@@ -62,21 +62,40 @@ function calendar() {
   });
   const thead = make("thead"), tbody = make("tbody");
   thead.append(head); tbody.append(...rows); table.replaceChildren(thead, tbody);
-  const busy = [...table.querySelectorAll("td:not(.none)")].map(cell => cell.offsetLeft), view = table.parentNode;
-  view.scrollLeft = Math.max(0, ...busy) - view.clientWidth + 60;  // on a phone: the latest days with runs are in view
+  const newest = [...table.querySelectorAll("td:not(.none)")].reduce((most, cell) => Math.max(most, cell.offsetLeft), 0);
+  if (table.dataset.month !== month) table.parentElement.scrollLeft = newest - table.parentElement.clientWidth + 60;
+  table.dataset.month = month;
 }
 function address(path, suffix) { return path.split("/").map(encodeURIComponent).join("/") + suffix; }
 function detail(run) {
   const box = make("div", "detail");
   box.append(make("div", "", `${run.path} · ${run.status} · started ${run.started.replace("T", " ")} UTC`), make("div", "", run.parameters));
   if (run.error) box.append(make("pre", "", run.error));
-  for (const [suffix, text] of [[".html", "page"], [".ipynb", "notebook"], [".json", "record"]]) {
+  const files = [[".html", "page"], [".ipynb", "notebook"], [".json", "record"]];
+  if (run.compared) files.splice(1, 0, [".diff.html", "compared with the previous run"]);
+  for (const [suffix, text] of files) {
     const link = make("a", "", text);
     link.href = address(run.path, suffix);
     box.append(link);
   }
-  box.append(make("pre", "", `python -m pulsebook.archive diff '${run.path}'`));
+  const pick = make("button", "", marked?.path === run.path ? "picked" : "pick to compare");
+  pick.onclick = () => { marked = run; pick.textContent = "picked"; };
+  box.append(pick);
+  if (marked && marked !== run && marked.dag === run.dag && marked.task === run.task) {
+    const both = make("button", "", `beside ${marked.period}`);
+    both.onclick = () => beside(marked, run);
+    box.append(both, make("pre", "", `python -m pulsebook archive diff '${marked.path}' '${run.path}'`));
+  }
   return box;
+}
+function beside(...runs) {  // two pages next to each other; what differs in numbers and code the command tells
+  const box = make("dialog"), close = make("button", "", "close");
+  runs.sort((a, b) => a.period.localeCompare(b.period) || a.started.localeCompare(b.started));
+  box.append(...runs.map(run => { const frame = make("iframe"); frame.src = address(run.path, ".html"); frame.title = run.path; return frame; }), close);
+  close.onclick = () => box.close();
+  box.onclose = () => box.remove();
+  document.body.append(box);
+  box.showModal();
 }
 function row(run) {
   const line = make("div", "run"), dot = make("i", kind(run.status)), what = make("span", "what"), name = make("a", "", run.task);
@@ -119,7 +138,8 @@ async function draw() {
   byId("more").hidden = !(count > shown || seen < queue.length);
   const sum = at => Object.values(days).reduce((all, dags) => all + Object.values(dags).reduce((part, counts) => part + counts[at], 0), 0);
   byId("state").textContent = `${sum(0).toLocaleString("en")} runs on ${Object.keys(days).length.toLocaleString("en")} days, ${sum(1).toLocaleString("en")} not succeeded, ${sum(3).toLocaleString("en")} incidents`;
-  document.body.dataset.ready = "yes";
+  document.body.dataset.ready ??= Math.round(performance.now());  // milliseconds until the first list
+  document.body.dataset.drawn = call;
 }
 function move(by) {
   const [year, number] = month.split("-").map(Number), to = new Date(year, number - 1 + by, 15);
@@ -141,4 +161,4 @@ script(".index/overview.js").then(() => {
   const given = new URLSearchParams(location.hash.slice(1));  // index.html#text=ctr&dag=alerts&status=failed
   for (const name of ["text", "dag", "status"]) if (given.has(name)) byId(name).value = given.get(name);
   draw();
-}, () => { byId("state").textContent = "the index has no data yet: run something, or python -m pulsebook.archive index"; });
+}, () => { byId("state").textContent = "the index has no data yet: run something, or python -m pulsebook archive index"; });

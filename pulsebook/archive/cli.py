@@ -1,0 +1,83 @@
+"""`python -m pulsebook archive …`: check the archive, compare two runs, remove what is old, make the index anew."""
+
+import time
+from pathlib import Path
+
+from pulsebook.archive import index
+from pulsebook.settings import settings
+
+
+def add_to(commands) -> None:
+    """Add the command `archive` to a parser's commands. What is parsed has `run(arguments)`, which returns an exit code."""
+    archive = commands.add_parser("archive", help="executed notebooks: verify, diff, prune, index", description=__doc__)
+    actions = archive.add_subparsers(required=True, metavar="verify|diff|prune|index")
+
+    action = actions.add_parser(
+        "verify", help="compare every file with its checksum; exit code 1 if something is wrong"
+    )
+    action.set_defaults(run=_verify)
+
+    action = actions.add_parser("index", help="make outputs/index.html anew from all records")
+    action.set_defaults(run=_index)
+
+    action = actions.add_parser("diff", help="compare two runs of a step")
+    action.add_argument("runs", nargs="+", metavar="RUN", help="executed notebook, page or record, as a path or as named in the index; one alone: against the previous succeeded run")  # fmt: skip
+    action.add_argument("--html", type=Path, metavar="FILE", help="write a page instead, with pictures")
+    action.set_defaults(run=_diff, refuse=action.error)
+
+    action = actions.add_parser("prune", help="remove runs whose time is over; without --delete only say which")
+    action.add_argument("--delete", action="store_true", help="really remove them")
+    action.set_defaults(run=_prune)
+
+
+def _verify(_) -> int:
+    from pulsebook.archive.verify import verify
+
+    found = verify(settings().outputs)
+    for finding in found.findings:
+        print(f"{finding.what:<16} {finding.file}{f'  ({finding.detail})' if finding.detail else ''}")
+    print(
+        f"{found.runs:,} runs, {found.running:,} of them running; {found.files:,} files compared: {_outcome(found.findings)}"
+    )
+    return 1 if found.findings else 0
+
+
+def _outcome(findings: list) -> str:
+    return f"{len(findings):,} findings" if findings else "all as they were written"
+
+
+def _index(_) -> int:
+    print(f"{index.rebuild(settings().outputs):,} runs in {settings().outputs / 'index.html'}")
+    return 0
+
+
+def _diff(arguments) -> int:
+    from pulsebook.archive import diff, diff_page
+
+    if len(arguments.runs) > 2:
+        arguments.refuse(f"expected one run or two, got {len(arguments.runs)}")
+    outputs = settings().outputs
+    try:
+        *given, later = [diff.find(outputs, run) for run in arguments.runs]
+        earlier = given[0] if given else diff.previous(outputs, later)
+        compared = diff.compare(earlier, later)
+    except diff.DiffError as error:
+        arguments.refuse(str(error))
+    if arguments.html:
+        arguments.html.write_text(diff_page.render(compared), encoding="utf-8")
+        print(arguments.html)
+    else:
+        print(diff.text(compared))
+    return 0
+
+
+def _prune(arguments) -> int:
+    from pulsebook.archive.retention import prune
+
+    over = prune(settings().outputs, time.time(), delete=arguments.delete)
+    for run in over:
+        print(run.folder.relative_to(settings().outputs).as_posix())
+    tries = sum(len(run.records) for run in over)
+    done = "removed" if arguments.delete else "to be removed; --delete removes them"
+    print(f"{len(over):,} runs with {tries:,} tries {done}" if over else "nothing is old enough to be removed")
+    return 0

@@ -1,0 +1,88 @@
+"""How long a run stays in the archive.
+
+| run | days |
+|---|---|
+| checks of a slot that raised no incident | 14 |
+| everything else | 400 |
+| where a try failed, or an incident was raised | twice as long |
+
+Days count from the end of the run's last try. A run is kept or removed whole: all tries in its folder. What still runs
+stays. Only files that a readable record calls its own are ever removed, and folders that are empty then.
+"""
+
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulsebook.archive import index
+from pulsebook.archive.record import Record, RecordError
+
+SLOT_DAYS, DAYS, LONGER = 14, 400, 2
+
+
+@dataclass(frozen=True)
+class Expired:
+    """A run whose time is over: its folder and the records of its tries."""
+
+    folder: Path
+    records: list[Record]
+
+    @property
+    def files(self) -> list[Path]:
+        """Notebooks and pages first, records last: what a crash leaves behind still has its record."""
+        own = [file for record in self.records for file in record.files]
+        return [file for file in own if file.exists()] + [record.path for record in self.records]
+
+
+def days_kept(period: str, status: str, incidents: int | None) -> int:
+    """Days that a try is kept."""
+    of_slot = re.match(r"\d{4}-\d\d-\d\dT", period)
+    days = SLOT_DAYS if of_slot and not incidents else DAYS
+    return days * LONGER if incidents or status not in (index.GOOD, index.SKIPPED) else days
+
+
+def expired(outputs: Path, now: float) -> list[Expired]:
+    """The runs whose time is over at an instant (seconds since 1970). The index names candidates, the records decide."""
+    folders = defaultdict(list)
+    for name, run in index.entries(outputs).items():
+        if re.fullmatch(r"[^/.][^/]*(/[^/.][^/]*){3}", name):
+            folders[name.rpartition("/")[0]].append(run)
+    over = []
+    for name, runs in sorted(folders.items()):
+        if not all(
+            index.began(run) < now - 86400 * days_kept(run["period"], run["status"], run["incidents"]) for run in runs
+        ):
+            continue
+        try:
+            records = [Record.load(path) for path in sorted((outputs / name).glob("*-try*.json"))]
+        except (RecordError, FileNotFoundError):
+            continue  # `verify` names it
+        if all(_is_over(record, now) for record in records):
+            over.append(Expired(outputs / name, records))
+    return over
+
+
+def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
+    """Find the runs whose time is over and, with `delete`, remove them from index and archive."""
+    index.update(outputs)
+    over = expired(outputs, now)
+    if delete and over:
+        index.forget(outputs, [record.path for run in over for record in run.records])
+        for run in over:
+            for file in run.files:
+                file.unlink(missing_ok=True)
+            _remove_if_empty(run.folder, run.folder.parent)
+    return over
+
+
+def _is_over(record: Record, now: float) -> bool:
+    kept = days_kept(record.period, record.status, record.incidents)
+    return record.status != index.BUSY and record.ended_at < now - 86400 * kept
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    for folder in folders:
+        if isinstance(folder, Path) and not any(folder.iterdir()):  # an object store has no folders of its own
+            os.rmdir(folder)

@@ -1,0 +1,371 @@
+"""Two runs compared, the review tab's pages, and the index in a browser."""
+
+import base64
+import io
+import re
+import shutil
+import threading
+import time
+from urllib.parse import quote
+
+import nbformat
+import pandas as pd
+import pytest
+import requests
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse
+from PIL import Image
+from selenium.common.exceptions import WebDriverException
+
+from pulsebook import runner
+from pulsebook.__main__ import main
+from pulsebook.archive import diff, diff_page, index
+from pulsebook.archive.figures import figures, moved, value
+from pulsebook.archive.record import Record, folder_of
+from pulsebook.settings import settings
+from tests.test_archive import a_notebook
+from tests.test_archive_commands import a_run
+
+CHROMIUM = shutil.which("chromium")
+
+
+def summary_of(*outputs):
+    new = nbformat.v4
+    cells = [new.new_markdown_cell("## Load"), new.new_code_cell("1", outputs=[stream("7 before the summary")])]
+    cells += [new.new_markdown_cell("## Summary"), new.new_code_cell("2", outputs=list(outputs))]
+    return new.new_notebook(cells=cells)
+
+
+def stream(text):
+    return nbformat.v4.new_output("stream", text=text)
+
+
+def frame(table: pd.DataFrame):
+    return nbformat.v4.new_output("execute_result", {"text/html": table.to_html(), "text/plain": str(table)})
+
+
+def test_numbers_in_text_are_labelled_by_the_words_around_them():
+    text = (
+        "2026-11-22: 2,976 users, CTR 21.1 %; 21,054 likes from 120,742 rows of feed_2\nDAU −5, at 11:15: 3 missing-17"
+    )
+    assert figures(summary_of(stream(text))) == {
+        "users": "2,976", "CTR": "21.1 %", "likes from … rows of feed_2": "21,054",
+        "… likes from # rows of feed_2": "120,742", "DAU": "−5", "at # missing-17": "3",
+    }  # fmt: skip
+
+
+def test_numbers_in_a_table_are_labelled_by_row_and_column():
+    by_name = pd.DataFrame({"views": [5, 6], "ctr": [0.5, float("nan")]}, index=["ads", "organic"])
+    assert figures(summary_of(frame(by_name))) == {
+        "ads · views": "5", "ads · ctr": "0.5", "organic · views": "6", "organic · ctr": "NaN"
+    }  # fmt: skip
+    counted = pd.DataFrame(
+        {"day": ["2026-11-22"] * 3, "age": [19, 22, 20], "os": ["iOS", "iOS", ""], "views": [3, 3, 1]}
+    )
+    assert figures(summary_of(frame(counted))) == {"19 iOS · views": "3", "22 iOS · views": "3", "20 · views": "1"}
+    assert figures(summary_of(frame(pd.DataFrame({"users": [9], "feed": [4]})))) == {"users": "9", "feed": "4"}
+    many = pd.DataFrame({"n": [1, 2, 3]}, index=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y"), ("b", "x")]))
+    assert figures(summary_of(frame(many))) == {"a x · n": "1", "a y · n": "2", "b x · n": "3"}
+    of_slot = pd.DataFrame({1795335300: [8, 22]}, index=["senders", "sent"])
+    assert figures(summary_of(frame(of_slot))) == {"senders": "8", "sent": "22"}, "a slot is no name"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1,234", 1234), ("1,234,567.5", 1234567.5), ("12,5", 12.5), ("1\u202f234,5".replace(",5", ""), 1234), ("−3", -3),
+     ("21.1 %", 21.1), ("2e-05", 2e-05), ("iOS", None), ("", None), ("1.2.3", None)],
+)  # fmt: skip
+def test_a_number_is_read_as_it_is_written(text, number):
+    assert value(text) == number
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [("3,041", "2,976", "-65 (-2.1 %)"), ("0", "4", "+4"), ("20.0 %", "21.5 %", "+1.5 pp"), ("4.000", "4.0", ""),
+     ("NaN", "4", ""), (None, "4", ""), ("-10", "-5", "+5 (+50 %)")],
+)  # fmt: skip
+def test_a_change_has_its_sign_and_its_share(before, after, change):
+    assert moved(before, after) == change
+
+
+def picture(colour: str) -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 20), colour).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+STEP = """\
+rows = {"2026-11-20": 1200, "2026-11-21": 1500}[run_date]
+print(f"{run_date}: {rows:,} rows <b>")"""
+DRAWN = "from IPython.display import display\ndisplay({'image/png': PICTURE}, raw=True)"
+CHANGED = STEP + "\nprint('checked')"
+
+
+DAYS = ("2026-11-20", "2026-11-21")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An archive with two runs of a step by the real runner; between them the code has changed."""
+    place = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULSEBOOK_OUTPUTS", str(place / "outputs"))
+        settings.cache_clear()
+        for day, colour, code in zip(DAYS, ("red", "blue"), (STEP, CHANGED), strict=True):
+            notebook = a_notebook(
+                place / "step.ipynb", "## Process", code, DRAWN.replace("PICTURE", repr(picture(colour))), "## Summary",
+                "print(f'{run_date}: {rows:,} rows, 5 steady')", parameters='run_date: str = ""  # the day',
+            )  # fmt: skip
+            runner.run(notebook, {"run_date": day}, folder_of(place / "outputs", "etl", day, f"scheduled__{day}"))
+    settings.cache_clear()
+    return place
+
+
+@pytest.fixture
+def two_runs(finished, outputs):
+    """A copy of these two runs."""
+    shutil.copytree(finished, outputs.parent, dirs_exist_ok=True)
+    return [Record.load(outputs / "etl" / day / f"scheduled__{day}" / "step-try1.json") for day in DAYS]
+
+
+def test_a_run_leaves_a_comparison_with_the_previous_one(two_runs, outputs, capsys):
+    earlier, later = two_runs
+    assert not earlier.compared.exists() and later.compared.exists()
+    assert set(later.sha256) == {later.executed.name, later.html.name, later.compared.name}
+    found = index.entries(outputs)
+    assert [run["compared"] for _, run in sorted(found.items())] == [False, True]
+    page = later.compared.read_text()
+    assert "default-src &#x27;none&#x27;" in page or "default-src 'none'" in page
+    assert "<td>1,200</td><td class=changed>1,500</td><td class=up>+300 (+25 %)</td>" in page
+    assert "<td>&#x27;2026-11-20&#x27;</td><td class=changed>&#x27;2026-11-21&#x27;</td>" in page
+    assert picture("red") in page and picture("blue") in page
+    assert "<ins>print(&#x27;checked&#x27;)</ins>" in page and "1 the same" in page
+    link = re.search(r"href='(\.\./[^']+)'", page)[1]
+    assert (later.path.parent / link).resolve() == earlier.html.resolve()
+    assert main(["archive", "verify"]) == 0
+    capsys.readouterr()
+
+
+def test_the_command_tells_what_differs_by_default_from_the_previous_run(two_runs, outputs, tmp_path, capsys):
+    earlier, later = two_runs
+    name = "etl/2026-11-21/scheduled__2026-11-21/step-try1"
+    assert main(["archive", "diff", name]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[0].startswith("from  etl/2026-11-20/scheduled__2026-11-20/step-try1: succeeded in ")
+    assert re.search(r"^  run_date +'2026-11-20' +'2026-11-21'$", said, re.M)
+    assert re.search(r"^  rows +1,200 +1,500 +\+300 \(\+25 %\)$", said, re.M) and "1 differ, 1 the same" in said
+    assert "> print('checked')" in said and "pictures: 1 differ" in said or "pictures: 2 differ" in said
+    assert main(["archive", "diff", str(later.html), str(earlier.executed)]) == 0
+    assert "-300 (-20 %)" in capsys.readouterr().out, "the other way round, by the paths of page and notebook"
+    file = tmp_path / "compared.html"
+    assert main(["archive", "diff", name, "--html", str(file)]) == 0
+    assert file.read_text().count("data:image/png;base64,") == 2
+    capsys.readouterr()
+    for words, says in (
+        (["etl/x"], "no run record belongs to etl/x"),
+        ([str(earlier.path)], "no earlier succeeded run"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(["archive", "diff", *words])
+        assert says in capsys.readouterr().err
+
+
+def test_a_comparison_of_runs_of_one_code_says_so_and_what_failed_is_compared_too(two_runs, outputs, tmp_path):
+    notebook = a_notebook(
+        tmp_path / "step.ipynb", "## Check", "raise ValueError('<late>')", parameters='run_date: str = ""  # the day'
+    )
+    with pytest.raises(runner.NotebookFailed):
+        runner.run(notebook, {"run_date": "2026-11-22"}, folder_of(outputs, "etl", "2026-11-22", "run"))
+    failed = Record.load(outputs / "etl" / "2026-11-22" / "run" / "step-try1.json")
+    assert "&lt;late&gt;" in failed.compared.read_text()
+    same = diff.compare(two_runs[1], two_runs[1])
+    assert same.code == [] and all(change.same for change in same.numbers + same.pictures)
+    assert "The code is the same" in diff_page.render(same)
+
+
+@pytest.fixture
+def tab(outputs):
+    """The review's app on a server, framed and guarded as Airflow does it: address and cookies of who may see the DAG."""
+    from pulsebook.airflow.review import app
+
+    def guard(request: Request):
+        if request.cookies.get("_token") != "of a user":
+            raise HTTPException(401)
+
+    for route in app.routes:
+        app.dependency_overrides |= {needed.dependency: guard for needed in route.dependencies}
+    outer = FastAPI()
+    outer.mount("/pulsebook", app)
+
+    @outer.get("/ui/{step:path}")
+    def ui(step: str):  # as in Airflow's own pages
+        frame = f'<iframe id="f" width="1000" height="700" src="/pulsebook/{quote(step)}"'
+        answer = HTMLResponse(
+            f'{frame} sandbox="allow-scripts allow-same-origin allow-forms allow-downloads"></iframe>'
+        )
+        answer.set_cookie("_token", "of a user", samesite="lax", path="/")
+        return answer
+
+    server = uvicorn.Server(uvicorn.Config(outer, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    yield (
+        address,
+        lambda path, **query: requests.get(
+            f"{address}/pulsebook{path}", params=query, cookies={"_token": "of a user"}, timeout=20
+        ),
+    )
+    server.should_exit = True
+    thread.join()
+    app.dependency_overrides.clear()
+
+
+def test_every_route_of_the_review_asks_airflow_first():
+    from pulsebook.airflow.review import app
+
+    assert len(app.routes) == 4
+    assert all("requires_access_dag" in repr(guard.dependency) for r in app.routes for guard in r.dependencies)
+    assert all(len(route.dependencies) == 1 for route in app.routes)
+
+
+def test_the_tab_frames_the_sandboxed_page_and_the_comparison(two_runs, tab):
+    step, (_, get) = "/etl/scheduled__2026-11-21/step", tab
+    shown = get(step)
+    assert "<b>try 1</b>" in shown.text and "succeeded" in shown.text and "script-src" not in shown.text
+    assert "default-src 'none'" in shown.headers["content-security-policy"]
+    source = re.search(r'<iframe sandbox="allow-popups" src="([^"]+)"', shown.text)[1]
+    page = get(f"/etl/scheduled__2026-11-21/{source}")
+    assert page.headers["content-security-policy"].startswith("sandbox ") and "1,500 rows" in page.text
+    assert "allow-same-origin" not in page.headers["content-security-policy"] + shown.text
+    compared = get(f"{step}/compare?try_number=1")
+    assert "2026-11-21 compared with 2026-11-20" in compared.text
+    source = re.search(r'src="([^"]+)"', compared.text)[1].replace("&amp;", "&")
+    page = get(f"{step}/{source}")
+    assert page.headers["content-security-policy"].startswith("sandbox ") and "+300 (+25 %)" in page.text
+
+
+def test_nobody_sees_anything_without_airflows_consent(two_runs, tab):
+    step = f"{tab[0]}/pulsebook/etl/scheduled__2026-11-21/step"
+    for path in ("", "/page", "/compare", "/compare/page"):
+        assert requests.get(step + path, timeout=20).status_code == 401
+
+
+def test_the_comparison_in_the_tab_offers_earlier_runs_and_refuses_ways_out(two_runs, tab, outputs):
+    third = runner.run(
+        outputs.parent / "step.ipynb",
+        {"run_date": "2026-11-21"},
+        folder_of(outputs, "etl", "2026-11-21", "by hand"),
+    )
+    step, (_, get) = "/etl/by hand/step", tab
+    offered = get(f"{step}/compare").text
+    assert "<b>2026-11-21</b>" in offered and ">2026-11-20</a>" in offered
+    other = quote("2026-11-20/scheduled__2026-11-20/step-try1", safe="")
+    assert "+300 (+25 %)" in get(f"{step}/compare/page?with={other}").text
+    assert get("/etl/scheduled__2026-11-20/step/compare").status_code == 404, "the first run has nothing before it"
+    secret = outputs.parent / "secret.json"
+    secret.write_text(third.path.read_text())
+    for way_out in (
+        "../../secret",
+        "../..",
+        "..%2f..%2fsecret",
+        "/etc/passwd",
+        "a/b/c/d",
+        f"{outputs.parent}/x/secret",
+    ):
+        assert get(f"{step}/compare/page", **{"with": way_out}).status_code == 404, way_out
+
+
+@pytest.fixture
+def browser():
+    """Headless Chromium."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,1000"):
+        options.add_argument(argument)
+    options.binary_location = CHROMIUM
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    driver.implicitly_wait(10)
+    yield driver
+    driver.quit()
+
+
+needs_browser = pytest.mark.skipif(not (CHROMIUM and shutil.which("chromedriver")), reason="no chromium, chromedriver")
+
+
+@needs_browser
+@pytest.mark.slow
+def test_links_within_the_tab_keep_the_session_and_the_notebook_has_none(two_runs, tab, browser):
+    browser.get(f"{tab[0]}/ui/etl/scheduled__2026-11-21/step")
+    browser.switch_to.frame("f")
+    browser.find_element("link text", "compare").click()
+    browser.find_element("link text", "back")
+    browser.switch_to.frame(browser.find_element("tag name", "iframe"))
+    assert "+300 (+25 %)" in browser.find_element("tag name", "body").text
+    with pytest.raises(WebDriverException, match="sandboxed"):
+        browser.execute_script("return document.cookie")
+    browser.switch_to.parent_frame()
+    browser.find_element("link text", "back").click()
+    browser.switch_to.frame(browser.find_element("tag name", "iframe"))
+    assert "2026-11-21: 1,500 rows <b>" in browser.find_element("tag name", "body").text
+
+
+@needs_browser
+@pytest.mark.slow
+def test_the_index_opens_from_disk_filters_searches_and_puts_two_runs_side_by_side(two_runs, outputs, browser):
+    slot = "2026-11-21T10:45:00+03:00"
+    a_run(outputs, "alerts", slot, 3, incidents=2)
+    a_run(outputs, "alerts", "2026-11-20T10:45:00+03:00", 3, "failed")
+
+    def shown(filter: str = "") -> list[str]:
+        browser.get("about:blank")
+        browser.get(f"file://{outputs}/index.html#{filter}")
+        browser.find_element("css selector", "body[data-ready]")
+        return [line.text for line in browser.find_elements("css selector", "#runs .run")]
+
+    assert len(shown()) == 4 and not browser.get_log("browser")
+    assert "4 runs on 2 days, 1 not succeeded, 2 incidents" in browser.find_element("id", "state").text
+    assert [len(shown(f)) for f in ("status=!", "status=%2B", "status=succeeded", "dag=etl", "status=skipped")] == [
+        1,
+        1,
+        3,
+        2,
+        0,
+    ]
+    assert "2 incidents" in shown("status=%2B")[0] and "failed: ValueError: x" in shown("text=valueerror")[0]
+    (found,) = shown("text=run_date=2026-11-20")
+    assert "2026-11-20: 1,200 rows, 5 steady" in found
+    shown("dag=etl")
+    newer, older = browser.find_elements("css selector", "#runs .run .time")
+    newer.click()
+    links = {link.text: link.get_attribute("href") for link in browser.find_elements("css selector", ".detail a")}
+    assert links["compared with the previous run"].endswith("/etl/2026-11-21/scheduled__2026-11-21/step-try1.diff.html")
+    browser.find_element("css selector", ".detail button").click()
+    older.click()
+    browser.find_elements("css selector", ".detail button")[-1].click()
+    for frame, rows in zip(browser.find_elements("css selector", "dialog iframe"), ("1,200", "1,500"), strict=True):
+        browser.switch_to.frame(frame)
+        assert f"{rows} rows, 5 steady" in browser.find_element("tag name", "body").text
+        browser.switch_to.default_content()
+    command = browser.find_elements("css selector", ".detail pre")[-1].get_attribute("textContent")
+    names = [f"'etl/2026-11-{day}/scheduled__2026-11-{day}/step-try1'" for day in (21, 20)]
+    assert command == f"python -m pulsebook archive diff {' '.join(names)}"
+    for link in links.values():
+        browser.get(link)
+        assert "ERR_" not in browser.page_source[:3000]
+
+
+@needs_browser
+@pytest.mark.slow
+def test_pages_fit_a_phone(two_runs, outputs, browser):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", dict(width=390, height=844, deviceScaleFactor=2, mobile=True)
+    )
+    for file in (two_runs[1].html, two_runs[1].compared, outputs / "index.html"):
+        browser.get(f"file://{file}")
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390, file
