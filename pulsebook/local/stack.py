@@ -102,7 +102,7 @@ def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
         crew.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
     with phase("scheduling the DAGs; what is due runs at once"):
         airflow.unpause(FIRST)
-        latest = time.monotonic() + 60  # where it fails and is tried again, the others do not wait for it
+        latest = time.monotonic() + 30  # the others do not wait for one that fails and is tried again
         crew.wait_for(lambda: all(map(airflow.has_run, FIRST)) or time.monotonic() > latest, 120, "the first runs")
         airflow.unpause(DAGS - FIRST)
     crew.facts["ready"] = True
