@@ -23,11 +23,11 @@ from pulsebook.local import sample
 from pulsebook.local.server import running
 from pulsebook.settings import ROOT, settings
 from pulsebook.warehouse import Warehouse, WarehouseError
-from tests.clickhouse import BINARY, MISSING, ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
+from tests.clickhouse import ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
 from tests.conftest import PASSWORD
 from tests.test_etl import STEPS
 
-needs_a_real_server = pytest.mark.skipif(BINARY is None, reason=MISSING)
+pytestmark = pytest.mark.skipif("PULSEBOOK_TEST_SERVER" not in os.environ, reason="`make test-server` runs these")
 ZONE = ZoneInfo("Europe/Moscow")
 UNTIL = datetime(2026, 11, 24, 9, 0, tzinfo=ZONE)
 DAY, SLOT = date(2026, 11, 22), "2026-11-20T15:30"  # the slot of the sample's feed spike
@@ -141,7 +141,6 @@ def read_only(single, tmp_path_factory):
         yield as_user(url, SOURCE_USER), url
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_a_source_that_may_only_be_read_gives_the_numbers_of_the_single_server(single, read_only, tmp_path):
     url, expected = single
@@ -219,7 +218,6 @@ def refused(source: str, target: str) -> None:
             Warehouse(url).execute(statement)
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_rows_stream_from_server_to_server_in_constant_memory(single, read_only):
     """Peak memory of a process that moves rows: a million, and eight times as many."""
@@ -280,7 +278,6 @@ def loaded(monkeypatch, **where) -> pd.DataFrame:
         settings.cache_clear()
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_the_profiles_of_more_users_than_one_statement_holds_come_from_the_other_server(single, read_only, monkeypatch):
     """12,000 users who only received, with ids of 20 digits: their text alone is longer than a statement may be."""
@@ -340,7 +337,6 @@ def cluster(single, tmp_path_factory):
         yield shards[0].url
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_a_source_spread_over_two_shards_gives_the_numbers_of_the_single_server(single, cluster, tmp_path):
     url, expected = single
@@ -355,7 +351,6 @@ def test_a_source_spread_over_two_shards_gives_the_numbers_of_the_single_server(
     )
 
 
-@needs_a_real_server
 @pytest.mark.slow
 @pytest.mark.skipif(not Path(ZOOKEEPER).exists(), reason="no ZooKeeper here: apt-get install zookeeper")
 def test_replicated_tables_hold_the_same_numbers_on_both_replicas(single, tmp_path):
@@ -375,7 +370,7 @@ def test_replicated_tables_hold_the_same_numbers_on_both_replicas(single, tmp_pa
             same(everything(tmp_path / "outputs", clickhouse_url=replica, **where), expected)
         first, second = map(Warehouse, replicas)
         kinds = first.read(f"SELECT name, engine FROM system.tables WHERE database = '{TARGET}'")
-        assert len(kinds) == 10 and kinds["engine"].str.startswith("Replicated").all(), "and no scratch table is left"
+        assert len(kinds) == 11 and kinds["engine"].str.startswith("Replicated").all(), "and no scratch table is left"
         for table in kinds["name"]:
             first.execute(f"SYSTEM SYNC REPLICA {TARGET}.{table}")
         for table in ("metrics_by_dimension", "staging_users", "chat_messages"):
