@@ -248,6 +248,38 @@ print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[
     assert peaks[1] - peaks[0] < 16_000, f"eight times the rows must not need more memory, found {peaks} kB"
 
 
+@pytest.mark.slow
+def test_a_server_with_little_memory_spills_to_disk_instead_of_failing(read_only, monkeypatch):
+    """A million users of the feed, 300 MB for a statement: too much, until the URL lets it spill at 100 MB."""
+    database, server = f"large_{uuid.uuid4().hex[:6]}", read_only[1]
+    everybody = Warehouse(server)
+    everybody.execute(f"CREATE DATABASE {database}")
+    everybody.execute(f"""
+        CREATE TABLE {database}.feed_actions ENGINE = MergeTree ORDER BY time AS
+        SELECT cityHash64(number % 1000000) AS user_id, if(number % 5 = 0, 'like', 'view') AS action,
+            toDateTime({NOON} + intDiv(number, 60)) AS time, 1 AS gender, 20 AS age, 'iOS' AS os
+        FROM numbers(2000000)
+    """)
+    found = []
+    for limits in (
+        "max_memory_usage=300000000",
+        "max_memory_usage=300000000&max_bytes_before_external_group_by=100000000",
+    ):
+        monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", f"{server}/?{limits}")
+        monkeypatch.setenv("PULSEBOOK_SOURCE_DATABASE", database)
+        monkeypatch.setenv("PULSEBOOK_TARGET_DATABASE", f"{database}_target")
+        settings.cache_clear()
+        try:
+            found.append(cells("etl/extract_feed", run_date=str(DAY))["users"])
+        except WarehouseError as error:
+            assert "Memory limit" in str(error)
+            found.append("too much")
+    settings.cache_clear()
+    everybody.execute(f"DROP DATABASE {database}")
+    everybody.execute(f"DROP DATABASE {database}_target")
+    assert found == ["too much", 1_000_000]
+
+
 def small_world(url: str, feed: pd.DataFrame, messages: pd.DataFrame, time_type: str = "DateTime") -> str:
     """A fresh source database with these rows."""
     database = f"small_{uuid.uuid4().hex[:6]}"
