@@ -23,11 +23,11 @@ from pulsebook.local import sample
 from pulsebook.local.server import running
 from pulsebook.settings import ROOT, settings
 from pulsebook.warehouse import Warehouse, WarehouseError
-from tests.clickhouse import BINARY, MISSING, ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
+from tests.clickhouse import ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
 from tests.conftest import PASSWORD
 from tests.test_etl import STEPS
 
-needs_a_real_server = pytest.mark.skipif(BINARY is None, reason=MISSING)
+pytestmark = pytest.mark.skipif("PULSEBOOK_TEST_SERVER" not in os.environ, reason="`make test-server` runs these")
 ZONE = ZoneInfo("Europe/Moscow")
 UNTIL = datetime(2026, 11, 24, 9, 0, tzinfo=ZONE)
 DAY, SLOT = date(2026, 11, 22), "2026-11-20T15:30"  # the slot of the sample's feed spike
@@ -141,7 +141,6 @@ def read_only(single, tmp_path_factory):
         yield as_user(url, SOURCE_USER), url
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_a_source_that_may_only_be_read_gives_the_numbers_of_the_single_server(single, read_only, tmp_path):
     url, expected = single
@@ -219,7 +218,6 @@ def refused(source: str, target: str) -> None:
             Warehouse(url).execute(statement)
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_rows_stream_from_server_to_server_in_constant_memory(single, read_only):
     """Peak memory of a process that moves rows: a million, and eight times as many."""
@@ -248,6 +246,38 @@ print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[
     print(f"{moved} rows moved, peak memory in kB: {peaks}")
     assert moved[0] > 900_000 and moved[1] == 8 * moved[0]
     assert peaks[1] - peaks[0] < 16_000, f"eight times the rows must not need more memory, found {peaks} kB"
+
+
+@pytest.mark.slow
+def test_a_server_with_little_memory_spills_to_disk_instead_of_failing(read_only, monkeypatch):
+    """A million users of the feed, 300 MB for a statement: too much, until the URL lets it spill at 100 MB."""
+    database, server = f"large_{uuid.uuid4().hex[:6]}", read_only[1]
+    everybody = Warehouse(server)
+    everybody.execute(f"CREATE DATABASE {database}")
+    everybody.execute(f"""
+        CREATE TABLE {database}.feed_actions ENGINE = MergeTree ORDER BY time AS
+        SELECT cityHash64(number % 1000000) AS user_id, if(number % 5 = 0, 'like', 'view') AS action,
+            toDateTime({NOON} + intDiv(number, 60)) AS time, 1 AS gender, 20 AS age, 'iOS' AS os
+        FROM numbers(2000000)
+    """)
+    found = []
+    for limits in (
+        "max_memory_usage=300000000",
+        "max_memory_usage=300000000&max_bytes_before_external_group_by=100000000",
+    ):
+        monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", f"{server}/?{limits}")
+        monkeypatch.setenv("PULSEBOOK_SOURCE_DATABASE", database)
+        monkeypatch.setenv("PULSEBOOK_TARGET_DATABASE", f"{database}_target")
+        settings.cache_clear()
+        try:
+            found.append(cells("etl/extract_feed", run_date=str(DAY))["users"])
+        except WarehouseError as error:
+            assert "Memory limit" in str(error)
+            found.append("too much")
+    settings.cache_clear()
+    everybody.execute(f"DROP DATABASE {database}")
+    everybody.execute(f"DROP DATABASE {database}_target")
+    assert found == ["too much", 1_000_000]
 
 
 def small_world(url: str, feed: pd.DataFrame, messages: pd.DataFrame, time_type: str = "DateTime") -> str:
@@ -280,7 +310,6 @@ def loaded(monkeypatch, **where) -> pd.DataFrame:
         settings.cache_clear()
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_the_profiles_of_more_users_than_one_statement_holds_come_from_the_other_server(single, read_only, monkeypatch):
     """12,000 users who only received, with ids of 20 digits: their text alone is longer than a statement may be."""
@@ -340,7 +369,6 @@ def cluster(single, tmp_path_factory):
         yield shards[0].url
 
 
-@needs_a_real_server
 @pytest.mark.slow
 def test_a_source_spread_over_two_shards_gives_the_numbers_of_the_single_server(single, cluster, tmp_path):
     url, expected = single
@@ -355,7 +383,6 @@ def test_a_source_spread_over_two_shards_gives_the_numbers_of_the_single_server(
     )
 
 
-@needs_a_real_server
 @pytest.mark.slow
 @pytest.mark.skipif(not Path(ZOOKEEPER).exists(), reason="no ZooKeeper here: apt-get install zookeeper")
 def test_replicated_tables_hold_the_same_numbers_on_both_replicas(single, tmp_path):
@@ -375,7 +402,7 @@ def test_replicated_tables_hold_the_same_numbers_on_both_replicas(single, tmp_pa
             same(everything(tmp_path / "outputs", clickhouse_url=replica, **where), expected)
         first, second = map(Warehouse, replicas)
         kinds = first.read(f"SELECT name, engine FROM system.tables WHERE database = '{TARGET}'")
-        assert len(kinds) == 10 and kinds["engine"].str.startswith("Replicated").all(), "and no scratch table is left"
+        assert len(kinds) == 11 and kinds["engine"].str.startswith("Replicated").all(), "and no scratch table is left"
         for table in kinds["name"]:
             first.execute(f"SYSTEM SYNC REPLICA {TARGET}.{table}")
         for table in ("metrics_by_dimension", "staging_users", "chat_messages"):

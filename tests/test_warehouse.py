@@ -13,7 +13,8 @@ import pytest
 import requests
 
 from pulsebook.local.server import running
-from pulsebook.warehouse import Warehouse, WarehouseError
+from pulsebook.settings import SettingsError
+from pulsebook.warehouse import Warehouse, WarehouseError, _alone, engine
 from tests.conftest import PASSWORD
 
 UGLY = "q\"uo'te \\back\\n new\nline tab\t 😀 {x} \x00 ="
@@ -361,3 +362,45 @@ def test_scratch_tables_of_runs_that_died_are_dropped_and_what_only_looks_like_t
 def test_a_missing_column_is_named(warehouse, table):
     with pytest.raises(WarehouseError, match="lacks os, age; it has d, k, v"):
         warehouse.require(table, ("d", "os", "age"))
+
+
+PATH = "'/clickhouse/{shard}/{table}', '{replica}'"
+
+
+@pytest.mark.parametrize(
+    ("setting", "plain", "replacing"),
+    [
+        ("MergeTree", "MergeTree", "ReplacingMergeTree(at)"),
+        ("ReplicatedMergeTree", "ReplicatedMergeTree", "ReplicatedReplacingMergeTree(at)"),
+        (
+            f"ReplicatedMergeTree({PATH})",
+            "ReplicatedMergeTree('/clickhouse/{shard}/test/t', '{replica}')",
+            "ReplicatedReplacingMergeTree('/clickhouse/{shard}/test/t', '{replica}', at)",
+        ),
+    ],
+)
+def test_the_engine_of_our_tables_is_a_setting(setting, plain, replacing, configured):
+    configured(table_engine=setting)
+    assert (engine("test.t"), engine("test.t", newest="at")) == (plain, replacing)
+
+
+@pytest.mark.parametrize("setting", ["Log", "MergeTree ORDER BY x", "ReplicatedMergeTree('/one/path', '{replica}')"])
+def test_an_engine_that_cannot_be_used_is_refused(setting, configured):
+    with pytest.raises(SettingsError, match="PULSEBOOK_TABLE_ENGINE must"):
+        configured(table_engine=setting)
+
+
+@pytest.mark.parametrize(
+    ("found", "alone"),
+    [
+        ("MergeTree PARTITION BY d ORDER BY v", "MergeTree PARTITION BY d ORDER BY v"),
+        (
+            "ReplicatedMergeTree('/a/{b}', 'r') PARTITION BY d ORDER BY (v, d)",
+            "MergeTree() PARTITION BY d ORDER BY (v, d)",
+        ),
+        ("ReplicatedReplacingMergeTree('/a', '{r}', v) ORDER BY v", "ReplacingMergeTree(v) ORDER BY v"),
+        ("ReplicatedMergeTree ORDER BY v", "MergeTree() ORDER BY v"),
+    ],
+)
+def test_a_scratch_table_of_a_replicated_one_is_not_replicated(found, alone):
+    assert _alone(found) == alone
