@@ -6,10 +6,10 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format warehouse lab bench bench-alerts lock clean
+.PHONY: help setup demo test test-cluster lint format warehouse lab bench bench-alerts lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: .venv/ready  ## prepare the environment in .venv
 
@@ -25,6 +25,9 @@ demo: setup  ## sample data, the real DAG for yesterday, and what it loaded
 
 test: setup  ## run all tests
 	@$(BIN)/python -m pytest
+
+test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
+	@$(BIN)/python -m pytest tests/cluster.py
 
 lint: setup  ## check modules, DAGs and notebooks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/nbstripout --verify $$(git ls-files '*.ipynb')
