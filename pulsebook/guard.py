@@ -6,9 +6,12 @@ left the group too.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 import uuid
+from contextlib import contextmanager
 
 MARK = "PULSEBOOK_GUARDED"  # the variable that all processes of one try inherit
 
@@ -69,3 +72,21 @@ class Guard:
         """Kill what is left and wait for the guard (at most 3 seconds)."""
         self._process.stdin.close()
         self._process.wait(3)
+
+
+@contextmanager
+def ending_with(parent: int):
+    """Within this context the process is told to stop (SIGTERM) within a second after its parent is gone."""
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(1.0):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
