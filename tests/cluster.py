@@ -78,9 +78,8 @@ def a_program(name: str, *places: str) -> str:
 
 
 @contextmanager
-def postgres(password: str):
+def postgres(home: Path, password: str):
     """A server with the database `airflow`; PostgreSQL refuses to run as root."""
-    home = Path(tempfile.mkdtemp(prefix="pb-postgres-"))
     who = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     data, port, binaries = home / "data", free_port(), "/usr/lib/postgresql/*/bin"
     data.mkdir()
@@ -118,7 +117,6 @@ def postgres(password: str):
         connection.cursor().execute("CREATE DATABASE airflow")
         connection.close()
         yield f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{port}/airflow"
-    shutil.rmtree(home)
 
 
 @contextmanager
@@ -140,16 +138,20 @@ def cluster(server):
     """A real cluster with our DAGs; `workers` are its Celery workers' processes, `api` is a request to Airflow."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     before = below(os.getpid())
-    home, port, password = Path(tempfile.mkdtemp(prefix="pb-cluster-")), free_port(), uuid.uuid4().hex
-    (home / "config").mkdir()
-    (home / "config" / "airflow_local_settings.py").write_text(POLICY)
-    (home / "passwords.json").write_text(json.dumps({"admin": password}))
+    port, password = free_port(), uuid.uuid4().hex
     address = f"http://127.0.0.1:{port}"
     sample.fill(sample.http(server), 8, 1000, 1, None, "Europe/Moscow", "cluster_source")
     with ExitStack() as stack:
-        stack.callback(shutil.rmtree, home)
+
+        def a_folder(name: str) -> Path:
+            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"pb-{name}-")))
+
+        home = a_folder("airflow")
+        (home / "config").mkdir()
+        (home / "config" / "airflow_local_settings.py").write_text(POLICY)
+        (home / "passwords.json").write_text(json.dumps({"admin": password}))
         stack.callback(tell_logs, home)
-        database = stack.enter_context(postgres(password))
+        database = stack.enter_context(postgres(a_folder("postgres"), password))
         broker = stack.enter_context(redis(home, password))
         store = stack.enter_context(object_store())
         environment = {
