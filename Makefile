@@ -6,10 +6,10 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-server lint format warehouse lab bench bench-alerts lock clean
+.PHONY: help setup demo up down test test-server test-cluster lint format warehouse lab bench bench-alerts lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: .venv/ready  ## prepare the environment in .venv
 
@@ -34,6 +34,9 @@ test: setup  ## run all tests
 
 test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), started here; clusters, rights, replicas
 	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py etl.py reports.py alerts.py incidents.py chat.py servers.py)
+
+test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
+	@$(BIN)/python -m pytest tests/cluster.py
 
 lint: setup  ## check modules, DAGs and notebooks
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/nbstripout --verify $$(git ls-files '*.ipynb')

@@ -75,20 +75,17 @@ class Guard:
 
 
 @contextmanager
-def ending_with_parent():
-    """Within this context the death of the parent process ends this one, as SIGTERM does.
-
-    A task whose supervisor was killed with its worker would else run on, beside its own retry.
-    """
-    parent, over = os.getppid(), threading.Event()
+def ending_with(parent: int):
+    """Within this context the process is told to stop (SIGTERM) within a second after its parent is gone."""
+    over = threading.Event()
 
     def watch():
-        while not over.wait(0.5):
+        while not over.wait(1.0):
             if os.getppid() != parent:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
-    threading.Thread(target=watch, name="parent watch", daemon=True).start()
+    threading.Thread(target=watch, name="parent", daemon=True).start()
     try:
         yield
     finally:

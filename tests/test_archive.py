@@ -22,7 +22,7 @@ from pulsebook import runner
 from pulsebook.archive import index, redact
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import Record, checksum
-from pulsebook.guard import ending_with_parent
+from pulsebook.guard import ending_with
 from pulsebook.settings import settings
 
 FORK = multiprocessing.get_context("fork")  # as Airflow starts its tasks
@@ -114,7 +114,7 @@ def _task(notebook, folder, place, alarm):
     signal.signal(signal.SIGALRM, timed_out)
     signal.setitimer(signal.ITIMER_REAL, alarm)
     try:
-        with ending_with_parent():
+        with ending_with(os.getppid()):
             runner.run(notebook, {"place": str(place)}, folder)
     except BaseException as reason:
         logging.info("%s", reason)

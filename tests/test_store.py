@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -12,7 +13,7 @@ import requests
 from pulsebook import runner
 from pulsebook.archive import index, store
 from pulsebook.archive.ending import mend_folder
-from pulsebook.archive.record import Record, checksum
+from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.settings import Settings, SettingsError, place, settings
 from tests.object_store import SECRET, object_store, objects
 from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, statuses, until
@@ -182,9 +183,10 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
 def test_of_several_that_find_a_try_dead_one_mends_it(folder, monkeypatch):
     silent = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={}, host="elsewhere")
     alive = Record.open(folder, "step", 2, notebook="n.ipynb", parameters={}, host="elsewhere")
-    monkeypatch.setattr("pulsebook.archive.record.STALE", 2.0)
-    time.sleep(3)
+    time.sleep(2)
     store.touch(alive.path)
+    moment = silent.last_sign + STALE + 1
+    monkeypatch.setattr("pulsebook.archive.record.time", SimpleNamespace(time=lambda: moment))
     assert [r.path for r in mend_folder(folder)] == [silent.path] and mend_folder(folder) == []
     assert "elsewhere ended without a word" in Record.load(silent.path).error
     assert Record.load(alive.path).status == "running"
