@@ -6,7 +6,6 @@ papermill writes after each cell; its output goes through a handler of ours that
 """
 
 import ast
-import importlib
 import logging
 import os
 import re
@@ -239,8 +238,14 @@ def _know_secrets() -> None:
 
 
 def _prepare_the_end() -> None:
-    """Import what makes the page while the kernel starts: after a kill Airflow leaves a task five seconds."""
-    threading.Thread(target=importlib.import_module, args=("pulsebook.archive.diff_page",), daemon=True).start()
+    """Load what makes the page while the kernel starts: after a kill Airflow leaves a task five seconds."""
+
+    def load():
+        from pulsebook.archive import diff_page, page  # noqa: F401 (both are needed at the end)
+
+        page.prepare()
+
+    threading.Thread(target=load, name="pages", daemon=True).start()
 
 
 def _show(record: Record) -> None:

@@ -15,6 +15,8 @@ import pandas as pd
 import pytest
 import requests
 
+from pulsebook import runner
+from pulsebook.archive.record import folder_of
 from pulsebook.local import sample
 from pulsebook.settings import ROOT, settings
 from tests.bot_api import bot_api
@@ -392,3 +394,11 @@ def test_a_flash_mob_is_one_rise_and_the_quiet_days_before_give_no_message(serve
         "farthest"
     ].iloc[-1]
     assert set(told["what"].iloc[1:]) <= {"still", "worse", "spread", "resolved"} and len(told) <= 10
+
+
+def test_the_record_of_a_check_says_how_many_incidents_it_raised(book):
+    raised = []
+    for slot in ("2026-11-13T15:15", SPIKE):
+        folder = folder_of(settings().outputs, "alerts", slot, "by-hand")
+        raised.append(runner.run(ROOT / "notebooks/alerts/check.ipynb", {"slot": slot}, folder).incidents)
+    assert raised == [0, 1]

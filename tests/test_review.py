@@ -266,6 +266,8 @@ def test_the_comparison_in_the_tab_offers_earlier_runs_and_refuses_ways_out(two_
     other = quote("2026-11-20/scheduled__2026-11-20/step-try1", safe="")
     assert "+300 (+25 %)" in get(f"{step}/compare/page?with={other}").text
     assert get("/etl/scheduled__2026-11-20/step/compare").status_code == 404, "the first run has nothing before it"
+    assert ">compare</a>" in get("/etl/by hand/step").text
+    assert ">compare</a>" not in get("/etl/scheduled__2026-11-20/step").text
     secret = outputs.parent / "secret.json"
     secret.write_text(third.path.read_text())
     for way_out in (
@@ -353,7 +355,7 @@ def test_the_index_opens_from_disk_filters_searches_and_puts_two_runs_side_by_si
         assert f"{rows} rows, 5 steady" in browser.find_element("tag name", "body").text
         browser.switch_to.default_content()
     command = browser.find_elements("css selector", ".detail pre")[-1].get_attribute("textContent")
-    names = [f"'etl/2026-11-{day}/scheduled__2026-11-{day}/step-try1'" for day in (21, 20)]
+    names = [f"'etl/2026-11-{day}/scheduled__2026-11-{day}/step-try1'" for day in (20, 21)]
     assert command == f"python -m pulsebook archive diff {' '.join(names)}"
     for link in links.values():
         browser.get(link)

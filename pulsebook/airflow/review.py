@@ -55,7 +55,8 @@ def notebook(dag_id: str, run_id: str, task_id: str, try_number: Number = None):
     shown, tries = _try(dag_id, run_id, task_id, try_number)
     step, record = quote(task_id, safe=""), Record.load(tries[shown])
     links = [(f"try {n}", "" if n == shown else f"{step}?try_number={n}") for n in sorted(tries)]
-    links += [("compare", f"{step}/compare?try_number={shown}")] if record.executed.exists() else []
+    if record.executed.exists() and index.previous(settings().outputs, record):
+        links.append(("compare", f"{step}/compare?try_number={shown}"))
     return _framed(f"{step}/page?try_number={shown}", _outcome(record), links)
 
 

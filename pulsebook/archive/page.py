@@ -43,6 +43,12 @@ def render(record: Record) -> str:
     )
 
 
+def prepare() -> None:
+    """Load and compile what the first page takes: half a second that later pages do not need."""
+    body([nbformat.v4.new_code_cell("1")], nbformat.v4.new_notebook())
+    _highlighting()
+
+
 def page(title: str, *parts: str) -> str:
     """A whole page around some markup."""
     style = (WEB / "page.css").read_text(encoding="utf-8")

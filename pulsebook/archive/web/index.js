@@ -62,9 +62,8 @@ function calendar() {
   });
   const thead = make("thead"), tbody = make("tbody");
   thead.append(head); tbody.append(...rows); table.replaceChildren(thead, tbody);
-  const newest = [...table.querySelectorAll("td:not(.none)")].reduce((most, cell) => Math.max(most, cell.offsetLeft), 0);
-  if (table.dataset.month !== month) table.parentElement.scrollLeft = newest - table.parentElement.clientWidth + 60;
-  table.dataset.month = month;
+  const busy = [...table.querySelectorAll("td:not(.none)")].map(cell => cell.offsetLeft), view = table.parentNode;
+  view.scrollLeft = Math.max(0, ...busy) - view.clientWidth + 60;  // on a phone: the latest days with runs are in view
 }
 function address(path, suffix) { return path.split("/").map(encodeURIComponent).join("/") + suffix; }
 function detail(run) {
@@ -82,15 +81,15 @@ function detail(run) {
   pick.onclick = () => { marked = run; pick.textContent = "picked"; };
   box.append(pick);
   if (marked && marked !== run && marked.dag === run.dag && marked.task === run.task) {
-    const both = make("button", "", `beside ${marked.period}`);
-    both.onclick = () => beside(marked, run);
-    box.append(both, make("pre", "", `python -m pulsebook archive diff '${marked.path}' '${run.path}'`));
+    const both = make("button", "", `beside ${marked.period}`), pair = [marked, run];
+    pair.sort((a, b) => a.period.localeCompare(b.period) || a.started.localeCompare(b.started));
+    both.onclick = () => beside(...pair);
+    box.append(both, make("pre", "", `python -m pulsebook archive diff ${pair.map(one => `'${one.path}'`).join(" ")}`));
   }
   return box;
 }
 function beside(...runs) {  // two pages next to each other; what differs in numbers and code the command tells
   const box = make("dialog"), close = make("button", "", "close");
-  runs.sort((a, b) => a.period.localeCompare(b.period) || a.started.localeCompare(b.started));
   box.append(...runs.map(run => { const frame = make("iframe"); frame.src = address(run.path, ".html"); frame.title = run.path; return frame; }), close);
   close.onclick = () => box.close();
   box.onclose = () => box.remove();
