@@ -24,6 +24,7 @@ ZEROS_Z = 4.3
 ZEROS_SLOTS = 32  # a run of zeros is counted back so far
 WINDOW_DEVIATION = 0.5  # a longer sum deviates at least by this share of min_deviation
 RECENT_DEVIATION = 0.8  # and the next shorter one at least by this: what is over is over
+EARLIER = 1.2  # the deviation of a sum over hours is at most so many times that of its later half
 LEAST_COUNTS = 5.0  # a deviation is at least so many counts; a rise also so many times the usual burst
 NORMAL, LEVEL, JUMP, TOGETHER, ZEROS, RATIO, HELD, MISSING, USUAL_GAP, UNKNOWN = range(10)
 DROP, RISE = 0, 1
@@ -88,14 +89,17 @@ def add_levels(evidence: Evidence, model: Model, slots: np.ndarray, limit: np.nd
     for span, threshold in LEVEL_Z.items():
         while sums.span < span:
             sums.grow()
-        z = tail_z(sums.actual, sums.expected, sums.variance, burst)
+        # what was further off earlier, and is over, counts no further than what lasts
+        lasting = sums.expected * np.clip(1 + sums.deviation, 1 - EARLIER * np.abs(shorter), 1 + EARLIER * np.abs(shorter))
+        actual = sums.actual if span <= 4 else np.where(sums.expected > 0, lasting, sums.actual)
+        z = tail_z(actual, sums.expected, sums.variance, burst)
         alone = z if alone is None else alone
         far = np.abs(sums.deviation) >= floor * (WINDOW_DEVIATION if span > 1 else 1.0)
         far &= (sums.deviation * shorter > 0) & (np.abs(shorter) >= RECENT_DEVIATION * floor)
-        drop, rise = _real(sums.actual, sums.expected, burst)
+        drop, rise = _real(actual, sums.expected, burst)
         evidence.add(DROP, np.where(far & drop, -z / (threshold * limit), 0.0), LEVEL, span)
         evidence.add(RISE, np.where(far & rise, z / (RISE_FACTOR * threshold * limit), 0.0), LEVEL, span)
-        shorter = sums.deviation
+        shorter = divide(actual, sums.expected) - 1
     return alone
 
 
