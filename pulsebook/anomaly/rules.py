@@ -16,9 +16,9 @@ from pulsebook.anomaly.noise import forecast, tail_z
 from pulsebook.anomaly.season import divide
 
 LEVEL_Z = {1: 4.6, 2: 4.3, 4: 4.2, 8: 4.3, 16: 4.8}  # slots summed: how far from normal is wrong
-JUMP_Z = {1: 3.9, 2: 3.9, 4: 4.1}  # the same against the forecast
+JUMP_Z = {1: 4.1, 2: 4.1, 4: 4.3}  # the same against the forecast
 RISE_FACTOR = 1.1  # activity is skewed: rises need more
-TOGETHER_Z = {1: 4.1, 2: 4.1, 4: 4.3}  # the same for the sum of the z of metrics that fail together
+TOGETHER_Z = {1: 4.3, 2: 4.3, 4: 4.5}  # the same for the sum of the z of metrics that fail together
 TOGETHER_OWN_Z = 1.5  # of these, a metric is off that is so far off itself
 ZEROS_Z = 4.3
 ZEROS_SLOTS = 32  # a run of zeros is counted back so far
