@@ -17,7 +17,10 @@ PRIOR_WOBBLE, PRIOR_MEMORY = 0.065, 0.85
 PRIOR_SPREAD = 0.0025  # how far wobble² of an app may be from the prior
 WOBBLE_RANGE, MEMORY_RANGE, BURST_RANGE = (0.03, 0.3), (0.5, 0.96), (0.6, 1e9)
 LAGS = (1, 2, 3, 4)
-REJECT, KEPT = 2.5, 0.9113  # residuals further off than so many standard deviations are incidents; the part of a normal variance within
+REJECT, KEPT = (
+    2.5,
+    0.9113,
+)  # residuals further off than so many standard deviations are incidents; the part of a normal variance within
 FIT_STEPS = 5
 ROW, ROW_REJECT = 4, 3.0
 FILTER_SLOTS = 10  # slots behind the estimate of the current wobble
@@ -77,8 +80,8 @@ def togetherness(z: np.ndarray) -> np.ndarray:
 def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """burst, wobble and memory of each stream (3 × streams) from `FIT_SLOTS` slots of actual / expected - 1.
 
-    Moments of clipped residuals: what neighbouring slots share is wobble, the rest is count noise. A prior bears what
-    few counts cannot tell.
+    Moments of residuals: what neighbouring slots share is wobble, the rest is count noise. What is too far off, a slot
+    or an hour, is an incident and teaches nothing. A prior bears what few counts cannot tell.
     """
     valid = ~np.isnan(residual) & (expected > 0)
     r = np.where(valid, residual, 0.0)
@@ -91,7 +94,11 @@ def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     memory = np.full(r.shape[1], PRIOR_MEMORY)
     for _ in range(FIT_STEPS):
         variance = burst / e + wobble2
-        near = valid & (np.abs(r) < REJECT * np.sqrt(variance)) & ~_in_a_row(r * (valid * e), valid * e, burst, wobble2, memory)
+        near = (
+            valid
+            & (np.abs(r) < REJECT * np.sqrt(variance))
+            & ~_in_a_row(r * (valid * e), valid * e, burst, wobble2, memory)
+        )
         c = np.where(near, r, 0.0)
         shared = []
         for lag in LAGS:
@@ -112,7 +119,9 @@ def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return np.stack([burst, np.sqrt(wobble2), memory])
 
 
-def _in_a_row(excess: np.ndarray, usual: np.ndarray, burst: np.ndarray, wobble2: np.ndarray, memory: np.ndarray) -> np.ndarray:
+def _in_a_row(
+    excess: np.ndarray, usual: np.ndarray, burst: np.ndarray, wobble2: np.ndarray, memory: np.ndarray
+) -> np.ndarray:
     """Slots of an hour whose sum is too far off."""
     n = ROW
     excess, usual = (np.concatenate([np.zeros((1, a.shape[1])), a]).cumsum(axis=0) for a in (excess, usual))

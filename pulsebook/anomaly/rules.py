@@ -90,7 +90,8 @@ def add_levels(evidence: Evidence, model: Model, slots: np.ndarray, limit: np.nd
         while sums.span < span:
             sums.grow()
         # what was further off earlier, and is over, counts no further than what lasts
-        lasting = sums.expected * np.clip(1 + sums.deviation, 1 - EARLIER * np.abs(shorter), 1 + EARLIER * np.abs(shorter))
+        most = EARLIER * np.abs(shorter)
+        lasting = sums.expected * np.clip(1 + sums.deviation, 1 - most, 1 + most)
         actual = sums.actual if span <= 4 else np.where(sums.expected > 0, lasting, sums.actual)
         z = tail_z(actual, sums.expected, sums.variance, burst)
         alone = z if alone is None else alone
