@@ -20,6 +20,7 @@ JUMP_Z = {1: 4.1, 2: 4.1, 4: 4.3}  # the same against the forecast
 RISE_FACTOR = 1.1  # activity is skewed: rises need more
 TOGETHER_Z = {1: 4.3, 2: 4.3, 4: 4.5}  # the same for the sum of the z of metrics that fail together
 TOGETHER_OWN_Z = 1.5  # of these, a metric is off that is so far off itself
+TOGETHER_SOURCE_Z = 3.0  # and so are the metrics of its source: an outage of one does not put the other under suspicion
 ZEROS_Z = 4.3
 ZEROS_SLOTS = 32  # a run of zeros is counted back so far
 WINDOW_DEVIATION = 0.5  # a longer sum deviates at least by this share of min_deviation
@@ -130,14 +131,17 @@ def add_jumps(evidence: Evidence, model: Model, slots: np.ndarray, limit: np.nda
         rise = far & _real(actual, np.maximum(expected, usual), noise.burst)[RISE]
         evidence.add(DROP, np.where(drop, -z / (threshold * limit), 0.0), JUMP, span)
         evidence.add(RISE, np.where(rise, z / (RISE_FACTOR * threshold * limit), 0.0), JUMP, span)
-        for group, spread in zip(GROUPS, noise.together.T, strict=True):
-            both = np.nan_to_num(z[:, group]).sum(axis=1) / (spread * TOGETHER_Z[span])
+        sums = [
+            np.nan_to_num(z[:, group]).sum(axis=1) / spread
+            for group, spread in zip(GROUPS, noise.together.T, strict=True)
+        ]
+        for group, both in zip(GROUPS, sums, strict=True):
             for stream in group:
-                own, wide = z[:, stream], limit[:, stream]
+                own, wide = z[:, stream], limit[:, stream] * TOGETHER_Z[span]
+                source = next(total for members, total in zip(GROUPS, sums, strict=True) if stream in members)
                 for side, sign, real, factor in ((DROP, -1, drop, 1.0), (RISE, 1, rise, RISE_FACTOR)):
-                    score = np.where(
-                        real[:, stream] & (sign * own >= TOGETHER_OWN_Z), sign * both / (factor * wide), 0.0
-                    )
+                    found = real[:, stream] & (sign * own >= TOGETHER_OWN_Z) & (sign * source >= TOGETHER_SOURCE_Z)
+                    score = np.where(found, sign * both / (factor * wide), 0.0)
                     evidence.add(side, score, TOGETHER, span, stream)
     return now
 
