@@ -189,7 +189,8 @@ def test_a_day_with_a_spike_and_a_day_with_an_outage_give_exactly_their_conversa
     told = on_the_page()
     opened, over, missing, back = (m["text"] for m in told)
     assert re.match(
-        r"🔴 <b>(Feed users|Views|Likes) \+1\d\d\.\d\xa0%</b>\nFri 13 Nov, 15:30–15:45, since 15:30\n", opened
+        r"🔴 <b>(Feed users|Views|Likes) \+1\d\d\.\d\xa0%</b> · critical\nFri 13 Nov, 15:30–15:45, since 15:30\n",
+        opened,
     )
     assert "\n15:30–1" in over and "lasted" in over and "at 15:30" in over
     assert "Sat 14 Nov, 11:00–11:15, since 11:00" in missing
@@ -197,6 +198,65 @@ def test_a_day_with_a_spike_and_a_day_with_an_outage_give_exactly_their_conversa
     assert not told[0]["reply_to"] and not told[2]["reply_to"]
     assert told[0]["id"].startswith(told[1]["reply_to"]) and told[2]["id"].startswith(told[3]["reply_to"])
     assert [len(m["photos"]) for m in told] == [1, 0, 1, 0]
+
+
+def change(execute, book: str, first: str, last: str, factor: str, metrics: str = "'feed_users', 'views', 'likes'"):
+    """As if the slots from `first` up to, not including, `last` had been counted so."""
+    execute(
+        f"INSERT INTO {book} SELECT slot, metric, {factor}, base, collected + 1 FROM {book} FINAL WHERE metric IN ({metrics})"
+        f" AND slot >= toDateTime('{first}:00', 'Europe/Moscow') AND slot < toDateTime('{last}:00', 'Europe/Moscow')"
+    )
+
+
+@pytest.mark.slow
+def test_a_quiet_day_gives_no_message_and_a_fault_overnight_is_opened_repeated_once_and_resolved(book, execute):
+    change(execute, book, "2026-11-12 21:00", "2026-11-13 02:30", "round(value * 0.45)")
+    for slot in slots("2026-11-11T20:45", 96):
+        run("check", slot=slot, post=True)
+    assert on_the_page() == []
+    for slot in slots("2026-11-12T20:45", 28):
+        run("check", slot=slot, post=True)
+    opened, still, over = (m["text"] for m in on_the_page())
+    first, when = opened.split("\n")[:2]
+    assert re.search(r"−[56]\d\.\d\xa0%</b> · critical$", first)
+    assert when == "Thu 12 Nov, 21:00–21:15, since 21:00"
+    assert still.split("\n")[0].endswith("</b> · critical · still")
+    assert still.split("\n")[1] == "Fri 13 Nov, 01:00–01:15, since 12 Nov 21:00"
+    assert re.search(r"\n12 Nov 21:00–02:[34]\d, lasted 5 h (30|45) min; farthest ", over)
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "back"),
+    [
+        ("en", "No data in {0}.feed_actions, {0}.message_actions</b>", "data are back"),
+        ("ru", "Нет данных в {0}.feed_actions, {0}.message_actions</b>", "данные вернулись"),
+    ],
+)
+def test_both_sources_without_data_are_one_message_that_names_them_and_ends_when_they_are_back(
+    language, said, back, app, book, execute, configured
+):
+    configured(language=language)
+    change(execute, book, "2026-11-12 12:00", "2026-11-12 12:30", "NULL", "'feed_users', 'views', 'likes', 'ctr', 'messenger_users', 'messages_sent'")  # fmt: skip
+    for slot in slots("2026-11-12T11:45", 7):
+        run("check", slot=slot, post=True)
+    missing, over = (m["text"] for m in on_the_page())
+    assert said.format(app) in missing and back in over
+    assert "\n12:00–12:30, " in over and "30 " in over
+
+
+def test_events_that_come_late_end_what_they_had_caused(book, execute):
+    whole = f"{book}_whole"
+    execute(f"CREATE TABLE {whole} AS {book}")
+    execute(f"INSERT INTO {whole} SELECT slot, metric, value, base, collected + 2 FROM {book} FINAL")
+    run("check", slot="2026-11-12T11:45", post=True)
+    change(execute, book, "2026-11-12 12:00", "2026-11-12 12:30", "round(value * 0.3)")
+    for slot in slots("2026-11-12T12:00", 2):
+        run("check", slot=slot, post=True)
+    execute(f"INSERT INTO {book} SELECT * FROM {whole}")  # as collect does, once the events are there
+    for slot in slots("2026-11-12T12:30", 4):
+        run("check", slot=slot, post=True)
+    opened, over = (m["text"] for m in on_the_page())
+    assert "Thu 12 Nov, 12:00–12:15, since 12:00" in opened and "\n12:00–12:30, lasted 30 min" in over
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

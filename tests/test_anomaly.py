@@ -202,6 +202,27 @@ def test_outage_a_week_ago_does_not_poison_the_expectation():
     assert not after["anomaly"].any()
 
 
+def test_incidents_in_the_history_do_not_widen_the_limits():
+    clean = history(seed=104, dau=2_000_000, faulty=False).frame.iloc[: WARM + 96]
+    spoiled = clean.copy()
+    for day in range(3, 29, 2):  # every other day three hours of a third less
+        hours = slice(day * 96 + 20 + day * 29 % 60, day * 96 + 32 + day * 29 % 60)
+        spoiled.iloc[hours] = np.round(spoiled.iloc[hours] * 0.67)
+    before, after = (judged(frame, NOON + 12).loc[FEED] for frame in (clean, spoiled))
+    widths = [(result["high"] - result["low"]) / result["expected"] for result in (before, after)]
+    assert (widths[1] < 1.25 * widths[0]).all()
+
+
+@pytest.mark.parametrize("dau", [500, 20_000])
+def test_what_is_over_does_not_alarm_again(dau):
+    for seed in range(1, 9):
+        frame = app(dau=dau, seed=seed)
+        frame.iloc[NOON - 12 : NOON] = 0.0
+        frame.iloc[NOON : NOON + 16] = np.round(frame.iloc[NOON : NOON + 16] * 0.94)  # a little low for hours
+        found = detect_all(frame).query("anomaly and slot >= @frame.index[@NOON + 4]")
+        assert len(found) <= 1, found["reason"].tolist()
+
+
 def test_sudden_drop_at_night_is_found_at_medium_scale():
     frame = app()
     frame.iloc[NIGHT : NIGHT + 2, [0, 2, 3]] = np.round(frame.iloc[NIGHT : NIGHT + 2, [0, 2, 3]] * 0.4)

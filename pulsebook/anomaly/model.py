@@ -15,10 +15,10 @@ from pulsebook.anomaly.noise import (
     surprises,
     togetherness,
 )
-from pulsebook.anomaly.season import LEVEL_DAYS, REACH_DAYS, divide, expectation
+from pulsebook.anomaly.season import REACH_DAYS, divide, expectation
 
 DAYS_NEEDED = REACH_DAYS + FIT_SLOTS // CELLS_PER_DAY + 3  # history before a slot that can matter to it
-FIRST_WEEK_WOBBLE = 0.15
+GUESS_DAYS, GUESS_WOBBLE = 9, 0.15
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def model(grid: Grid, start: int) -> Model:
         window = slice(grid.first_slot(number), grid.first_slot(number) + FIT_SLOTS)
         one = Noise(*fit(residuals[window], expectations[window]), np.ones(1), np.ones(1))
         z = surprises(counts[window], residuals[window], expectations[window], midnights[window], one)
-        # before a weekend was seen, habits themselves are a guess
-        wobble = np.maximum(one.wobble, FIRST_WEEK_WOBBLE if grid.age[now][0] < LEVEL_DAYS else 0.0)
+        # before a weekend was seen and left behind, habits themselves are a guess
+        wobble = np.maximum(one.wobble, GUESS_WOBBLE if grid.age[now][0] < GUESS_DAYS else 0.0)
         noise.burst[now], noise.wobble[now], noise.memory[now] = one.burst, wobble, one.memory
         noise.tail[now], noise.together[now] = heaviness(z), togetherness(z)
     return Model(grid, rate, expected, residual, noise)

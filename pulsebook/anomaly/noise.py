@@ -17,7 +17,12 @@ PRIOR_WOBBLE, PRIOR_MEMORY = 0.065, 0.85
 PRIOR_SPREAD = 0.0025  # how far wobble² of an app may be from the prior
 WOBBLE_RANGE, MEMORY_RANGE, BURST_RANGE = (0.03, 0.3), (0.5, 0.96), (0.6, 1e9)
 LAGS = (1, 2, 3, 4)
-CLIP = 3.0  # residuals count as at most so many standard deviations
+REJECT, KEPT = (
+    2.5,
+    0.9113,
+)  # residuals further off than so many standard deviations are incidents; the part of a normal variance within
+FIT_STEPS = 5
+ROW, ROW_REJECT = 4, 3.0
 FILTER_SLOTS = 10  # slots behind the estimate of the current wobble
 DAY_STEP = 0.04  # habits change at midnight: how far the first slot of a day may be from the last, relative
 INCIDENT_Z, INCIDENT_SLOTS = 4.5, 16
@@ -75,8 +80,8 @@ def togetherness(z: np.ndarray) -> np.ndarray:
 def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """burst, wobble and memory of each stream (3 × streams) from `FIT_SLOTS` slots of actual / expected - 1.
 
-    Moments of clipped residuals: what neighbouring slots share is wobble, the rest is count noise. A prior bears what
-    few counts cannot tell.
+    Moments of residuals: what neighbouring slots share is wobble, the rest is count noise. What is too far off, a slot
+    or an hour, is an incident and teaches nothing. A prior bears what few counts cannot tell.
     """
     valid = ~np.isnan(residual) & (expected > 0)
     r = np.where(valid, residual, 0.0)
@@ -87,15 +92,19 @@ def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     burst = np.clip((1.4826 * np.where(enough, middle, 1.0)) ** 2, *BURST_RANGE)
     wobble2 = np.full(r.shape[1], PRIOR_WOBBLE**2)
     memory = np.full(r.shape[1], PRIOR_MEMORY)
-    for _ in range(3):
+    for _ in range(FIT_STEPS):
         variance = burst / e + wobble2
-        spread = CLIP * np.sqrt(variance)
-        c = np.clip(r, -spread, spread)
+        near = (
+            valid
+            & (np.abs(r) < REJECT * np.sqrt(variance))
+            & ~_in_a_row(r * (valid * e), valid * e, burst, wobble2, memory)
+        )
+        c = np.where(near, r, 0.0)
         shared = []
         for lag in LAGS:
-            weight = np.where(valid[lag:] & valid[:-lag], 1 / (variance[lag:] * variance[:-lag]), 0.0)
+            weight = np.where(near[lag:] & near[:-lag], 1 / (variance[lag:] * variance[:-lag]), 0.0)
             total = weight.sum(axis=0)
-            shared.append((_ratio((weight * c[lag:] * c[:-lag]).sum(axis=0), total), _ratio(1.0, total)))
+            shared.append((_ratio((weight * c[lag:] * c[:-lag]).sum(axis=0), total * KEPT), _ratio(1.0, total)))
         # neighbouring products are not independent: twice the variance
         error = 2 * shared[0][1] + 1e-12
         trust = PRIOR_SPREAD**2 / (PRIOR_SPREAD**2 + error)
@@ -104,10 +113,25 @@ def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
         memory = np.clip(_ratio(sum(shared[1:]), np.maximum(sum(shared[:-1]), 1e-9)), *MEMORY_RANGE)
         wobble2 = sum(value / memory**lag for lag, value in zip(LAGS[:3], shared[:3], strict=True)) / 3
         wobble2 = np.clip(wobble2, WOBBLE_RANGE[0] ** 2, WOBBLE_RANGE[1] ** 2)
-        weight = np.where(valid, 1 / (e * variance) ** 2, 0.0)
-        burst = _ratio((weight * (c**2 - wobble2) * e).sum(axis=0), weight.sum(axis=0))
+        weight = np.where(near, 1 / (e * variance) ** 2, 0.0)
+        burst = _ratio((weight * (c**2 / KEPT - wobble2) * e).sum(axis=0), weight.sum(axis=0))
         burst = np.clip(np.where(enough, burst, 1.0), *BURST_RANGE)
     return np.stack([burst, np.sqrt(wobble2), memory])
+
+
+def _in_a_row(
+    excess: np.ndarray, usual: np.ndarray, burst: np.ndarray, wobble2: np.ndarray, memory: np.ndarray
+) -> np.ndarray:
+    """Slots of an hour whose sum is too far off."""
+    n = ROW
+    excess, usual = (np.concatenate([np.zeros((1, a.shape[1])), a]).cumsum(axis=0) for a in (excess, usual))
+    excess, usual = excess[n:] - excess[:-n], usual[n:] - usual[:-n]
+    shared = (n + 2 * sum((n - lag) * memory**lag for lag in range(1, n))) / n**2
+    off = np.abs(excess) > ROW_REJECT * np.sqrt(burst * usual + wobble2 * shared * usual**2)
+    result = np.zeros((len(off) + n - 1, off.shape[1]), bool)
+    for step in range(n):
+        result[step : step + len(off)] |= off
+    return result
 
 
 def forecast(

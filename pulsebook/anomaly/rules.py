@@ -16,14 +16,16 @@ from pulsebook.anomaly.noise import forecast, tail_z
 from pulsebook.anomaly.season import divide
 
 LEVEL_Z = {1: 4.6, 2: 4.3, 4: 4.2, 8: 4.3, 16: 4.8}  # slots summed: how far from normal is wrong
-JUMP_Z = {1: 3.9, 2: 3.9, 4: 4.1}  # the same against the forecast
+JUMP_Z = {1: 4.1, 2: 4.1, 4: 4.3}  # the same against the forecast
 RISE_FACTOR = 1.1  # activity is skewed: rises need more
-TOGETHER_Z = {1: 4.1, 2: 4.1, 4: 4.3}  # the same for the sum of the z of metrics that fail together
+TOGETHER_Z = {1: 4.3, 2: 4.3, 4: 4.5}  # the same for the sum of the z of metrics that fail together
 TOGETHER_OWN_Z = 1.5  # of these, a metric is off that is so far off itself
+TOGETHER_SOURCE_Z = 3.0  # and so are the metrics of its source: an outage of one does not put the other under suspicion
 ZEROS_Z = 4.3
 ZEROS_SLOTS = 32  # a run of zeros is counted back so far
 WINDOW_DEVIATION = 0.5  # a longer sum deviates at least by this share of min_deviation
 RECENT_DEVIATION = 0.8  # and the next shorter one at least by this: what is over is over
+EARLIER = 1.2  # the deviation of a sum over hours is at most so many times that of its later half
 LEAST_COUNTS = 5.0  # a deviation is at least so many counts; a rise also so many times the usual burst
 NORMAL, LEVEL, JUMP, TOGETHER, ZEROS, RATIO, HELD, MISSING, USUAL_GAP, UNKNOWN = range(10)
 DROP, RISE = 0, 1
@@ -88,14 +90,18 @@ def add_levels(evidence: Evidence, model: Model, slots: np.ndarray, limit: np.nd
     for span, threshold in LEVEL_Z.items():
         while sums.span < span:
             sums.grow()
-        z = tail_z(sums.actual, sums.expected, sums.variance, burst)
+        # what was further off earlier, and is over, counts no further than what lasts
+        most = EARLIER * np.abs(shorter)
+        lasting = sums.expected * np.clip(1 + sums.deviation, 1 - most, 1 + most)
+        actual = sums.actual if span <= 4 else np.where(sums.expected > 0, lasting, sums.actual)
+        z = tail_z(actual, sums.expected, sums.variance, burst)
         alone = z if alone is None else alone
         far = np.abs(sums.deviation) >= floor * (WINDOW_DEVIATION if span > 1 else 1.0)
         far &= (sums.deviation * shorter > 0) & (np.abs(shorter) >= RECENT_DEVIATION * floor)
-        drop, rise = _real(sums.actual, sums.expected, burst)
+        drop, rise = _real(actual, sums.expected, burst)
         evidence.add(DROP, np.where(far & drop, -z / (threshold * limit), 0.0), LEVEL, span)
         evidence.add(RISE, np.where(far & rise, z / (RISE_FACTOR * threshold * limit), 0.0), LEVEL, span)
-        shorter = sums.deviation
+        shorter = divide(actual, sums.expected) - 1
     return alone
 
 
@@ -125,14 +131,17 @@ def add_jumps(evidence: Evidence, model: Model, slots: np.ndarray, limit: np.nda
         rise = far & _real(actual, np.maximum(expected, usual), noise.burst)[RISE]
         evidence.add(DROP, np.where(drop, -z / (threshold * limit), 0.0), JUMP, span)
         evidence.add(RISE, np.where(rise, z / (RISE_FACTOR * threshold * limit), 0.0), JUMP, span)
-        for group, spread in zip(GROUPS, noise.together.T, strict=True):
-            both = np.nan_to_num(z[:, group]).sum(axis=1) / (spread * TOGETHER_Z[span])
+        sums = [
+            np.nan_to_num(z[:, group]).sum(axis=1) / spread
+            for group, spread in zip(GROUPS, noise.together.T, strict=True)
+        ]
+        for group, both in zip(GROUPS, sums, strict=True):
             for stream in group:
-                own, wide = z[:, stream], limit[:, stream]
+                own, wide = z[:, stream], limit[:, stream] * TOGETHER_Z[span]
+                source = next(total for members, total in zip(GROUPS, sums, strict=True) if stream in members)
                 for side, sign, real, factor in ((DROP, -1, drop, 1.0), (RISE, 1, rise, RISE_FACTOR)):
-                    score = np.where(
-                        real[:, stream] & (sign * own >= TOGETHER_OWN_Z), sign * both / (factor * wide), 0.0
-                    )
+                    found = real[:, stream] & (sign * own >= TOGETHER_OWN_Z) & (sign * source >= TOGETHER_SOURCE_Z)
+                    score = np.where(found, sign * both / (factor * wide), 0.0)
                     evidence.add(side, score, TOGETHER, span, stream)
     return now
 

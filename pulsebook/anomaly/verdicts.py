@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pulsebook.anomaly.grid import HELPERS, METRICS, STREAMS, Grid
-from pulsebook.anomaly.model import Model, model
+from pulsebook.anomaly.model import GUESS_DAYS, Model, model
 from pulsebook.anomaly.noise import FILTER_SLOTS, quantile
 from pulsebook.anomaly.rules import (
     DROP,
@@ -34,7 +34,7 @@ RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they nee
 HOLD_SLOTS, HOLD_DEVIATION, HOLD_Z = 32, 0.8, 2.0  # still off: this share of min_deviation, and this far in one slot
 OUTAGES_ONLY_DAYS, SHORT_DAYS, WEEKS_DAYS = 2, 7, 14
 SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 14 days of history
-WEEKEND_DAYS, SHORT_DEVIATION = 9, 2.0  # as long as a weekend may be the first one seen, min_deviation is so much more
+SHORT_DEVIATION = 2.0  # as long as habits are a guess, min_deviation is so much more
 GUESS_DISCOUNT = 0.25  # below 2 days of history, the part of the expectation to rely on
 GAP_DAYS, GAP_SLOTS, GAP_SHARE = 28, 4, 0.25  # gaps are usual when so many days have one within ± 1 hour
 REACH_SLOTS = HOLD_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
@@ -66,7 +66,7 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     young = age < OUTAGES_ONLY_DAYS
     wide = np.select([age < SHORT_DAYS, age < WEEKS_DAYS], [SHORT_FACTOR, WEEKS_FACTOR], 1.0)
     limit = wide * now.noise.tail[slots] / _per_stream(sensitivity, 1 / RATIO_EXTRA)
-    unsure = np.where(age < WEEKEND_DAYS, SHORT_DEVIATION, 1.0)
+    unsure = np.where(age < GUESS_DAYS, SHORT_DEVIATION, 1.0)
     floor, min_deviation = unsure * _per_stream(min_deviation, 1.0), unsure * min_deviation
     with_tests = np.where(young, np.inf, limit)
     alone = add_levels(evidence, now, slots, with_tests, floor)
