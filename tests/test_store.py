@@ -11,12 +11,14 @@ import pytest
 import requests
 
 from pulsebook import runner
+from pulsebook.__main__ import main
 from pulsebook.archive import index, store
 from pulsebook.archive.ending import mend_folder
 from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.settings import Settings, SettingsError, place, settings
 from tests.object_store import SECRET, object_store, objects
 from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, statuses, until
+from tests.test_archive_commands import a_run
 
 PREFIX = "teams/growth"  # of the archive within the bucket
 
@@ -240,6 +242,24 @@ def test_the_review_finds_exactly_the_tries_of_a_task(outputs):
     index.update(outputs, running)
     shown = review.page("etl", "manual__2026-11-20T03:00:00+00:00", "merge").body.decode()
     assert "<h1>Step</h1>" in shown and "running" in shown, "what is saved so far"
+
+
+def test_the_archive_commands_work_on_a_store(outputs, bucket, capsys):
+    kept, old, bare = (a_run(outputs, "etl", day, ago) for day, ago in
+                       (("2026-11-01", 20), ("2025-09-01", 430), ("2026-11-02", 19)))  # fmt: skip
+    store.replace(outputs / "etl" / "notes.txt", "somebody's")
+    assert main(["archive", "verify"]) == 0
+    store.replace(kept.executed, '{"cells": [1]}')
+    bare.path.unlink()
+    assert main(["archive", "verify"]) == 1
+    said = capsys.readouterr().out
+    assert "altered          etl/2026-11-01/run/step-try1.ipynb" in said
+    assert "no record        etl/2026-11-02/run/step-try1.html" in said
+    assert main(["archive", "prune"]) == 0 and old.path.exists(), "a dry run"
+    assert main(["archive", "prune", "--delete"]) == 0
+    left = held(bucket, outputs)
+    assert not [key for key in left if "2025-09-01" in key] and "etl/notes.txt" in left
+    assert "etl/2026-11-01/run/step-try1.json" in left
 
 
 def test_a_store_that_cannot_be_used_is_named_with_what_to_do(outputs, monkeypatch):

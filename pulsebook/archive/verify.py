@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index
+from pulsebook.archive import index, store
 from pulsebook.archive.record import Record, RecordError, checksum
 
 SETTLED = 60.0  # seconds after its end a try's files and the index are as they stay
@@ -76,6 +76,6 @@ def _of_files(record: Record, outputs: Path) -> list[Finding]:
 
 def _without_record(outputs: Path) -> list[Finding]:
     """Files that look like a try's and have no record."""
-    files = [f for kind in ("ipynb", "html") for f in outputs.glob(f"[!.]*/*/*/*-try*.{kind}")]
-    lost = [f for f in files if not f.with_name(re.sub(r"(\.diff)?\.\w+$", ".json", f.name)).exists()]
+    tries = [f for kind in ("ipynb", "html") for f in store.files(outputs, f"[!.]*/*/*/*-try*.{kind}")]
+    lost = [f for f in tries if not f.with_name(re.sub(r"(\.diff)?\.\w+$", ".json", f.name)).exists()]
     return [Finding(f.relative_to(outputs).as_posix(), "no record") for f in sorted(lost, key=str)]
