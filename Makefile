@@ -50,8 +50,8 @@ warehouse: setup  ## the embedded warehouse on port 8123, filled at its first st
 lab: setup  ## JupyterLab on the notebooks, with the embedded warehouse
 	@$(BIN)/python -m pulsebook.local.lab
 
-bench: setup  ## the ETL and the reports against the usual way, side by side; a large archive (minutes)
-	@$(BIN)/python -m tests.bench.etl && $(BIN)/python -m tests.bench.reports && $(BIN)/python -m tests.bench.archive
+bench: setup  ## the ETL and the reports against the usual way, side by side; the scheduler; a large archive (minutes)
+	@for bench in etl queries reports pipeline archive; do $(BIN)/python -m tests.bench.$$bench || exit 1; done
 
 bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
 	@$(BIN)/python -m tests.bench.alerts
