@@ -26,9 +26,10 @@ import pytest
 import requests
 
 from pulsebook.local import sample
+from pulsebook.local.services import AIRFLOW, free_port
 from pulsebook.settings import ROOT
 from tests.object_store import SECRET, object_store, objects
-from tests.test_airflow import AIRFLOW, MOSCOW, free_port, until
+from tests.services import MOSCOW, until
 from tests.world import METRICS, final_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
