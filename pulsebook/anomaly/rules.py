@@ -15,7 +15,7 @@ from pulsebook.anomaly.model import Model
 from pulsebook.anomaly.noise import forecast, tail_z
 from pulsebook.anomaly.season import divide
 
-LEVEL_Z = {1: 4.6, 2: 4.3, 4: 4.2, 8: 4.3, 16: 4.8}  # slots summed: how far from normal is wrong
+LEVEL_Z = {1: 4.6, 2: 4.3, 4: 4.3, 8: 4.4, 16: 4.9}  # slots summed: how far from normal is wrong
 JUMP_Z = {1: 4.1, 2: 4.1, 4: 4.3}  # the same against the forecast
 RISE_FACTOR = 1.1  # activity is skewed: rises need more
 TOGETHER_Z = {1: 4.3, 2: 4.3, 4: 4.5}  # the same for the sum of the z of metrics that fail together
