@@ -11,6 +11,7 @@ from pulsebook.archive import notebook as facts
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.redact import redact, redact_notebook
 from pulsebook.archive.store import change, replace
+from pulsebook.settings import settings
 
 log = logging.getLogger(__name__)
 
@@ -88,12 +89,12 @@ def _comparison(record: Record) -> None:
 
     Not after a kill, which leaves a try only seconds. Like the page, it is reported where it fails.
     """
-    if not record.executed.exists() or record.status == "killed":
+    outputs = settings().outputs
+    if not record.executed.exists() or record.status == "killed" or not record.path.is_relative_to(outputs):
         return
     try:
         from pulsebook.archive import diff, diff_page, index
 
-        outputs = record.path.parents[3]
         if path := index.previous(outputs, record):
             other = Record.load(path)
             replace(record.compared, diff_page.render(diff.compare(other, record), diff_page.links(other, record)))
