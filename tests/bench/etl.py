@@ -1,11 +1,13 @@
 """One day's ETL against the usual way, side by side in one run on the same embedded server.
 
-    python -m tests.bench.etl [--millions 1 5 20]
+    python -m tests.bench.etl [--millions 1 5 20] [--large]
+
+`--large` adds 100 million, without the raw rows, for which a machine of this size has no memory.
 
 The usual way: per-user frames read with pandahouse (ClickHouse groups by user), outer merge and group-by in pandas,
 to_clickhouse at the end. The raw way: the day's rows read with pandahouse, everything else in pandas. All read the same
-source tables, and their numbers are compared. Wall time and the client's peak memory (the largest process of each side,
-server excluded).
+source tables, and their numbers are compared. Wall time, the client's peak memory (the largest process of each side, server
+excluded) and the bytes that the client sends and receives.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import requests
 from pulsebook.local.server import running
 
 DAY = "2026-11-20"
+MOST_RAW = 20  # million events whose rows a client can hold
 STEPS = (("extract_feed", {}), ("extract_messages", {}), ("merge_users", {}), ("slice", {"dimension": "os"}),
          ("slice", {"dimension": "gender"}), ("slice", {"dimension": "age"}), ("load", {}))  # fmt: skip
 
@@ -72,6 +75,19 @@ for column in ("event_date", "dimension", "dimension_value"):
 ph.to_clickhouse(table, "usual", index=False, connection={{"host": URL, "database": "test"}})
 """
 
+COUNT_BYTES = """
+import socket
+moved = [0]
+def counted(name, size):
+    plain = getattr(socket.socket, name)
+    def call(self, data, *a):
+        done = plain(self, data, *a)
+        moved[0] += size(data, done)
+        return done
+    setattr(socket.socket, name, call)
+counted("recv_into", lambda data, done: done)
+counted("sendall", lambda data, done: memoryview(data).nbytes)
+"""
 OURS = """
 import json, resource, sys, time
 from pathlib import Path
@@ -89,13 +105,17 @@ timed("_post")
 
 
 def measured(code: str, url: str) -> tuple[float, float, str]:
-    """Seconds, peak memory in MB and output of a script in a process of its own."""
+    """Seconds, peak memory in MB and output of a script in a process of its own; the output tells the MB it moved."""
     # not ru_maxrss: a child inherits its parent's
-    tail = "\nprint('PEAK', int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024)"
+    tail = "\nprint('MOVED', moved[0] / 1e6)"
+    tail += "\nprint('PEAK', int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024)"
     environment = {**os.environ, "PULSEBOOK_CLICKHOUSE_URL": url}
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", f"URL = {url!r}\n{code}{tail}"], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", f"URL = {url!r}\n{COUNT_BYTES}{code}{tail}"],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise SystemExit(done.stderr[-3000:])
@@ -110,33 +130,48 @@ def notebook_code(name: str, parameters: dict) -> str:
     return "\n".join([code[0], *(f"{k} = {v!r}" for k, v in parameters.items()), *code[1:]])
 
 
+def bytes_moved(said: str) -> float:
+    """MB that a measured script sent and received."""
+    return float(said.rpartition("MOVED ")[2].split()[0])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, nargs="+", default=[1, 5, 20])
-    print("feed events (a quarter as many messages); xN: so many times our statements' seconds, or our peak memory\n")
+    parser.add_argument("--large", action="store_true", help="100 million too")
+    arguments = parser.parse_args()
+    print("feed events (a quarter as many messages); xN: so many times our statements' seconds\n")
     print(
-        " size  per user  raw rows |  per user: s, MB |  raw rows: s, MB |  ours: s,  MB  rows/s |  whole run  overhead"
+        " size  per user  raw rows |  per user: s,    MB, moved |  raw rows: s,    MB, moved |  ours: s,  MB, moved   rows/s |"
+        "  whole run  overhead"
     )
-    for size in parser.parse_args().millions:
+    for size in arguments.millions + [100] * arguments.large:
         with tempfile.TemporaryDirectory() as folder, running(folder) as url:
             fill(url, int(size * 1e6))
-            usual, usual_peak, _ = measured(READ + PER_USER + WRITE, url)
-            per_user = results(url, "usual")
+            usual, usual_peak, usual_said = measured(READ + PER_USER + WRITE, url)
+            numbers = [results(url, "usual")]
+            raw_shown, raw_ratio = f"{'-':>24}", None
             query(url, "TRUNCATE TABLE test.usual")
-            raw, raw_peak, _ = measured(READ + RAW_ROWS + WRITE, url)
-            peaks, seconds = [], 0.0
+            if size <= MOST_RAW:
+                raw, raw_peak, said = measured(READ + RAW_ROWS + WRITE, url)
+                numbers.append(results(url, "usual"))
+                raw_shown, raw_ratio = f"{raw:>8.1f} {raw_peak:>7.0f} {bytes_moved(said):>7.1f}", raw
+            peaks, seconds, moved = [], 0.0, 0.0
             for name, own in STEPS:
                 tail = "\nprint('QUERIES', spent[0])"
                 _, peak, said = measured(OURS + notebook_code(name, {"run_date": DAY, **own}) + tail, url)
                 peaks.append(peak)
                 seconds += float(said.rpartition("QUERIES ")[2].split()[0])
-            if not per_user == results(url, "usual") == results(url, "metrics_by_dimension"):
-                raise SystemExit("the three ways give different numbers")
+                moved += bytes_moved(said)
+            if any(found != results(url, "metrics_by_dimension") for found in numbers):
+                raise SystemExit("the ways give different numbers")
             whole, tries = whole_run(url)
+            ratio = f"x{raw_ratio / seconds:>5.1f}" if raw_ratio else f"{'-':>6}"
             print(
-                f"{size:>3g} M    x{usual / seconds:>5.1f}    x{raw / seconds:>5.1f} | {usual:>7.1f}  {usual_peak:>7.0f} |"
-                f" {raw:>7.1f}  {raw_peak:>7.0f} | {seconds:>6.2f}  {max(peaks):>4.0f}  {size * 1.25 / seconds:>4.1f} M"
-                f" | {whole:>7.1f} s  {(sum(tries) - seconds) / len(tries):>6.2f} s",
+                f"{size:>3g} M    x{usual / seconds:>5.1f}    {ratio} |"
+                f" {usual:>8.1f} {usual_peak:>7.0f} {bytes_moved(usual_said):>7.1f}   | {raw_shown}   |"
+                f" {seconds:>6.2f} {max(peaks):>5.0f} {moved:>6.2f}  {size * 1.25 / seconds:>5.1f} M |"
+                f" {whole:>7.1f} s  {(sum(tries) - seconds) / len(tries):>6.2f} s",
                 flush=True,
             )
     print("\nours: the statements of the seven steps; whole run: seven kernels one after another, with archive;")

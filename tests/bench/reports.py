@@ -38,15 +38,16 @@ def report(name: str, **parameters) -> str:
     return "\n".join([code[0], *given, *code[1:]])
 
 
-def book_of_four_weeks(url: str) -> None:
-    """28 days of plausible slots, as if every one had been collected in its time."""
+def book(url: str, days: int = 28) -> None:
+    """Plausible slots of so many days, as if every one had been collected in its time."""
+    query(url, "TRUNCATE TABLE test.slot_metrics")
     query(
         url,
         f"""
         INSERT INTO test.slot_metrics
         SELECT toDateTime({SLOT} - 900 * (number + 1)) AS slot, metric, round(level * (1.2 + sin(number / 96 * 6.28318)) * (0.95 + rand(metric) % 100 / 1000)) AS value,
             NULL, slot + 10000
-        FROM numbers(2687)
+        FROM numbers({days * 96 - 1})
         ARRAY JOIN ['feed_users', 'views', 'likes', 'messenger_users', 'messages_sent', 'ctr'] AS metric, [2000, 50000, 11000, 300, 2000, 0] AS level
     """,
     )
@@ -70,12 +71,21 @@ def main() -> None:
             ]
             noon = {"slot": "2026-11-20T12:00+03:00"}
             measured(report("alerts/collect", **noon, history_days=1), url)  # makes the table
-            book_of_four_weeks(url)
+            book(url)
             runs += [measured(report("alerts/collect", **noon), url), measured(report("alerts/check", **noon), url)]
             numbers = {said.partition("NUMBERS ")[2].split("\n")[0] for _, _, said in runs[:3]}
             if len(numbers) != 1:
                 raise SystemExit(f"the ways give different numbers: {numbers}")
             print(f"{size:>3g} M | " + " | ".join(f"{s:>6.1f} s {mb:>6.0f} MB" for s, mb, _ in runs), flush=True)
+            histories = {}
+            for days in (7, 28, 90):
+                book(url, days)
+                measured(report("alerts/collect", **noon, history_days=1), url)
+                histories[days] = measured(report("alerts/check", **noon), url)
+    print(
+        "\na check with a history of "
+        + ", ".join(f"{d} days: {s:.1f} s {mb:.0f} MB" for d, (s, mb, _) in histories.items())
+    )
 
 
 if __name__ == "__main__":
