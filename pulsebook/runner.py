@@ -165,7 +165,8 @@ class _Engine(NBClientEngine):
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, cell_timeout=None, **_):
         sockets = tempfile.mkdtemp(prefix="pb-")  # short: a socket's path has at most 107 characters
-        config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k"}})
+        # seconds: ending, one ipykernel in thirty hangs (its threads wait for each other); SIGTERM follows after half of them
+        config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k", "shutdown_wait_time": 2.0}})
         guard = Guard()
         client = _Client(
             nb_man,

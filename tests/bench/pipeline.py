@@ -1,10 +1,11 @@
 """A day through a real scheduler: from the trigger to the loaded table, and where the seconds go.
 
-    python -m tests.bench.pipeline [--millions 1] [--runs 3]
+    python -m tests.bench.pipeline [--millions 1] [--runs 3] [--plain]
 
 Airflow with its scheduler on SQLite and the embedded warehouse, all on loopback. The first run warms the workers and is
-left out. Of each task: how long it waited for its worker, how long the worker took before the notebook began, the notebook
-itself (kernel, imports, statements, page), and what came after it.
+left out. Of each task, in seconds: how long it waited for its worker; how long the worker took before the notebook began;
+the kernel's start; its imports; the other cells, nearly all of it statements; saving between the cells; the kernel's end;
+the pages and the record. `--plain`: without the preload plugin and with Airflow's own idle sleep, for comparison.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, default=1)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--plain", action="store_true", help="without preload and short idle sleep")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "warehouse") as url:
         fill(url, int(arguments.millions * 1e6))
@@ -40,6 +42,11 @@ def main() -> None:
             "PULSEBOOK_OUTPUTS": str(outputs),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         }
+        if arguments.plain:
+            del (
+                environment["AIRFLOW__CORE__PLUGINS_FOLDER"],
+                environment["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"],
+            )
         address, password = f"http://127.0.0.1:{port}", services.passwords(home, services.LOGIN)[services.LOGIN]
         services.run(environment, "db", "migrate")
         crew = Crew(Path(folder) / "crew")
@@ -95,13 +102,29 @@ def report(dag: str, number: int, wall: float, tasks: list[dict], outputs: Path)
     for task in tasks if number else []:
         run = task["dag_run_id"].replace(":", "[:]")
         (file,) = outputs.glob(f"{dag}/*/{run}/{task['task_id']}-try1.json")
-        record = json.loads(file.read_text())
-        queued, started, ended = (stamp(f"{what}")(task) for what in ("queued_when", "start_date", "end_date"))
-        begun, done = stamp("started")(record), stamp("ended")(record)
-        print(
-            f"  {task['task_id']:<17} waits {started - queued:4.1f}  before {begun - started:4.1f}  "
-            f"notebook {done - begun:4.1f}  after {ended - done:4.1f}"
+        record, notebook = (json.loads(f.read_text()) for f in (file, file.with_suffix(".ipynb")))
+        cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        took = [cell["metadata"]["papermill"]["duration"] for cell in cells]
+        imports = sum(
+            s for s, cell in zip(took, cells, strict=True) if "".join(cell["source"]).startswith(("from ", "import "))
         )
+        first, last = (
+            stamp("start_time")(cells[0]["metadata"]["papermill"]),
+            stamp("end_time")(cells[-1]["metadata"]["papermill"]),
+        )
+        queued, started, ended = (stamp(name)(task) for name in ("queued_when", "start_date", "end_date"))
+        begun, done = stamp("started")(record), stamp("ended")(record)
+        parts = {
+            "waits": started - queued,
+            "before": begun - started,
+            "kernel": first - begun,
+            "imports": imports,
+            "cells": sum(took) - imports,
+            "saving": last - first - sum(took),
+            "end": done - last,
+            "pages": ended - done,
+        }
+        print(f"  {task['task_id']:<17}" + "".join(f"{name:>9} {seconds:4.2f}" for name, seconds in parts.items()))
     sys.stdout.flush()
 
 
