@@ -165,7 +165,7 @@ def airflow(server, tmp_path_factory):
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
             services.start(crew, environment)
-            crew.wait_for(lambda: services.healthy(address), 120, "Airflow in good health")
+            crew.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
             ids = {"trials", "pages", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
             crew.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Airflow on this machine: its commands, its environment, its three services on loopback, and whether they are well.
+"""Airflow on this machine: its commands, its environment, its services on loopback, and whether they are well.
 
 Nothing of an Airflow that the shell may be set up for gets in: neither its database nor its executor.
 """
@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 
@@ -18,6 +19,7 @@ from pulsebook.settings import ROOT
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 LOGIN = "admin"
+PAGES, EXECUTION = "AIRFLOW__API__BASE_URL", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 
 
 def sample_only(url: str) -> dict[str, str]:
@@ -45,8 +47,8 @@ def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LO
     return {
         **environment(home, dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{address}/execution/",
-        "AIRFLOW__API__BASE_URL": address,
+        EXECUTION: f"http://127.0.0.1:{free_port()}/execution/",
+        PAGES: address,
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
@@ -91,25 +93,32 @@ def run(environment: dict[str, str], *words: str) -> str:
 
 
 def start(crew: Crew, environment: dict[str, str], triggerer: bool = False) -> None:
-    """Start API server, DAG processor and scheduler. The triggerer waits for what none of our DAGs needs; Airflow's
-    first page calls its absence ill health."""
-    port = environment["AIRFLOW__API__BASE_URL"].rpartition(":")[2]
+    """Start the API server for people and the one for tasks, DAG processor and scheduler.
+
+    On SQLite the two cannot be one process: a click would wait, and all else with it, for the request of a task that has
+    written and can end its transaction only after the click, until SQLite gives up. The triggerer waits for what none of
+    our DAGs needs; Airflow's first page calls its absence ill health.
+    """
+    people, tasks = (str(urlsplit(environment[name]).port) for name in (PAGES, EXECUTION))
     for words in (
-        ["api-server", "--port", port],
+        ["api-server", "--apps", "core", "--port", people],
+        ["api-server", "--apps", "execution", "--port", tasks],
         ["dag-processor"],
         ["scheduler", "--skip-serve-logs"],
         *([["triggerer", "--skip-serve-logs"]] if triggerer else []),
     ):
-        crew.start(words[0], [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
+        name = "tasks-api-server" if "execution" in words else words[0]
+        crew.start(name, [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
 
 
-def healthy(address: str, parts: tuple[str, ...] = ("metadatabase", "scheduler", "dag_processor")) -> bool:
-    """Whether the parts all say that they are well."""
+def healthy(environment: dict, parts: tuple[str, ...] = ("metadatabase", "scheduler", "dag_processor")) -> bool:
+    """Whether both API servers answer and the parts all say that they are well."""
     try:
-        health = requests.get(f"{address}/api/v2/monitor/health", timeout=10).json()
+        health = requests.get(f"{environment[PAGES]}/api/v2/monitor/health", timeout=10).json()
+        tasks = requests.get(f"{environment[EXECUTION]}health", timeout=10)
     except (requests.RequestException, ValueError):  # not listening yet
         return False
-    return all((health.get(part) or {}).get("status") == "healthy" for part in parts)
+    return tasks.ok and all((health.get(part) or {}).get("status") == "healthy" for part in parts)
 
 
 def bearer(address: str, user: str, password: str) -> dict[str, str]:

@@ -97,7 +97,7 @@ def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
         feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)]
         crew.start("live", feeder, environment, cwd=ROOT)
         services.start(crew, environment, triggerer=True)
-        crew.wait_for(lambda: services.healthy(address, PARTS), 120, f"Airflow in good health at {address}")
+        crew.wait_for(lambda: services.healthy(environment, PARTS), 120, f"Airflow in good health at {address}")
         airflow = _Api(address, services.bearer(address, services.LOGIN, password))
         crew.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
     with phase("scheduling the DAGs; what is due runs at once"):

@@ -52,7 +52,7 @@ def main() -> None:
         crew = Crew(Path(folder) / "crew")
         try:
             services.start(crew, environment)
-            crew.wait_for(lambda: services.healthy(address), 120, "Airflow in good health")
+            crew.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
             api = Api(address, services.bearer(address, services.LOGIN, password))
             crew.wait_for(lambda: {"etl", "alerts"} <= api.dags(), 90, "the DAGs")
             for dag, conf in (("etl", {"run_date": DAY}), ("alerts", {"slot": LAST_SLOT})):
