@@ -250,34 +250,30 @@ print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[
 
 @pytest.mark.slow
 def test_a_server_with_little_memory_spills_to_disk_instead_of_failing(read_only, monkeypatch):
-    """A million users of the feed, 300 MB for a statement: too much, until the URL lets it spill at 100 MB."""
+    """1.5 million users, 360 MB for a statement: too much, until the URL lets it spill at 150 MB; then the same numbers."""
     database, server = f"large_{uuid.uuid4().hex[:6]}", read_only[1]
     everybody = Warehouse(server)
     everybody.execute(f"CREATE DATABASE {database}")
-    everybody.execute(f"""
-        CREATE TABLE {database}.feed_actions ENGINE = MergeTree ORDER BY time AS
-        SELECT cityHash64(number % 1000000) AS user_id, if(number % 5 = 0, 'like', 'view') AS action,
-            toDateTime({NOON} + intDiv(number, 60)) AS time, 1 AS gender, 20 AS age, 'iOS' AS os
-        FROM numbers(2000000)
-    """)
-    found = []
-    for limits in (
-        "max_memory_usage=300000000",
-        "max_memory_usage=300000000&max_bytes_before_external_group_by=100000000",
+    for table, own in (
+        ("feed_actions", "if(number % 5 = 0, 'like', 'view') AS action"),
+        ("message_actions", "cityHash64(number + 1, 2) % 1500000 AS receiver_id"),
     ):
-        monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", f"{server}/?{limits}")
-        monkeypatch.setenv("PULSEBOOK_SOURCE_DATABASE", database)
-        monkeypatch.setenv("PULSEBOOK_TARGET_DATABASE", f"{database}_target")
-        settings.cache_clear()
-        try:
-            found.append(cells("etl/extract_feed", run_date=str(DAY))["users"])
-        except WarehouseError as error:
-            assert "Memory limit" in str(error)
-            found.append("too much")
-    settings.cache_clear()
+        everybody.execute(f"""
+            CREATE TABLE {database}.{table} ENGINE = MergeTree ORDER BY time AS
+            SELECT cityHash64(number % 1500000) AS user_id, {own}, toDateTime({NOON} + intDiv(number, 36)) AS time,
+                1 AS gender, 20 AS age, 'iOS' AS os
+            FROM numbers(1500000)
+        """)
+    where = dict(source_database=database, target_database=f"{database}_target")
+    little, spilling = "max_memory_usage=360000000", "max_bytes_before_external_group_by=150000000"
+    expected = loaded(monkeypatch, clickhouse_url=server, **where)
+    with pytest.raises(WarehouseError, match="Memory limit"):
+        loaded(monkeypatch, clickhouse_url=f"{server}/?{little}", **where)
+    found = loaded(monkeypatch, clickhouse_url=f"{server}/?{little}&{spilling}", **where)
+    pd.testing.assert_frame_equal(found, expected)
+    assert found["messages_sent"].sum() == 3 * 1_500_000
     everybody.execute(f"DROP DATABASE {database}")
     everybody.execute(f"DROP DATABASE {database}_target")
-    assert found == ["too much", 1_000_000]
 
 
 def small_world(url: str, feed: pd.DataFrame, messages: pd.DataFrame, time_type: str = "DateTime") -> str:
