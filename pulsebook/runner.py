@@ -69,13 +69,11 @@ def run(
     name: str = "",
     attempt: int = 1,
     airflow: dict | None = None,
-    queued: str | None = None,
     cell_timeout: float | None = None,
 ) -> Record:
     """Execute a notebook with parameters; its evidence goes to `folder/{name}-try{attempt}`.
 
     Args:
-        queued: ISO instant at which the task was queued, for the record.
         cell_timeout: seconds that one cell may take; None: no limit.
 
     A notebook that has nothing to do may end itself with `sys.exit(0)`: it is then `skipped`.
@@ -94,7 +92,6 @@ def run(
         notebook=_shown(notebook),
         parameters=parameters,
         airflow=airflow or {},
-        queued=queued,
     )
     status, error, secret = "killed", "the run was cut off", False
     try:

@@ -16,6 +16,7 @@ import time
 import uuid
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -292,6 +293,26 @@ def test_a_real_scheduler_runs_all_four_dags_on_two_workers_into_the_object_stor
     assert not [key for key, data in archive.items() if SECRET.encode() in data]
     worked = {name for name in cluster.workers if "succeeded" in (cluster.home / f"{name}.log").read_text()}
     assert worked == set(cluster.workers)
+
+
+def most_at_a_time(known: dict[str, dict]) -> int:
+    """How many of some tries ran side by side at most."""
+    times = sorted([(r["started"], 1) for r in known.values()] + [(r["ended"], -1) for r in known.values()])
+    return max(accumulate(step for _, step in times))
+
+
+def test_the_slots_of_the_pool_are_the_notebooks_that_run_at_a_time(cluster):
+    """Four tasks may run on the workers here; with one slot ClickHouse sees one notebook after another."""
+    day = (datetime.now(MOSCOW) - timedelta(days=4)).date()
+    cluster.api("PATCH", "/dags/etl", is_paused=False)
+    found = {}
+    for slots in (128, 1):
+        cluster.api("PATCH", "/pools/default_pool?update_mask=slots", slots=slots)
+        run = cluster.api("POST", "/dags/etl/dagRuns", logical_date=None, conf={"run_date": str(day)})["dag_run_id"]
+        until(lambda run=run: runs(cluster, "etl")[run] == "success", 200, "the end of the run")
+        found[slots] = most_at_a_time(records(held(cluster, f"etl/{day}/{run}/")))
+    cluster.api("PATCH", "/pools/default_pool?update_mask=slots", slots=128)
+    assert found[128] > 1 and found[1] == 1, found
 
 
 @pytest.mark.parametrize(

@@ -102,13 +102,13 @@ def recorder():
     listener.server_close()
 
 
-def until(happens, seconds: float, what: str):
-    """Wait for a condition; returns its value."""
+def until(happens, seconds: float, what: str, pause: float = 0.5):
+    """Wait for a condition, asked for again after each pause (seconds); returns its value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := happens():
             return value
-        time.sleep(0.5)
+        time.sleep(pause)
     pytest.fail(f"{what} did not happen within {seconds:g} s")
 
 

@@ -44,7 +44,6 @@ class Record:
     parameters: dict
     airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, try_number, log_url
     status: str = "running"
-    queued: str | None = None
     started: str = field(default_factory=lambda: _now())
     ended: str | None = None
     duration: float | None = None  # seconds
