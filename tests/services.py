@@ -24,7 +24,7 @@ TRIALS = """
 from datetime import timedelta
 from airflow.sdk import DAG
 from pulsebook.airflow.callbacks import tell_operations
-from pulsebook.airflow.operator import NotebookOperator
+from pulsebook.airflow.operator import RUN_DATE, NotebookOperator, run_date
 
 with DAG("trials", schedule=None, default_args={"on_failure_callback": tell_operations}):
     report = {"run_date": "2026-01-05", "post": True}
@@ -36,6 +36,9 @@ with DAG("trials", schedule=None, default_args={"on_failure_callback": tell_oper
 with DAG("pages", schedule=None):
     NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters={"run_date": "2026-01-05"})
     NotebookOperator(task_id="hostile", notebook="HOSTILE")
+
+with DAG("days", schedule=None, params={"run_date": None}, user_defined_macros={"run_date": run_date}):
+    NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE}, retries=2, retry_delay=timedelta(minutes=5))
 """
 SLOW = ["import os, time\nprint('kernel', os.getpid())", "time.sleep(600)", "print('never')"]
 
@@ -166,7 +169,7 @@ def airflow(server, tmp_path_factory):
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
             services.start(crew, environment)
             crew.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
-            ids = {"trials", "pages", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
+            ids = {"trials", "pages", "days", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
             crew.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(
                 cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,

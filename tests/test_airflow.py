@@ -11,8 +11,10 @@ from types import SimpleNamespace
 
 import papermill
 import pytest
+from airflow.sdk.exceptions import AirflowFailException
 
 from pulsebook import runner
+from pulsebook.airflow import operator
 from pulsebook.archive.record import Record, folder_of
 from pulsebook.settings import ROOT
 from tests.services import MOSCOW, TOKEN, until
@@ -66,22 +68,49 @@ def test_a_run_date_that_is_no_date_is_refused_before_the_run_exists(etl, value)
         etl.params.get_param("run_date").resolve(value)
 
 
-def test_the_run_date_is_yesterday_of_the_instant_or_what_was_asked_for():
-    from pulsebook.airflow.operator import run_date
+A_DAG = SimpleNamespace(params={"run_date": None, "slot": None})
 
+
+def a_run(logical_date=None, run_after=None, conf=None):
+    return SimpleNamespace(logical_date=logical_date, run_after=run_after, conf=conf)
+
+
+def test_the_run_date_is_yesterday_of_the_instant_or_what_was_asked_for():
     due = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)  # 01:00 in Moscow on the 23rd
-    assert run_date(SimpleNamespace(logical_date=due, run_after=None), {"run_date": None}) == "2026-11-22"
-    assert run_date(SimpleNamespace(logical_date=None, run_after=due), {}) == "2026-11-22"
-    assert run_date(SimpleNamespace(logical_date=due, run_after=due), {"run_date": "2026-01-05"}) == "2026-01-05"
+    assert operator.run_date(A_DAG, a_run(logical_date=due), {"run_date": None}) == "2026-11-22"
+    assert operator.run_date(A_DAG, a_run(run_after=due), {}) == "2026-11-22"
+    assert operator.run_date(A_DAG, a_run(due, due), {"run_date": "2026-01-05"}) == "2026-01-05"
 
 
 def test_the_slot_is_the_one_that_had_just_ended_or_what_was_asked_for():
-    from pulsebook.airflow.operator import slot
-
     due = datetime(2026, 11, 22, 21, 30, 4, tzinfo=UTC)
-    assert slot(SimpleNamespace(logical_date=due, run_after=None), {"slot": None}) == "2026-11-23T00:15:00+03:00"
-    assert slot(SimpleNamespace(logical_date=None, run_after=due), {}) == "2026-11-23T00:15:00+03:00"
-    assert slot(SimpleNamespace(logical_date=due, run_after=due), {"slot": "2026-01-05T10:00"}) == "2026-01-05T10:00"
+    assert operator.slot(A_DAG, a_run(logical_date=due), {"slot": None}) == "2026-11-23T00:15:00+03:00"
+    assert operator.slot(A_DAG, a_run(run_after=due), {}) == "2026-11-23T00:15:00+03:00"
+    assert operator.slot(A_DAG, a_run(due, due), {"slot": "2026-01-05T10:00"}) == "2026-01-05T10:00"
+
+
+@pytest.mark.parametrize(
+    ("macro", "conf", "says"),
+    [
+        ("run_date", {"run_date": "2999-01-01"}, "must be a day that is over"),
+        ("slot", {"slot": "2026-01-05T10:07"}, "must begin on a quarter of an hour"),
+        ("run_date", {"rundate": "2026-01-05"}, "the DAG has the parameters run_date, slot, got rundate"),
+    ],
+)
+def test_a_run_that_no_retry_mends_fails_at_once(macro, conf, says):
+    with pytest.raises(AirflowFailException, match=says):
+        getattr(operator, macro)(A_DAG, a_run(run_after=datetime.now(UTC), conf=conf), A_DAG.params | conf)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("conf", [{"run_date": "2999-01-01"}, {"rundate": "2026-01-05"}])
+def test_the_scheduler_does_not_retry_what_no_retry_mends(conf, airflow):
+    airflow.cli("dags", "unpause", "days")
+    run = airflow.api("POST", "/dags/days/dagRuns", logical_date=None, conf=conf)["dag_run_id"]
+    until(lambda: airflow.api("GET", f"/dags/days/dagRuns/{run}")["state"] == "failed", 60, "the end of the run")
+    assert airflow.api("GET", f"/dags/days/dagRuns/{run}/taskInstances/load")["try_number"] == 1
+    assert not list(airflow.outputs.glob("days/*")), "nothing was executed"
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

@@ -171,12 +171,15 @@ def test_sample_work_reaches_neither_a_real_airflow_nor_a_real_chat_or_warehouse
     }
 
     real = "PULSEBOOK_CLICKHOUSE_URL=http://real:8123\nPULSEBOOK_SOURCE_URL=http://source:8123\n"
+    real += "PULSEBOOK_OUTPUTS=s3://real/archive\nPULSEBOOK_TABLE_ENGINE=ReplicatedMergeTree\n"
     (tmp_path / ".env").write_text(f"{real}PULSEBOOK_TELEGRAM_TOKEN=1:real\nPULSEBOOK_TELEGRAM_CHAT_ID=-42\n")
     assert Settings(_env_file=tmp_path / ".env").telegram_token.get_secret_value() == "1:real", (
         "what is to be overruled"
     )
+    monkeypatch.delenv("PULSEBOOK_OUTPUTS", raising=False)
     for name, value in services.sample_only("http://127.0.0.1:8123").items():
         monkeypatch.setenv(name, value)
     told = Settings(_env_file=tmp_path / ".env")
     assert {told.clickhouse_url.get_secret_value(), told.source_url.get_secret_value()} == {"http://127.0.0.1:8123"}
     assert told.telegram_token.get_secret_value() == ""
+    assert told.outputs == ROOT / "outputs" and told.table_engine == "MergeTree"

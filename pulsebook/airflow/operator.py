@@ -9,27 +9,40 @@ from pathlib import Path
 
 from airflow.providers.papermill.operators.papermill import PapermillOperator
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from pulsebook.airflow.connections import connections
 from pulsebook.archive.record import folder_of
 from pulsebook.guard import ending_with
-from pulsebook.periods import run_date_of, slot_of
+from pulsebook.periods import PeriodError, run_date_of, run_day, run_slot, slot_of
 from pulsebook.settings import settings
 
-RUN_DATE = "{{ run_date(dag_run, params) }}"  # needs user_defined_macros={"run_date": run_date}
+RUN_DATE = "{{ run_date(dag, dag_run, params) }}"  # needs user_defined_macros={"run_date": run_date}
 REVIEW = "/pulsebook"  # where the review plugin serves executed notebooks
-SLOT = "{{ slot(dag_run, params) }}"  # needs user_defined_macros={"slot": slot}
+SLOT = "{{ slot(dag, dag_run, params) }}"  # needs user_defined_macros={"slot": slot}
 
 
-def run_date(dag_run, params) -> str:
+def run_date(dag, dag_run, params) -> str:
     """The day that a run reports on: the parameter, or yesterday as seen from when the run was due."""
-    return params.get("run_date") or run_date_of(dag_run.logical_date or dag_run.run_after)
+    return _given("run_date", run_day, dag, dag_run, params) or run_date_of(dag_run.logical_date or dag_run.run_after)
 
 
-def slot(dag_run, params) -> str:
+def slot(dag, dag_run, params) -> str:
     """The slot that a run checks: the parameter, or the one that had just ended when the run was due."""
-    return params.get("slot") or slot_of(dag_run.logical_date or dag_run.run_after)
+    return _given("slot", run_slot, dag, dag_run, params) or slot_of(dag_run.logical_date or dag_run.run_after)
+
+
+def _given(name: str, check, dag, dag_run, params) -> str:
+    """A parameter of the run. What no retry mends fails at once: a name that the DAG does not know, a period that cannot be."""
+    if unknown := (dag_run.conf or {}).keys() - dag.params.keys():
+        raise AirflowFailException(
+            f"the DAG has the parameters {', '.join(dag.params)}, got {', '.join(sorted(unknown))}"
+        )
+    try:
+        check(given := params.get(name) or "")
+    except PeriodError as error:
+        raise AirflowFailException(str(error)) from None
+    return given
 
 
 def folder_for(ti, parameters: dict) -> Path:

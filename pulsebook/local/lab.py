@@ -21,7 +21,7 @@ from pulsebook.settings import ROOT
 @contextmanager
 def warehouse(port: int):
     """The warehouse for as long as the block lasts; yields its URL."""
-    with running(stack.WAREHOUSE, port) as url:
+    with running(stack.WAREHOUSE, services.free_port(port)) as url:
         print("… filling the warehouse up to now", flush=True)
         plan = stack.prepare(url)
         over = threading.Event()
@@ -47,6 +47,8 @@ def main() -> int:
             return 0
         lab = [str(Path(sys.executable).with_name("jupyter")), "lab", "--ip=127.0.0.1"]
         lab.append(f"--notebook-dir={ROOT / 'notebooks'}")
+        if os.geteuid() == 0:  # as in many a container; it listens on loopback alone
+            lab.append("--allow-root")
         environment = {**os.environ, **services.sample_only(url), "PYTHONPATH": str(ROOT)}
         return subprocess.run(lab, env=environment).returncode
 
@@ -54,7 +56,7 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except sample.SampleError as error:
+    except (sample.SampleError, RuntimeError) as error:  # such as a folder that another warehouse uses
         print(error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -23,8 +23,16 @@ PAGES, EXECUTION = "AIRFLOW__API__BASE_URL", "AIRFLOW__CORE__EXECUTION_API_SERVE
 
 
 def sample_only(url: str) -> dict[str, str]:
-    """Settings for work on sample data, which win over those of `.env`: the embedded warehouse, and nobody's chat."""
-    return {"PULSEBOOK_CLICKHOUSE_URL": url, "PULSEBOOK_SOURCE_URL": "", "PULSEBOOK_TELEGRAM_TOKEN": ""}
+    """Settings for work on sample data, which win over those of `.env`: the embedded warehouse, nobody's chat, and a
+    folder as archive, this project's own unless the environment names one."""
+    outputs = os.environ.get("PULSEBOOK_OUTPUTS", "")
+    return {
+        "PULSEBOOK_CLICKHOUSE_URL": url,
+        "PULSEBOOK_SOURCE_URL": "",
+        "PULSEBOOK_TABLE_ENGINE": "MergeTree",
+        "PULSEBOOK_TELEGRAM_TOKEN": "",
+        "PULSEBOOK_OUTPUTS": str(ROOT / "outputs") if not outputs or "://" in outputs else outputs,
+    }
 
 
 def environment(home: Path, dags: Path = ROOT / "dags") -> dict[str, str]:

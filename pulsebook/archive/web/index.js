@@ -96,13 +96,15 @@ function beside(...runs) {  // two pages next to each other; what differs in num
   document.body.append(box);
   box.showModal();
 }
+const many = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 function row(run) {
   const line = make("div", "run"), dot = make("i", kind(run.status)), what = make("span", "what"), name = make("a", "", run.task);
   dot.title = run.status;
+  const slot = run.period.length > 10 ? `, slot ${run.period.slice(11, 16)}` : "";  // in the business time zone
   name.href = address(run.path, ".html");
-  what.append(name, make("small", "", ` ${run.dag}${run.try > 1 ? `, try ${run.try}` : ""}`));
-  line.append(dot, make("span", "time", run.period.length > 10 ? run.period.slice(11, 16) : run.started.slice(11, 16)), what);
-  if (run.incidents) line.append(make("span", "many", `${run.incidents} incident${run.incidents > 1 ? "s" : ""}`));
+  what.append(name, make("small", "", ` ${run.dag}${slot}${run.try > 1 ? `, try ${run.try}` : ""}`));
+  line.append(dot, make("span", "time", `${run.started.slice(11, 16)} UTC`), what);
+  if (run.incidents) line.append(make("span", "many", many(run.incidents, "incident")));
   line.append(make("span", "took", run.duration === null ? "" : run.duration < 120 ? `${run.duration.toFixed(1)} s` : `${Math.round(run.duration / 60)} min`));
   line.append(make("span", `said${run.error ? " error" : ""}`, run.error ? `${run.status}: ${run.error.split("\n")[0]}` : run.headline));
   line.onclick = event => {
@@ -136,7 +138,7 @@ async function draw() {
   byId("runs").replaceWith(target);
   byId("more").hidden = !(count > shown || seen < queue.length);
   const sum = at => Object.values(days).reduce((all, dags) => all + Object.values(dags).reduce((part, counts) => part + counts[at], 0), 0);
-  byId("state").textContent = `${sum(0).toLocaleString("en")} runs on ${Object.keys(days).length.toLocaleString("en")} days, ${sum(1).toLocaleString("en")} not succeeded, ${sum(3).toLocaleString("en")} incidents`;
+  byId("state").textContent = `${many(sum(0), "run")} on ${many(Object.keys(days).length, "day")}, ${sum(1).toLocaleString("en")} not succeeded, ${many(sum(3), "incident")}`;
   document.body.dataset.ready ??= Math.round(performance.now());  // milliseconds until the first list
   document.body.dataset.drawn = call;
 }
@@ -156,7 +158,8 @@ byId("more").onclick = () => { shown += 300; draw(); };
 script(".index/overview.js").then(() => {
   const dags = [...new Set(Object.values(days).flatMap(Object.keys))].sort();
   byId("dag").append(...dags.map(dag => make("option", "", dag)));
-  month = (Object.keys(days).sort().at(-1) ?? new Date().toISOString()).slice(0, 7);
+  const today = new Date().toISOString();
+  month = (Object.keys(days).sort().findLast(day => day <= today) ?? today).slice(0, 7);  // a mistyped day may lie ahead
   const given = new URLSearchParams(location.hash.slice(1));  // index.html#text=ctr&dag=alerts&status=failed
   for (const name of ["text", "dag", "status"]) if (given.has(name)) byId(name).value = given.get(name);
   draw();
