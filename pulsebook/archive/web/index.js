@@ -103,7 +103,7 @@ function row(run) {
   const slot = run.period.length > 10 ? `, slot ${run.period.slice(11, 16)}` : "";  // in the business time zone
   name.href = address(run.path, ".html");
   what.append(name, make("small", "", ` ${run.dag}${slot}${run.try > 1 ? `, try ${run.try}` : ""}`));
-  line.append(dot, make("span", "time", `${run.started.slice(11, 16)} UTC`), what);
+  line.append(dot, make("span", "time", run.started.slice(11, 16)), what);
   if (run.incidents) line.append(make("span", "many", many(run.incidents, "incident")));
   line.append(make("span", "took", run.duration === null ? "" : run.duration < 120 ? `${run.duration.toFixed(1)} s` : `${Math.round(run.duration / 60)} min`));
   line.append(make("span", `said${run.error ? " error" : ""}`, run.error ? `${run.status}: ${run.error.split("\n")[0]}` : run.headline));
@@ -138,7 +138,7 @@ async function draw() {
   byId("runs").replaceWith(target);
   byId("more").hidden = !(count > shown || seen < queue.length);
   const sum = at => Object.values(days).reduce((all, dags) => all + Object.values(dags).reduce((part, counts) => part + counts[at], 0), 0);
-  byId("state").textContent = `${many(sum(0), "run")} on ${many(Object.keys(days).length, "day")}, ${sum(1).toLocaleString("en")} not succeeded, ${many(sum(3), "incident")}`;
+  byId("state").textContent = `${many(sum(0), "run")} on ${many(Object.keys(days).length, "day")}, ${sum(1).toLocaleString("en")} not succeeded, ${many(sum(3), "incident")}; times of start in UTC`;
   document.body.dataset.ready ??= Math.round(performance.now());  // milliseconds until the first list
   document.body.dataset.drawn = call;
 }
