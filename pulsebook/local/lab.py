@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pulsebook.local import live, sample, services, stack
 from pulsebook.local.server import running
-from pulsebook.settings import ROOT
+from pulsebook.settings import ROOT, SettingsError
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except sample.SampleError as error:
+    except (sample.SampleError, SettingsError) as error:
         print(error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
