@@ -5,20 +5,21 @@
     settings().source_url          # the server to read from, credentials included: a SecretStr
 
 This is the one module that reads the environment. Every name has the prefix `PULSEBOOK_`. A value that cannot be used
-raises `SettingsError`, which names the variable and never shows its value.
+raises `SettingsError`, which names the variable and shows its value only where that can be no secret.
 """
 
 import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]  # the project: relative paths start here
+SHOWN = {"table_engine", "query_timeout", "timezone", "language", "telegram_thread_id"}  # in errors: no secrets
 
 
 class SettingsError(ValueError):
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
     source_database: Identifier = "simulator"
     target_database: Identifier = "test"
     table_engine: str = "MergeTree"  # of our tables; {table} stands for the table's name
-    query_timeout: float = 600.0  # seconds that one statement may take
+    query_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)  # seconds that one statement may take
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
     language: Literal["en", "ru"] = "en"
     notebooks: Path = ROOT / "notebooks"
@@ -106,6 +107,8 @@ class Settings(BaseSettings):
             usable = False
         if not usable:
             raise ValueError("must look like http://user:password@host:8123")
+        if {"user", "password"} & dict(parse_qsl(parts.query, keep_blank_values=True)).keys():
+            raise ValueError("has user or password in its query: write http://user:password@host:8123")
         return url
 
     @field_validator("table_engine")
@@ -166,6 +169,11 @@ def _variable(place: tuple) -> str:
     return f"PULSEBOOK_{'_'.join(map(str, place)).upper()} " if place else ""
 
 
+def _found(error: dict) -> str:
+    """The value, where it may be shown."""
+    return f", found {str(error['input'])[:80]!r}" if SHOWN & {*error["loc"]} else ""
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once.
@@ -177,7 +185,7 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(
-            f"{_variable(e['loc'])}{e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors(include_input=False, include_url=False)
+            f"{_variable(e['loc'])}{e['msg'].removeprefix('Value error, ')}{_found(e)}"
+            for e in error.errors(include_url=False)
         )
         raise SettingsError(problems) from None

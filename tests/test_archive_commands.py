@@ -11,7 +11,7 @@ import pytest
 from pulsebook.__main__ import main
 from pulsebook.archive import index, retention
 from pulsebook.archive.record import Record, folder_of
-from pulsebook.settings import ROOT
+from pulsebook.settings import ROOT, settings
 
 NOW = time.time()
 GONE = 2**22 - 1  # no process has this number
@@ -46,6 +46,31 @@ def test_verify_is_content_with_an_archive_as_it_was_written(outputs, capsys):
     a_run(outputs, "etl", "2026-11-05", 0, "running")
     assert main(["archive", "verify"]) == 0
     assert capsys.readouterr().out == "4 runs, 1 of them running; 6 files compared: all as they were written\n"
+
+
+def test_verify_refuses_a_folder_that_holds_no_run_and_leaves_it_as_it_was(outputs):
+    (outputs / "etl").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="holds no run; is PULSEBOOK_OUTPUTS right"):
+        main(["archive", "verify"])
+    assert everything(outputs) == {"etl"}
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_a_message(outputs):
+    a_run(outputs, "etl", "2026-11-01", 9)
+    (outputs / "index.html").unlink()
+    (outputs / "index.html").mkdir()
+    with pytest.raises(SystemExit, match=rf"the archive at {outputs} cannot be used; .*\n.*Is a directory"):
+        main(["archive", "index"])
+
+
+def test_two_runs_are_compared_by_their_paths_also_where_there_is_no_archive(outputs, monkeypatch, capsys):
+    runs = [a_run(outputs, "etl", f"2026-11-0{day}", 9) for day in (1, 2)]
+    for run in runs:
+        run.executed.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    monkeypatch.setenv("PULSEBOOK_OUTPUTS", str(outputs / "nowhere"))
+    settings.cache_clear()
+    assert main(["archive", "diff", *(str(run.path) for run in runs)]) == 0
+    assert "the code is the same" in capsys.readouterr().out
 
 
 def test_verify_names_what_is_missing_altered_without_record_or_not_in_the_index(outputs, capsys):

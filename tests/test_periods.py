@@ -80,9 +80,13 @@ def test_an_instant_without_a_zone_is_refused():
     ("name", "value", "says"),
     [
         ("CLICKHOUSE_URL", "me:s3cret@host", "PULSEBOOK_CLICKHOUSE_URL must look like http://user:password@host:8123"),
-        ("TIMEZONE", "Msk", "PULSEBOOK_TIMEZONE must be an IANA time zone such as Europe/Moscow"),
+        (
+            "CLICKHOUSE_URL",
+            "http://host:8123/?user=me&password=s3cret",
+            "PULSEBOOK_CLICKHOUSE_URL has user or password in its",
+        ),
+        ("SOURCE_URL", "http://host:8123/?x=1&pass%77ord=s3cret", "in its query: write http://user:password@host:8123"),
         ("TARGET_DATABASE", "a; DROP", "PULSEBOOK_TARGET_DATABASE must be a plain database name"),
-        ("LANGUAGE", "fr", "PULSEBOOK_LANGUAGE"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named_and_never_shown(monkeypatch, name, value, says):
@@ -92,10 +96,34 @@ def test_a_setting_that_cannot_be_used_is_named_and_never_shown(monkeypatch, nam
     assert says in str(caught.value) and value not in str(caught.value) and "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("TIMEZONE", "Msk", "must be an IANA time zone such as Europe/Moscow"),
+        ("LANGUAGE", "fr", "Input should be 'en' or 'ru'"),
+        ("TABLE_ENGINE", "Log", "must be MergeTree, .*"),
+        ("TELEGRAM_THREAD_ID", "general", "Input should be a valid integer.*"),
+        *(("QUERY_TIMEOUT", value, "Input should be greater than 0") for value in ("0", "-1")),
+        *(("QUERY_TIMEOUT", value, "Input should be a finite number") for value in ("inf", "nan")),
+    ],
+)
+def test_a_setting_that_is_no_secret_is_shown_where_it_cannot_be_used(monkeypatch, name, value, says):
+    monkeypatch.setenv(f"PULSEBOOK_{name}", value)
+    with pytest.raises(SettingsError, match=f"^PULSEBOOK_{name} {says}, found '{value}'$"):
+        settings()
+
+
+def test_a_server_may_be_given_settings_in_its_urls_query(monkeypatch):
+    url = "http://me:s3cret@host:8123/?max_threads=2"
+    monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", url)
+    assert settings().clickhouse_url.get_secret_value() == url and settings().secrets == ["s3cret"]
+
+
 def test_secrets_are_hidden_in_every_spelling(monkeypatch):
     monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", "http://me:p%40ss%2Fw%22rd@host:8123")
     text = 'p@ss/w"rd p%40ss%2Fw%22rd p%40ss/w%22rd cEBzcy93InJk "p@ss/w\\"rd" http://x:other@h:1/'
+    text += " http://h/?password=f1rst&x=1 http://h/?x=1&password=sec0nd <a href='/?x=1&amp;password=th1rd'>"
     hidden = redact(text)
-    for spelling in ("p@ss", "p%40ss", "cEBzcy93InJk", "other"):
+    for spelling in ("p@ss", "p%40ss", "cEBzcy93InJk", "other", "f1rst", "sec0nd", "th1rd"):
         assert spelling not in hidden
     assert "p@ss" not in repr(settings())

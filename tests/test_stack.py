@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import signal
 import stat
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from pulsebook.local import services, stack
 from pulsebook.local.processes import MARK, Crew, CrewError, Member
-from pulsebook.settings import ROOT, Settings
+from pulsebook.settings import ROOT, Settings, settings
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -144,6 +145,17 @@ def test_two_commands_at_a_time_do_not_meet(folder, monkeypatch, capsys):
         assert stack.main() == 1
     assert "is at work here" in capsys.readouterr().err
     assert stack.main() == 0
+
+
+@pytest.mark.parametrize("module", ["demo", "lab"])
+def test_a_setting_that_cannot_be_used_ends_a_command_with_one_message(module, folder, monkeypatch, capsys):
+    monkeypatch.setenv("PULSEBOOK_TIMEZONE", "Mars/Phobos")
+    monkeypatch.setattr("sys.argv", [module])
+    monkeypatch.setattr("pulsebook.local.server.running", lambda *_: settings())
+    settings.cache_clear()
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(ROOT / "pulsebook" / "local" / f"{module}.py", run_name="__main__")
+    assert ended.value.code == 1 and capsys.readouterr().err.startswith("PULSEBOOK_TIMEZONE must be")
 
 
 def test_the_login_is_random_private_kept_and_never_in_git(tmp_path):

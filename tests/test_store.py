@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 import requests
+from s3fs import S3FileSystem
 
 from pulsebook import runner
 from pulsebook.__main__ import main
@@ -16,7 +17,7 @@ from pulsebook.archive import index, store
 from pulsebook.archive.ending import mend_folder
 from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.settings import Settings, SettingsError, place, settings
-from tests.object_store import SECRET, object_store, objects
+from tests.object_store import KEY, SECRET, object_store, objects
 from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, statuses, until
 from tests.test_archive_commands import a_run
 
@@ -267,6 +268,36 @@ def test_a_store_that_cannot_be_used_is_named_with_what_to_do(outputs, monkeypat
         store.StoreError, match="s3://no-such-bucket/x failed: .*bucket does not exist.*PULSEBOOK_OUTPUTS"
     ):
         store.create(place("s3://no-such-bucket/x"), "text")
+
+
+@pytest.fixture
+def unreachable(monkeypatch):
+    """Settings that lead to a store where nobody listens."""
+    address = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+    variables = {**address, "AWS_MAX_ATTEMPTS": "1", "PULSEBOOK_OUTPUTS": "s3://pulsebook/nowhere"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for cached in (settings.cache_clear, S3FileSystem.clear_instance_cache):
+        cached()
+    yield
+    for cached in (settings.cache_clear, S3FileSystem.clear_instance_cache):
+        cached()
+
+
+@pytest.mark.parametrize("words", ["verify", "index", "prune", "diff one other"])
+def test_a_command_on_a_store_that_cannot_be_reached_says_so_in_a_message(words, unreachable):
+    with pytest.raises(SystemExit, match="the archive at s3://pulsebook/nowhere cannot be used; .*\nCould not connect"):
+        main(["archive", *words.split()])
+
+
+@pytest.mark.parametrize("command", ["verify", "index", "prune"])
+def test_a_command_on_an_archive_that_does_not_exist_is_refused_and_makes_none(command, somewhere, monkeypatch):
+    monkeypatch.setenv("PULSEBOOK_OUTPUTS", str(somewhere))
+    settings.cache_clear()
+    with pytest.raises(SystemExit, match="there is no archive at .*; is PULSEBOOK_OUTPUTS right"):
+        main(["archive", command])
+    settings.cache_clear()
+    assert not somewhere.exists()
 
 
 @pytest.mark.parametrize("wrong", ["gs://bucket/x", "s3://", "s3://key:s3cret@bucket/x", "file:///tmp/x"])

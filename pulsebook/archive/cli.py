@@ -1,9 +1,11 @@
 """`python -m pulsebook archive …`: check the archive, compare two runs, remove what is old, make the index anew."""
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
-from pulsebook.archive import index
+from pulsebook.archive import index, store
+from pulsebook.archive.redact import redact
 from pulsebook.settings import settings
 
 
@@ -30,10 +32,34 @@ def add_to(commands) -> None:
     action.set_defaults(run=_prune)
 
 
+@contextmanager
+def _archive(*, must_exist: bool = True):
+    """The place of the archive; the command ends with a message where it does not exist or fails."""
+    outputs = settings().outputs
+    try:
+        if not _is_there(outputs) and must_exist:
+            raise SystemExit(f"there is no archive at {outputs}; is PULSEBOOK_OUTPUTS right?")
+        yield outputs
+    except store.failures(outputs) as error:
+        hint = "are PULSEBOOK_OUTPUTS and, for an object store, AWS's variables right?"
+        raise SystemExit(redact(f"the archive at {outputs} cannot be used; {hint}\n{error}")) from None
+
+
+def _is_there(outputs: Path) -> bool:
+    try:
+        next(iter(outputs.iterdir()), None)  # `exists` takes a store that cannot be reached for an empty one
+        return True
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def _verify(_) -> int:
     from pulsebook.archive.verify import verify
 
-    found = verify(settings().outputs)
+    with _archive() as outputs:
+        if not (index.entries(outputs) or index.records_of(outputs)):
+            raise SystemExit(f"the archive at {outputs} holds no run; is PULSEBOOK_OUTPUTS right?")
+        found = verify(outputs)
     for finding in found.findings:
         print(f"{finding.what:<16} {finding.file}{f'  ({finding.detail})' if finding.detail else ''}")
     print(
@@ -47,7 +73,8 @@ def _outcome(findings: list) -> str:
 
 
 def _index(_) -> int:
-    print(f"{index.rebuild(settings().outputs):,} runs in {settings().outputs / 'index.html'}")
+    with _archive() as outputs:
+        print(f"{index.rebuild(outputs):,} runs in {outputs / 'index.html'}")
     return 0
 
 
@@ -56,11 +83,11 @@ def _diff(arguments) -> int:
 
     if len(arguments.runs) > 2:
         arguments.refuse(f"expected one run or two, got {len(arguments.runs)}")
-    outputs = settings().outputs
     try:
-        *given, later = [diff.find(outputs, run) for run in arguments.runs]
-        earlier = given[0] if given else diff.previous(outputs, later)
-        compared = diff.compare(earlier, later)
+        with _archive(must_exist=False) as outputs:  # files are named by their paths, too
+            *given, later = [diff.find(outputs, run) for run in arguments.runs]
+            earlier = given[0] if given else diff.previous(outputs, later)
+            compared = diff.compare(earlier, later)
     except diff.DiffError as error:
         arguments.refuse(str(error))
     if arguments.html:
@@ -74,9 +101,10 @@ def _diff(arguments) -> int:
 def _prune(arguments) -> int:
     from pulsebook.archive.retention import prune
 
-    over = prune(settings().outputs, time.time(), delete=arguments.delete)
+    with _archive() as outputs:
+        over = prune(outputs, time.time(), delete=arguments.delete)
     for run in over:
-        print(run.folder.relative_to(settings().outputs).as_posix())
+        print(run.folder.relative_to(outputs).as_posix())
     tries = sum(len(run.records) for run in over)
     done = "removed" if arguments.delete else "to be removed; --delete removes them"
     print(f"{len(over):,} runs with {tries:,} tries {done}" if over else "nothing is old enough to be removed")

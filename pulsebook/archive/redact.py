@@ -6,7 +6,7 @@
 
 Known secrets are those of the settings and those given to `register`. They are found in plain, URL-encoded, JSON-, HTML-
 and Python-escaped spelling, and in base64, also in the middle of a longer base64 text. What merely looks like a secret
-(bot tokens, `://user:password@`, bearer tokens, private keys) is hidden too.
+(bot tokens, `://user:password@`, `?password=`, bearer tokens, private keys) is hidden too.
 
 A secret of fewer than 4 characters is hidden only within a URL, one of fewer than 8 only as a word of its own: hiding
 every "a" would shred the document.
@@ -29,6 +29,7 @@ STRUCTURE = {"cell_type", "output_type", "id", "kernelspec", "language_info", "s
 
 _SHAPES = (  # what must be there for a closer look, the shape, what stands in its place
     ("://", re.compile(r"(://[^\s:/@\"'\\]*:)[^\s/@\"'\\]+@"), rf"\1{HIDDEN}@"),
+    ("password=", re.compile(r"([?&](?:amp;)?password=)[^\s&#\"'\\<>]+"), rf"\1{HIDDEN}"),
     (":", re.compile(r":(?<=\d{8}:)[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"), f":{HIDDEN}"),
     ("%3", re.compile(r"%3[Aa](?<=\d{8}...)[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"), f":{HIDDEN}"),
     ("earer", re.compile(r"([Bb]earer\s+)(?=\S*\d|\S{20})[A-Za-z0-9._~+/-]{8,}=*"), rf"\1{HIDDEN}"),

@@ -96,6 +96,15 @@ def files(folder: Path, pattern: str) -> list[Path]:
     ]
 
 
+def failures(folder: Path) -> tuple[type[Exception], ...]:
+    """What reading, listing and writing there may raise."""
+    if isinstance(folder, Path):
+        return (OSError,)
+    from botocore.exceptions import BotoCoreError
+
+    return OSError, BotoCoreError
+
+
 @contextmanager
 def _draft(path: Path, data: bytes):
     path.parent.mkdir(parents=True, exist_ok=True)

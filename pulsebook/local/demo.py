@@ -18,7 +18,7 @@ from pathlib import Path
 from pulsebook.local import sample, services
 from pulsebook.local.server import running
 from pulsebook.periods import today
-from pulsebook.settings import ROOT, settings
+from pulsebook.settings import ROOT, SettingsError, settings
 
 DAYS, DAU, SEED = 31, 6_000, 1  # the profile lookback reaches 30 days
 HOME = ROOT / ".local" / "airflow"
@@ -119,6 +119,9 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\nstopped; nothing is left running", file=sys.stderr)
         sys.exit(130)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pulsebook.local import live, sample, services, stack
 from pulsebook.local.server import running
-from pulsebook.settings import ROOT
+from pulsebook.settings import ROOT, SettingsError
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (sample.SampleError, RuntimeError) as error:  # such as a folder that another warehouse uses
+    except (sample.SampleError, SettingsError, RuntimeError) as error:  # such as a folder that another warehouse uses
         print(error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
