@@ -163,6 +163,7 @@ class Record:
         """The file's text with a statement of how the try ended; nothing is saved."""
         self.status, self.error = status, error
         self.ended = _now() if ended is None else _iso(datetime.fromtimestamp(ended, UTC))
+        self.ended = max(self.ended, self.started)  # the times of an object store are whole seconds
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         self.duration = max(round(span.total_seconds(), 3), 0.0)
         return self._json()
