@@ -11,10 +11,8 @@ from types import SimpleNamespace
 
 import papermill
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 
 from pulsebook import runner
-from pulsebook.airflow import operator
 from pulsebook.archive.record import Record, folder_of
 from pulsebook.settings import ROOT
 from tests.services import MOSCOW, TOKEN, until
@@ -68,6 +66,14 @@ def test_a_run_date_that_is_no_date_is_refused_before_the_run_exists(etl, value)
         etl.params.get_param("run_date").resolve(value)
 
 
+@pytest.fixture
+def operator():
+    """The module, which imports Airflow."""
+    from pulsebook.airflow import operator
+
+    return operator
+
+
 A_DAG = SimpleNamespace(params={"run_date": None, "slot": None})
 
 
@@ -75,14 +81,14 @@ def a_run(logical_date=None, run_after=None, conf=None):
     return SimpleNamespace(logical_date=logical_date, run_after=run_after, conf=conf)
 
 
-def test_the_run_date_is_yesterday_of_the_instant_or_what_was_asked_for():
+def test_the_run_date_is_yesterday_of_the_instant_or_what_was_asked_for(operator):
     due = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)  # 01:00 in Moscow on the 23rd
     assert operator.run_date(A_DAG, a_run(logical_date=due), {"run_date": None}) == "2026-11-22"
     assert operator.run_date(A_DAG, a_run(run_after=due), {}) == "2026-11-22"
     assert operator.run_date(A_DAG, a_run(due, due), {"run_date": "2026-01-05"}) == "2026-01-05"
 
 
-def test_the_slot_is_the_one_that_had_just_ended_or_what_was_asked_for():
+def test_the_slot_is_the_one_that_had_just_ended_or_what_was_asked_for(operator):
     due = datetime(2026, 11, 22, 21, 30, 4, tzinfo=UTC)
     assert operator.slot(A_DAG, a_run(logical_date=due), {"slot": None}) == "2026-11-23T00:15:00+03:00"
     assert operator.slot(A_DAG, a_run(run_after=due), {}) == "2026-11-23T00:15:00+03:00"
@@ -97,7 +103,9 @@ def test_the_slot_is_the_one_that_had_just_ended_or_what_was_asked_for():
         ("run_date", {"rundate": "2026-01-05"}, "the DAG has the parameters run_date, slot, got rundate"),
     ],
 )
-def test_a_run_that_no_retry_mends_fails_at_once(macro, conf, says):
+def test_a_run_that_no_retry_mends_fails_at_once(macro, conf, says, operator):
+    from airflow.sdk.exceptions import AirflowFailException
+
     with pytest.raises(AirflowFailException, match=says):
         getattr(operator, macro)(A_DAG, a_run(run_after=datetime.now(UTC), conf=conf), A_DAG.params | conf)
 

@@ -18,7 +18,8 @@ from pulsebook.archive.ending import mend_folder
 from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.settings import Settings, SettingsError, place, settings
 from tests.object_store import KEY, SECRET, object_store, objects
-from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, statuses, until
+from tests.services import until
+from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, statuses
 from tests.test_archive_commands import a_run
 
 PREFIX = "teams/growth"  # of the archive within the bucket

@@ -57,7 +57,7 @@ def _verify(_) -> int:
     from pulsebook.archive.verify import verify
 
     with _archive() as outputs:
-        if not (index.entries(outputs) or index.records_of(outputs)):
+        if not (index.records_of(outputs) or index.entries(outputs)):
             raise SystemExit(f"the archive at {outputs} holds no run; is PULSEBOOK_OUTPUTS right?")
         found = verify(outputs)
     for finding in found.findings:

@@ -162,10 +162,10 @@ class Record:
     def stated(self, status: str, error: str | None = None, ended: float | None = None) -> str:
         """The file's text with a statement of how the try ended; nothing is saved."""
         self.status, self.error = status, error
-        self.ended = _now() if ended is None else _iso(datetime.fromtimestamp(ended, UTC))
-        self.ended = max(self.ended, self.started)  # the times of an object store are whole seconds
+        told = _now() if ended is None else _iso(datetime.fromtimestamp(ended, UTC))
+        self.ended = max(told, self.started)  # the times of an object store are whole seconds
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
-        self.duration = max(round(span.total_seconds(), 3), 0.0)
+        self.duration = round(span.total_seconds(), 3)
         return self._json()
 
     def _json(self) -> str:

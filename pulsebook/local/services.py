@@ -108,14 +108,15 @@ def start(crew: Crew, environment: dict[str, str], triggerer: bool = False) -> N
     our DAGs needs; Airflow's first page calls its absence ill health.
     """
     people, tasks = (str(urlsplit(environment[name]).port) for name in (PAGES, EXECUTION))
-    for words in (
-        ["api-server", "--apps", "core", "--port", people],
-        ["api-server", "--apps", "execution", "--port", tasks],
-        ["dag-processor"],
-        ["scheduler", "--skip-serve-logs"],
-        *([["triggerer", "--skip-serve-logs"]] if triggerer else []),
-    ):
-        name = "tasks-api-server" if "execution" in words else words[0]
+    commands = {
+        "api-server": ["api-server", "--apps", "core", "--port", people],
+        "tasks-api-server": ["api-server", "--apps", "execution", "--port", tasks],
+        "dag-processor": ["dag-processor"],
+        "scheduler": ["scheduler", "--skip-serve-logs"],
+    }
+    if triggerer:
+        commands["triggerer"] = ["triggerer", "--skip-serve-logs"]
+    for name, words in commands.items():
         crew.start(name, [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
 
 

@@ -104,13 +104,13 @@ def report(dag: str, number: int, wall: float, tasks: list[dict], outputs: Path)
         (file,) = outputs.glob(f"{dag}/*/{run}/{task['task_id']}-try1.json")
         record, notebook = (json.loads(f.read_text()) for f in (file, file.with_suffix(".ipynb")))
         cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        took = [cell["metadata"]["papermill"]["duration"] for cell in cells]
+        spans = [cell["metadata"]["papermill"] for cell in cells]
+        first, last = stamp("start_time")(spans[0]), stamp("end_time")(spans[-1])
+        took = sum(span["duration"] for span in spans)
         imports = sum(
-            s for s, cell in zip(took, cells, strict=True) if "".join(cell["source"]).startswith(("from ", "import "))
-        )
-        first, last = (
-            stamp("start_time")(cells[0]["metadata"]["papermill"]),
-            stamp("end_time")(cells[-1]["metadata"]["papermill"]),
+            span["duration"]
+            for span, cell in zip(spans, cells, strict=True)
+            if "".join(cell["source"]).startswith(("from ", "import "))
         )
         queued, started, ended = (stamp(name)(task) for name in ("queued_when", "start_date", "end_date"))
         begun, done = stamp("started")(record), stamp("ended")(record)
@@ -119,8 +119,8 @@ def report(dag: str, number: int, wall: float, tasks: list[dict], outputs: Path)
             "before": begun - started,
             "kernel": first - begun,
             "imports": imports,
-            "cells": sum(took) - imports,
-            "saving": last - first - sum(took),
+            "cells": took - imports,
+            "saving": last - first - took,
             "end": done - last,
             "pages": ended - done,
         }
