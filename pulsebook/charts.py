@@ -9,6 +9,7 @@ Figures are drawn without pyplot: nothing global, nothing to close.
 
 import io
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -130,7 +131,13 @@ def curve(ax: Axes, values: pd.Series, language: str, unit: str) -> None:
     ax.set_xlabel(unit, fontsize=SMALL)
     _amounts(ax, language, share=True)
     ax.set_ylim(0, (known.max() if len(known) else 1) * 1.25)
-    ax.margins(x=0.12)
+    ax.set_xlim(values.index[0] - 1.5, values.index[-1] + 1.5)
+
+
+def nothing(ax: Axes, text: str) -> None:
+    """Instead of a chart: why there is none."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#6b7280", fontsize=SMALL + 2)
 
 
 def clock(ax: Axes, frame: pd.DataFrame, language: str) -> None:
@@ -189,13 +196,13 @@ def _days(ax: Axes, days, language: str) -> None:
 
 
 def _amounts(ax: Axes, language: str, share: bool = False) -> None:
-    """Short numbers on the axis: 500K, 20 %."""
+    """Short numbers on the axis, never rounded: 500K, 5.85K, 20 %, 20.5 %."""
 
     def shown(value, _):
+        exact = Decimal(f"{value * (100 if share else 1):.10g}") + 0  # without a float's noise, and no -0
         if share:
-            digits = 0 if abs(value * 100 - round(value * 100)) < 1e-6 else 1
-            return metrics.percent(value, language, digits)
-        return format_compact_decimal(value, locale=language, fraction_digits=0 if value < 1000 else 1)
+            return metrics.percent(exact / 100, language, max(0, -exact.as_tuple().exponent))
+        return format_compact_decimal(exact, locale=language, fraction_digits=10)
 
-    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))  # few digits
     ax.yaxis.set_major_formatter(FuncFormatter(shown))
