@@ -101,9 +101,15 @@ TITLES = {
 }
 
 
+UNSETTLED = {
+    "en": "History since 19 October: users not seen since then count as new",
+    "ru": "История с 19 октября: кого с тех пор не было, считаются новыми",
+}
+
+
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
-def test_the_feed_report_equals_an_independent_computation(day, language, app, configured):
+def test_the_feed_report_equals_an_independent_computation(day, language, app, configured, capsys):
     source, feed, _ = app
     configured(source_database=source, language=language)
     found = run("feed_report", run_date=str(day))
@@ -124,6 +130,11 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
         + digits(likes(of[day]) / of[day]["user_id"].nunique(), language, 1),
     ]  # fmt: skip
     assert found["message"].split("\n") == expected
+    said = capsys.readouterr().out.strip().split("\n")[-1]
+    assert said == (
+        f"{day}: Feed users {of[day]['user_id'].nunique():,}, Views {views(of[day]):,}, Likes {likes(of[day]):,}, "
+        f"CTR {percent(likes(of[day]) / views(of[day]), 'en')}"
+    )
     chart = found["daily"][["feed_users", "views", "likes", "ctr"]]
     assert list(chart.index.date) == [day - timedelta(days=n) for n in range(13, -1, -1)]
     assert chart["views"].tolist() == [views(of[d]) for d in chart.index.date]
@@ -159,9 +170,15 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
     new_in_week = set(first[first > day - timedelta(days=7)].index)
     returned, lost = week - week_before - new_in_week, week_before - week
 
-    def retained(n: int) -> float:
-        cohort = set(first[first == day - timedelta(days=n)].index)
-        return len(cohort & active[day]) / len(cohort)
+    settled = everything["day"].min() + timedelta(days=28)  # users new before that may be old ones
+
+    def kept(n: int) -> str:
+        began = day - timedelta(days=n)
+        if began < settled:
+            return f"{names['day']} {n} –"
+        cohort = set(first[first == began].index)
+        share = percent(len(cohort & active[day]) / len(cohort), language)
+        return f"{names['day']} {n} {share} ({names['new_on']} {began.day} {names['month']})"
 
     def feed_users(d):
         return feed_of[d]["user_id"].nunique()
@@ -177,14 +194,14 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
         day="day", week="This week", returned="returned", lost="lost", activity="Activity", views="Views", likes="Likes",
         posts="Posts seen", per_user="Likes per user", sent="Messages", senders="Senders", per_sender="Messages per sender",
         top="Top posts by views", seen="views", where="Where", absent="the table metrics_by_dimension has no rows of this day yet",
-        against="against the day before · the same weekday a week ago",
+        against="against the day before · the same weekday a week ago", new_on="new on", month="November",
     ) if en else dict(
         title="Приложение", users="Пользователи", feed="только лента", messenger="только мессенджер", both="оба", new="Новые",
         ret="Удержание", day="день", week="За неделю", returned="вернулись", lost="ушли", activity="Активность",
         views="Просмотры", likes="Лайки", posts="Просмотренные посты", per_user="Лайков на пользователя", sent="Сообщения",
         senders="Отправители", per_sender="Сообщений на отправителя", top="Топ постов по просмотрам", seen="просмотров",
         where="Где", absent="в таблице metrics_by_dimension ещё нет этого дня",
-        against="к предыдущему дню · к тому же дню неделю назад",
+        against="к предыдущему дню · к тому же дню неделю назад", new_on="новые", month="ноября",
     )  # fmt: skip
     n = names
 
@@ -199,9 +216,10 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
         f" · {n['both']} {digits(len(in_feed & in_messenger), language)}",
         f"{n['new']}: <b>{digits(len(new), language)}</b>"
         + f" ({' · '.join(counts((who, digits(origin[who], language))) for who in sorted(origin.index))})",
-        f"{n['ret']}: {n['day']} 1 {percent(retained(1), language)} · {n['day']} 7 {percent(retained(7), language)}",
+        f"{n['ret']}: {kept(1)} · {kept(7)}",
         f"WAU {digits(len(week), language)} · MAU {digits(len(month), language)} · Stickiness {percent(len(active[day]) / len(month), language)}",
         f"{n['week']}: {n['returned']} {digits(len(returned), language)} · {n['lost']} {digits(len(lost), language)}",
+        *([UNSETTLED[language]] if settled > day - timedelta(days=6) else []),
         "", f"<b>{n['activity']}</b>",
         line("views", lambda d: views(feed_of[d])),
         line("likes", lambda d: likes(feed_of[d])),
@@ -227,10 +245,13 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
     before = per_slot[[day - timedelta(days=k) for k in range(1, 8)]]
     expected_median = before.median(axis=1)
     drawn = found["profile"]
-    assert drawn["yesterday"].dropna().to_dict() == per_slot[day].dropna().to_dict()
+    assert drawn["day"].dropna().to_dict() == per_slot[day].dropna().to_dict()
     assert drawn["median"].dropna().to_dict() == expected_median.reindex(drawn.index).dropna().to_dict()
-    for age in (1, 3, 14):
-        cohorts = [d for d in first.unique() if day - timedelta(days=29) <= d <= day - timedelta(days=age)]
+    for age in (1, 3, 7, 14):
+        cohorts = [d for d in first.unique() if settled <= d <= day - timedelta(days=age)]
+        if not cohorts:
+            assert pd.isna(found["retention"][age])
+            continue
         members = [set(first[first == d].index) for d in cohorts]
         kept = sum(len(m & active[d + timedelta(days=age)]) for m, d in zip(members, cohorts, strict=True))
         assert found["retention"][age] == pytest.approx(kept / sum(map(len, members)))
@@ -263,6 +284,59 @@ def test_where_users_are_comes_from_the_loaded_table(language, app, configured, 
             "возраст: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · неизвестно 1\xa0%",
         ]  # fmt: skip
     assert message.split("\n")[-4:] == expected
+
+
+def texts(panel) -> list[str]:
+    """What is written in a panel of a picture."""
+    named = panel.get_legend().get_texts() if panel.get_legend() else []
+    return [panel.get_title(loc="left"), panel.get_xlabel(), *(text.get_text() for text in [*panel.texts, *named])]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("days", [27, 28, 29])
+def test_retention_is_of_users_who_are_new_beyond_doubt(days, language, app, configured):
+    configured(source_database=app[0], language=language)
+    day, en = date(2026, 10, 19) + timedelta(days=days), language == "en"
+    found = run("app_report", run_date=str(day))
+    panel, clock = found["people"].figure.axes[2:]
+    told = next(line for line in found["message"].split("\n") if line.startswith(("Retention: ", "Удержание: ")))
+    assert UNSETTLED[language] in found["message"].split("\n")
+    that_day = f"{day.day} {'November' if en else 'ноября'} 2026"
+    assert texts(clock)[-2:] == (["median of 7 days", that_day] if en else ["медиана 7 дней", that_day])
+    if days <= 28:  # a cohort that began on day 28 is first told of on day 29
+        reason = "the history is too short" if en else "история слишком коротка"
+        assert told == (f"Retention: – {reason}" if en else f"Удержание: – {reason}")
+        assert texts(panel) == ["Retention" if en else "Удержание", "", reason] and not panel.lines
+        return
+    everything = pd.concat(app[1:])
+    first = everything.groupby("user_id")["day"].min()
+    cohort = set(first[first == day - timedelta(days=1)].index)
+    share = percent(len(cohort & set(everything.loc[everything["day"] == day, "user_id"])) / len(cohort), language)
+    assert told == (
+        f"Retention: day 1 {share} (new on 16 November) · day 7 –" if en else f"Удержание: день 1 {share} (новые 16 ноября) · день 7 –"
+    )  # fmt: skip
+    below = "days after the first\nnew on 16 November" if en else "дней после первого\nновые 16 ноября"
+    assert texts(panel) == ["Retention" if en else "Удержание", below, share], "text and picture say the same"
+    assert all(float(tick).is_integer() for tick in panel.get_xticks())
+
+
+def test_where_the_history_is_long_the_curve_is_of_all_cohorts_of_30_days(app, databases, execute, configured):
+    day, source = DAYS["the first day of a week"], databases[0]
+    for name in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{name} AS {app[0]}.{name}")
+        execute(f"INSERT INTO {source}.{name} SELECT * FROM {app[0]}.{name}")
+    long_ago = int(datetime(2026, 9, 27, 12, tzinfo=ZONE).timestamp())  # 28 days before the first of the cohorts
+    execute(f"INSERT INTO {source}.feed_actions (user_id, post_id, action, time) VALUES (1, 1, 'view', {long_ago})")
+    found = run("app_report", run_date=str(day))
+    assert "History" not in found["message"] and "too short" not in found["message"]
+    assert texts(found["people"].figure.axes[2])[1] == "days after the first\nall new from 25 October to 22 November"
+    everything = pd.concat(app[1:])
+    first = everything.groupby("user_id")["day"].min()
+    active = {d: set(rows["user_id"]) for d, rows in everything.groupby("day")}
+    for age in (1, 7, 14):
+        cohorts = {day - timedelta(days=n): set(first[first == day - timedelta(days=n)].index) for n in range(age, 30)}
+        kept = sum(len(members & active[d + timedelta(days=age)]) for d, members in cohorts.items())
+        assert found["retention"][age] == pytest.approx(kept / sum(map(len, cohorts.values())))
 
 
 def posted(configured) -> list[dict]:

@@ -20,7 +20,7 @@ from pulsebook.local.server import running
 from pulsebook.periods import today
 from pulsebook.settings import ROOT, SettingsError, settings
 
-DAYS, DAU, SEED = 31, 6_000, 1  # the profile lookback reaches 30 days
+DAYS, DAU, SEED = 60, 6_000, 1  # retention of 30 days' cohorts needs the 28 days before them
 HOME = ROOT / ".local" / "airflow"
 
 
