@@ -109,6 +109,11 @@ def number(value: float, language: str, digits: int = 0) -> str:
     return written if set(written) & set("123456789") else written.lstrip("-")
 
 
+def plural(count: int, noun: str) -> str:
+    """A number of things in English, as headlines have it: `1 slot`, `1,200 slots`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def percent(value: float, language: str, digits: int = 1) -> str:
     """A share of one as percent; `–` when it is missing."""
     return MISSING if _is_missing(value) else f"{number(value * 100, language, digits)}{SPACE}%"

@@ -179,6 +179,18 @@ def test_a_gap_heals_itself(book, execute):
     assert execute(f"SELECT slot, metric, value, base FROM {book} FINAL ORDER BY slot, metric") == whole
 
 
+def test_the_summaries_are_written_for_people(book, execute, capsys):
+    def headline(notebook: str) -> str:
+        capsys.readouterr()
+        run(notebook, slot=LAST)
+        return next(line for line in capsys.readouterr().out.split("\n") if "; " in line).partition(": ")[2]
+
+    assert headline("collect") == "6 rows for 1 slot; missing: nothing"
+    assert headline("check") == "1 slot checked, 0 metrics off, 0 messages; open incidents: none"
+    remove(execute, book, "slot >= toDateTime('2026-11-14 10:45:00', 'Europe/Moscow') AND slot < toDateTime('2026-11-14 12:00:00', 'Europe/Moscow')")  # fmt: skip
+    assert headline("collect") == "36 rows for 6 slots; missing: Feed users 3, Views 3, Likes 3, CTR 3"
+
+
 # -- check
 
 

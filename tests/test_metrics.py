@@ -38,6 +38,10 @@ def test_numbers_are_written_as_the_language_writes_them(value, digits, en, ru):
     assert number(value, "ru", digits) == ru.replace(" ", "\xa0")
 
 
+def test_a_number_of_things_is_written_as_people_say_it():
+    assert [metrics.plural(n, "slot") for n in (0, 1, 2, 2688)] == ["0 slots", "1 slot", "2 slots", "2,688 slots"]
+
+
 def test_a_share_is_written_as_percent():
     assert (percent(0.213, "en"), percent(0.213, "ru")) == ("21.3\xa0%", "21,3\xa0%")
     assert (percent(1, "en", 0), percent(np.float64(12.3456), "en")) == ("100\xa0%", "1,234.6\xa0%")

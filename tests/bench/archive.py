@@ -47,7 +47,7 @@ def generate(outputs: Path, runs: int) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             instant = datetime(day.year, day.month, day.day, 12, tzinfo=UTC).isoformat()
             own = {"parameters": {"slot": period, "post": True}, "started": instant, "ended": instant}
-            own |= {"headline": f"{period}: 1 slots checked, 0 metrics off, 0 messages; open incidents: none"}
+            own |= {"headline": f"{period}: 1 slot checked, 0 metrics off, 0 messages; open incidents: none"}
             if made % 200 == 0:
                 own |= {"status": "failed", "error": f"cell [5] under “Check”: ValueError: nothing at {period}"}
             if made % 300 == 0:
