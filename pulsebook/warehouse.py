@@ -40,7 +40,7 @@ from pulsebook.settings import settings
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 10  # seconds to get a connection
-READ_ATTEMPTS = 3  # a read that could not connect is tried again
+READ_ATTEMPTS = 3  # of a read that fails with nothing wrong in it
 STATEMENT_SHOWN = 600  # characters of a statement in an error
 
 
@@ -59,14 +59,15 @@ class _Http:
         for attempt in range(1, READ_ATTEMPTS + 1 if self.retry else 2):
             try:
                 return self.warehouse._post(statement, data, stream)
-            except _Unreachable:
+            except _Passing:
                 if not self.retry or attempt == READ_ATTEMPTS:
                     raise
                 time.sleep(0.5 * attempt)
 
 
-class _Unreachable(WarehouseError):
-    """No connection: the statement never reached the server, so a read may be tried again."""
+class _Passing(WarehouseError):
+    """A read may succeed when it is tried again: there was no connection, or the server listed its tables while another
+    run dropped one, on which servers of 2018 fail ("Table … doesn't exist", or its file cannot be opened)."""
 
 
 @contextmanager
@@ -327,7 +328,7 @@ class Warehouse:
                 timeout=(CONNECT_TIMEOUT, self.timeout),
             )
         except requests.ConnectionError as error:
-            raise _Unreachable(
+            raise _Passing(
                 self._message(statement, f"no connection ({type(error).__name__}): is the server up, is the URL right?")
             ) from None
         except requests.Timeout:
@@ -337,7 +338,9 @@ class Warehouse:
         except requests.RequestException as error:
             raise WarehouseError(self._message(statement, f"broken answer ({type(error).__name__})")) from None
         if not response.ok or "X-ClickHouse-Exception-Code" in response.headers:
-            raise WarehouseError(self._message(statement, response.text.strip()[:2000]))
+            text = response.text.strip()[:2000]
+            passing = "system.tables" in statement and re.match(r"Code: (60|107)\b", text)
+            raise (_Passing if passing else WarehouseError)(self._message(statement, text))
         return response
 
     def _message(self, statement: str, problem: str) -> str:

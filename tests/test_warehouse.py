@@ -245,6 +245,29 @@ def test_a_read_gives_up_after_three_refused_connections(monkeypatch):
     assert len(waits) == 2  # between three attempts
 
 
+VANISHED = "Code: 60, e.displayText() = DB::Exception: Table test.t__scratch_1 doesn't exist., e.what() = DB::Exception"
+
+
+def test_a_table_that_vanishes_while_the_server_lists_its_tables_costs_a_second_attempt(server, monkeypatch):
+    plain, calls = requests.post, []
+
+    def failing(*args, **kwargs):  # every other time, as ClickHouse 18.16 does
+        calls.append(1)
+        if len(calls) % 2 == 0:
+            return plain(*args, **kwargs)
+        answer = requests.Response()
+        answer.status_code, answer._content = 404, VANISHED.encode()
+        return answer
+
+    monkeypatch.setattr(requests, "post", failing)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    assert Warehouse(server).scalar("SELECT name FROM system.tables WHERE name = 'one' AND database = 'system'") == "one"
+    calls.clear()
+    with pytest.raises(WarehouseError, match="doesn't exist"):  # a table that is asked for is not there, and stays so
+        Warehouse(server).read("SELECT * FROM test.t__scratch_1")
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("secret", ["пароль", "100% :?#&+"])
 def test_any_password_works_when_it_is_quoted_in_the_url(secret, tmp_path):
     with running(tmp_path, password=secret) as url:
