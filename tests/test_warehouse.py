@@ -261,7 +261,9 @@ def test_a_table_that_vanishes_while_the_server_lists_its_tables_costs_a_second_
 
     monkeypatch.setattr(requests, "post", failing)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    assert Warehouse(server).scalar("SELECT name FROM system.tables WHERE name = 'one' AND database = 'system'") == "one"
+    assert (
+        Warehouse(server).scalar("SELECT name FROM system.tables WHERE name = 'one' AND database = 'system'") == "one"
+    )
     calls.clear()
     with pytest.raises(WarehouseError, match="doesn't exist"):  # a table that is asked for is not there, and stays so
         Warehouse(server).read("SELECT * FROM test.t__scratch_1")
