@@ -54,6 +54,7 @@ def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LO
     address = f"http://127.0.0.1:{port}"
     return {
         **environment(home, dags),
+        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "pulsebook" / "local" / "sqlite"))),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
         EXECUTION: f"http://127.0.0.1:{free_port()}/execution/",
         PAGES: address,
