@@ -354,7 +354,8 @@ def test_a_worker_killed_in_the_middle_of_a_notebook_costs_a_retry_and_not_a_num
     known = records(held(cluster, f"etl/{day}/{run}/"))
     tries = {name: r["status"] for name, r in known.items() if name.startswith("merge_users")}
     assert tries == {"merge_users-try1": "killed", "merge_users-try2": "succeeded"}
-    assert says in (error := known["merge_users-try1"]["error"]) and "cell [" in error
+    assert says in (error := known["merge_users-try1"]["error"])
+    assert "cell [" in error or what == "worker"  # the task then went on for up to a second: maybe to between two cells
     assert sorted(r["status"] for r in known.values()) == ["killed"] + ["succeeded"] * 7
     disturbed = loaded(execute, day)
     pd.testing.assert_frame_equal(disturbed, expected(execute, day), check_dtype=False)
