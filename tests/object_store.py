@@ -1,5 +1,6 @@
 """An S3 server on loopback for the tests: moto's, one request at a time."""
 
+import io
 import threading
 from contextlib import contextmanager
 
@@ -18,10 +19,13 @@ class _Quiet(WSGIRequestHandler):
 @contextmanager
 def object_store(bucket: str = "pulsebook"):
     """The variables that lead to a server with an empty bucket. moto looks at a condition first and writes afterwards:
-    only one request at a time makes its conditional writes atomic, as S3's are."""
+    only one request at a time makes its conditional writes atomic, as S3's are. It is received before its turn: a client
+    that is frozen in the middle of one keeps nobody waiting."""
     application, alone = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
     def one_at_a_time(environ, start_response):
+        length = -1 if environ.get("wsgi.input_terminated") else int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
         with alone:
             return application(environ, start_response)
 
