@@ -14,6 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import IPython  # noqa: F401 (its modules import each other: begun by the kernel's start and the page's at once, both fail)
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode

@@ -10,6 +10,8 @@ import platform
 import random
 import re
 import signal
+import subprocess
+import sys
 import time
 import traceback
 import urllib.parse
@@ -23,7 +25,7 @@ from pulsebook.archive import index, redact
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import Record, checksum
 from pulsebook.guard import ending_with
-from pulsebook.settings import settings
+from pulsebook.settings import ROOT, settings
 from tests.services import until
 
 FORK = multiprocessing.get_context("fork")  # as Airflow starts its tasks
@@ -430,3 +432,27 @@ def test_a_notebook_that_leaves_with_an_error_code_has_failed(folder, outputs, t
     with pytest.raises(runner.NotebookFailed, match="SystemExit: 3"):
         runner.run(a_notebook(tmp_path / "step.ipynb", "import sys", "sys.exit(3)"), {"place": "x"}, folder)
     assert only_record(folder).status == "failed"
+
+
+BUSY = """
+import sys, threading, time
+from jupyter_client.kernelspec import KernelSpecManager
+
+class Busy:  # the machine, while IPython is imported
+    def find_spec(self, name, path=None, target=None):
+        if name == "IPython.core.interactiveshell":
+            time.sleep(1)
+
+sys.meta_path.insert(0, Busy())
+threading.excepthook = lambda failure: print("pages:", failure.exc_value)
+from pulsebook import runner
+runner._prepare_the_end()
+while "IPython" not in sys.modules:
+    time.sleep(0.01)
+print(len(KernelSpecManager().kernel_dirs) > 0)  # what the start of a kernel asks first
+"""
+
+
+def test_a_kernel_starts_while_what_makes_the_page_is_still_loading():
+    done = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
