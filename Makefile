@@ -1,24 +1,38 @@
 # The front door: `make help` lists everything. All of it runs in .venv and on loopback.
 SHELL := /bin/bash
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up down test test-server test-cluster lint format warehouse lab bench bench-alerts lock clean
+.PHONY: help setup install demo up down test test-quick test-server test-cluster lint format warehouse lab bench bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: .venv/ready  ## prepare the environment in .venv
+setup: $(VENV)/ready  ## prepare the environment in .venv
 
-.venv/ready: requirements.lock
-	@echo "… preparing .venv from requirements.lock (a minute or two with downloads)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+# The build of a source of before Python 3.12 needs what pulsebook/local/build says; uv hands PYTHONPATH on to it, pip does not.
+INSTALL = PYTHONPATH=$(CURDIR)/pulsebook/local/build $(1) -m uv pip install --quiet --require-hashes --compile-bytecode --python $(1) -r requirements.lock
+FITS = import platform, sys; \
+	version, system = platform.python_version(), platform.system(); \
+	(3, 11) <= sys.version_info < (3, 14) or sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, found {version} ({sys.executable}): name one, as in `make setup PYTHON=python3.13`"); \
+	system == "Linux" or print(f"Pulsebook is tested on Linux, this is {system}: it may not work here", file=sys.stderr)
+
+$(VENV)/ready: requirements.lock
+	@$(PYTHON) -c '$(FITS)'
+	@echo "… preparing $(VENV) from requirements.lock (a minute or two with downloads)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(BIN)/uv pip install --quiet --require-hashes --compile-bytecode --python $(BIN)/python -r requirements.lock
+	@$(call INSTALL,$(BIN)/python)
 	@touch $@
+
+install:  ## install the same into another environment: make install PYTHON=/opt/airflow/bin/python
+	@$(PYTHON) -c '$(FITS)'
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(call INSTALL,$(PYTHON))
 
 demo: setup  ## sample data, the real DAG for yesterday, and what it loaded
 	@$(BIN)/python -m pulsebook.local.demo
@@ -31,6 +45,9 @@ down:  ## stop what `make up` has started
 
 test: setup  ## run all tests
 	@$(BIN)/python -m pytest
+
+test-quick: setup  ## all but the slow tests
+	@$(BIN)/python -m pytest -m "not slow"
 
 test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), started here; clusters, rights, replicas
 	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py etl.py reports.py alerts.py incidents.py chat.py servers.py)

@@ -1,7 +1,9 @@
 """The project's promises about itself: dependencies, notebooks, README."""
 
+import os
 import re
 import subprocess
+import sys
 import tomllib
 
 import nbformat
@@ -18,7 +20,8 @@ DEPENDENCIES = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].
 def test_environment_yml_and_pyproject_agree():
     pinned = re.findall(r"^      - (\S+)$", (ROOT / "environment.yml").read_text(), re.M)
     assert sorted(pinned) == sorted(DEPENDENCIES)
-    assert f"python{PROJECT['requires-python']}" in (ROOT / "environment.yml").read_text()
+    (python,) = re.findall(r"^  - python=(\S+)$", (ROOT / "environment.yml").read_text(), re.M)
+    assert f">={python}," in PROJECT["requires-python"]
 
 
 def test_the_lock_holds_every_dependency_with_hashes_and_no_registry():
@@ -27,6 +30,28 @@ def test_the_lock_holds_every_dependency_with_hashes_and_no_registry():
         locked = re.sub(r"\[.*\]", "", dependency)  # the lock lists what an extra brings
         assert re.search(rf"^{re.escape(locked)} \\\n    --hash=sha256:", lock, re.M), dependency
     assert "://" not in lock
+
+
+def test_a_python_that_is_not_supported_is_told_so_at_once(tmp_path):
+    """A program that says what an interpreter of another version would say runs the Makefile's own check."""
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 10, 1)\n")
+    asked = ["make", "setup", f"VENV={tmp_path / 'venv'}", f"PYTHON=env PYTHONPATH={tmp_path} {sys.executable}"]
+    done = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode and "Python 3.11, 3.12 or 3.13 is needed, found" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_a_build_of_before_python_3_12_finds_what_it_reads():
+    """pandahouse's versioneer reads its setup.cfg this way."""
+    program = (
+        "import configparser, io; parser = configparser.SafeConfigParser(); "
+        "parser.readfp(io.StringIO('[versioneer]\\nstyle = pep440')); print(parser.get('versioneer', 'style'))"
+    )
+    build = {**os.environ, "PYTHONPATH": str(ROOT / "pulsebook" / "local" / "build"), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sitecustomize; {program}"], env=build, capture_output=True, text=True
+    )
+    assert done.stdout == "pep440\n", done.stderr
 
 
 def test_every_dependency_has_a_reason():
