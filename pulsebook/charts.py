@@ -10,6 +10,7 @@ Figures are drawn without pyplot: nothing global, nothing to close.
 import io
 from datetime import date
 from decimal import Decimal
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -22,15 +23,30 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pulsebook import metrics
+from pulsebook.texts import short
 
 PIXELS, DPI = 1080, 120  # side of a picture: two by two panels
 SMALL, LARGE = 13, 17  # points
 PALETTE = sns.color_palette("deep")
+PARTS = 8  # of a whole that are told apart
+NAME = 60  # characters of a title or of a name from data
 MAIN, FAINT = PALETTE[0], "#b8bec6"
 ALARM = PALETTE[3]
 WORDS = {
-    "en": {"before": "the week before", "nothing": "no data", "expected": "expected", "ago": "a week ago"},
-    "ru": {"before": "неделей раньше", "nothing": "нет данных", "expected": "ожидание", "ago": "неделю назад"},
+    "en": {
+        "before": "the week before",
+        "nothing": "no data",
+        "expected": "expected",
+        "ago": "a week ago",
+        "rest": "other",
+    },
+    "ru": {
+        "before": "неделей раньше",
+        "nothing": "нет данных",
+        "expected": "ожидание",
+        "ago": "неделю назад",
+        "rest": "другие",
+    },
 }
 
 
@@ -42,12 +58,12 @@ class Picture:
             self.figure = Figure(figsize=(PIXELS / DPI, PIXELS / DPI * rows / 2), dpi=DPI, layout="constrained")
             self._free = list(np.ravel(self.figure.subplots(rows, columns)))
         self.figure.get_layout_engine().set(hspace=0.05, wspace=0.04, h_pad=0.1, w_pad=0.1)
-        self.figure.suptitle(title, fontsize=LARGE + 3, fontweight="bold")
+        self.figure.suptitle(_name(title), fontsize=LARGE + 3, fontweight="bold")
 
     def panel(self, title: str) -> Axes:
         """The next free panel."""
         ax = self._free.pop(0)
-        ax.set_title(title, loc="left", fontweight="bold", fontsize=LARGE)
+        ax.set_title(_name(title), loc="left", fontweight="bold", fontsize=LARGE)
         ax.tick_params(labelsize=SMALL)
         ax.grid(axis="x", visible=False)
         sns.despine(ax=ax, left=True)
@@ -80,22 +96,25 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
 
 def lines(ax: Axes, frame: pd.DataFrame, language: str) -> None:
     """Several metrics of the same kind over days (index), one line each, named in the legend; gaps where NaN."""
-    for color, (name, values) in zip(PALETTE, frame.items(), strict=False):
-        ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o", label=name)
+    drawn = []
+    for color, (_, values) in zip(cycle(PALETTE), frame.items(), strict=False):
+        drawn += ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o")
         if np.isfinite(last := float(values.iloc[-1])):
             _label(ax, len(values) - 1, last, metrics.number(last, language), color)
     _days(ax, frame.index, language)
     _amounts(ax, language)
     ax.set_ylim(0, np.nanmax([1, *frame.max().astype(float)]) * 1.2)
-    ax.legend(frameon=False, fontsize=SMALL, loc="best")
+    _legend(ax, drawn, frame, loc="best")
 
 
 def bars(ax: Axes, frame: pd.DataFrame, language: str, share: bool = False) -> None:
-    """Parts of a whole over days (index), stacked, one colour for each column; a day of NaN stays empty and says so."""
-    bottom = np.zeros(len(frame))
-    for color, (name, values) in zip(PALETTE, frame.items(), strict=False):
+    """Parts of a whole over days (index), stacked, one colour for each column; a day of NaN stays empty and says so.
+    Of many columns the largest `PARTS` are told apart."""
+    frame = largest(frame, PARTS, WORDS[language]["rest"])
+    bottom, drawn = np.zeros(len(frame)), []
+    for color, (_, values) in zip(PALETTE, frame.items(), strict=False):
         heights = values.astype(float).fillna(0).to_numpy()
-        ax.bar(range(len(frame)), heights, bottom=bottom, color=color, width=0.72, label=name, linewidth=0)
+        drawn.append(ax.bar(range(len(frame)), heights, bottom=bottom, color=color, width=0.72, linewidth=0))
         bottom += heights
     for place in np.flatnonzero(frame.isna().all(axis=1)):
         ax.annotate(
@@ -114,10 +133,19 @@ def bars(ax: Axes, frame: pd.DataFrame, language: str, share: bool = False) -> N
     if share:
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     if frame.shape[1]:
-        ax.legend(
-            frameon=False, fontsize=SMALL, ncols=2, loc="upper left", columnspacing=0.8, handlelength=0.8, handletextpad=0.4,
+        _legend(
+            ax, drawn, frame, ncols=2, loc="upper left", columnspacing=0.8, handlelength=0.8, handletextpad=0.4,
             borderaxespad=0, labelspacing=0.2,
         ).set_in_layout(False)  # fmt: skip
+
+
+def largest(frame: pd.DataFrame, most: int, rest: str) -> pd.DataFrame:
+    """The columns of a frame, the largest sums first where there are more than `most`: the others added up, as `rest`."""
+    if frame.shape[1] <= most:
+        return frame
+    order = frame.sum().to_numpy().argsort(kind="stable")[::-1]
+    others = frame.iloc[:, order[most - 1 :]].sum(axis=1, min_count=1)
+    return pd.concat([frame.iloc[:, order[: most - 1]], others.rename(rest)], axis=1)
 
 
 def curve(ax: Axes, values: pd.Series, language: str, unit: str) -> None:
@@ -142,13 +170,14 @@ def nothing(ax: Axes, text: str) -> None:
 
 def clock(ax: Axes, frame: pd.DataFrame, language: str) -> None:
     """A day by its 15 minutes: the first column as the line, the others faint. Index: minutes since midnight."""
-    for place, (name, values) in reversed(list(enumerate(frame.items()))):
+    drawn = []
+    for place, (_, values) in reversed(list(enumerate(frame.items()))):
         color, width = (MAIN, 2.5) if place == 0 else ("#9aa3ad", 2)
-        ax.plot(frame.index / 60, values.astype(float), color=color, linewidth=width, label=name)
+        drawn += ax.plot(frame.index / 60, values.astype(float), color=color, linewidth=width)
     ax.set_xticks(range(0, 25, 6), [f"{hour:02}:00" for hour in range(0, 25, 6)])
     _amounts(ax, language)
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize=SMALL, loc="lower right")
+    _legend(ax, drawn, frame.iloc[:, ::-1], loc="lower right")
 
 
 def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
@@ -178,6 +207,17 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     if metrics.METRICS[name].unit != "%":
         ax.set_ylim(bottom=0)
     ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
+
+
+def _name(text) -> str:
+    """A text as matplotlib shows it to the letter: a `$` of its own would begin a formula."""
+    return short(text, NAME).replace("$", r"\$")
+
+
+def _legend(ax: Axes, drawn: list, frame: pd.DataFrame, **how):
+    """A legend of what was drawn, named by the frame's columns. matplotlib leaves out labels that begin with `_`, unless
+    they are handed to the legend itself."""
+    return ax.legend(drawn, [_name(column) for column in frame], frameon=False, fontsize=SMALL, **how)
 
 
 def _label(ax: Axes, x: float, y: float, text: str, color, below: bool = False) -> None:

@@ -71,8 +71,12 @@ def bot_api(port: int = 0, token: str = "", certificate: Path | None = None):
                 return self.refuse(429, f"Too Many Requests: retry after {seconds:g}", {"retry_after": seconds})
             if fault in REFUSALS:
                 return self.refuse(*REFUSALS[fault])
-            if fault == "502":
-                return self.answer(502, b"<html>Bad Gateway</html>")
+            if fault.startswith("page "):  # of a proxy
+                return self.answer(int(fault[5:]), b"<html>no word of Telegram</html>")
+            if fault.startswith("{"):  # an answer in these words; what says ok has arrived
+                if json.loads(fault).get("ok") is True:
+                    bot.take(method, fields)
+                return self.answer(200, fault.encode())
             if fault == "moved":
                 return self.answer(302, b"", Location=f"{bot.url}/elsewhere/sendMessage")
             bot.take(method, fields)  # the rest arrives, but the client does not learn it

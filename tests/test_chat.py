@@ -85,7 +85,10 @@ def test_resend_sends_once_more_for_each_word(bot):
 
 @pytest.mark.parametrize(
     ("faults", "requests"),
-    [(["429"], 2), (["429 0.3", "429 0"], 3), (["500"], 2), (["500", "500", "429"], 4), (["migrate"], 2), (["migrate", "500"], 3)],
+    [(["429"], 2), (["429 0.3", "429 0"], 3), (["500"], 2), (["500", "500", "429"], 4), (["migrate"], 2), (["migrate", "500"], 3),
+     (["page 502", "page 503"], 3), (["page 429", "page 500"], 3),
+     (['{"ok": false, "error_code": 429, "parameters": {"retry_after": -5}}'], 2),
+     (['{"ok": false, "error_code": 429, "parameters": [1]}'], 2)],
     ids=str,
 )  # fmt: skip
 def test_what_did_not_arrive_is_tried_again(faults, requests, bot):
@@ -114,7 +117,19 @@ def test_a_refusal_fails_at_once_with_telegrams_words_and_can_be_mended(code, sa
 
 
 @pytest.mark.parametrize(
-    "fault", ["stall", "reset", "garbage", "two lengths", "broken off", "no message", "502", "moved"]
+    "fault",
+    [
+        "stall",
+        "reset",
+        "garbage",
+        "two lengths",
+        "broken off",
+        "no message",
+        "page 504",
+        "moved",
+        '{"ok": true, "result": {"message_id": null}}',
+        '{"ok": true, "result": []}',
+    ],
 )
 def test_what_may_have_arrived_is_not_sent_again_by_itself(fault, bot):
     bot.faults += [fault]
@@ -124,6 +139,23 @@ def test_what_may_have_arrived_is_not_sent_again_by_itself(fault, bot):
     assert bot.requests == 1
     assert [m["note"] for m in on_the_page()] == ["may not have arrived"]
     assert chat.post("k", "text", resend="yes").sent_now == 1 and bot.requests == 2
+
+
+def test_a_proxys_refusal_fails_at_once_and_can_be_mended(bot):
+    bot.faults += ["page 403"]
+    with pytest.raises(chat.Refused, match="status 403 and no word of Telegram: is PULSEBOOK_TELEGRAM_API_URL right"):
+        chat.post("k", "text")
+    assert chat.post("k", "text").sent_now == 1
+
+
+def test_a_ledger_with_an_id_that_is_none_goes_on_as_uncertain_or_sent(bot):
+    """Rows as they were written before ids were checked."""
+    from pulsebook.chat.ledger import Ledger, Part
+
+    ledger, part = Ledger(), Part("k", "text 1", "-42", "text")
+    ledger.close(part, "token", "sent", [None])
+    assert chat.post("k", "text").sent_now == 0 and not bot.arrived
+    assert ledger.first_message("k", "-42") is None
 
 
 def test_no_connection_is_tried_again_until_the_budget_is_spent(bot, configured, monkeypatch):

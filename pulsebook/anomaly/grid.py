@@ -95,6 +95,8 @@ def checked(history: pd.DataFrame) -> pd.DataFrame:
             f"history must have columns {', '.join(COLUMNS)}; found {', '.join(map(str, history.columns)) or 'none'}:"
             f" add {', '.join(absent)} (NaN where unknown)"
         )
+    if twice := [column for column in COLUMNS if list(history.columns).count(column) > 1]:
+        raise ValueError(f"history must have each column once, found {', '.join(twice)} twice or more: drop the others")
     index = history.index
     if index.hasnans or not index.is_unique or not index.is_monotonic_increasing:
         fault = "NaT" if index.hasnans else "unsorted slots" if index.is_unique else "duplicate slots"

@@ -8,28 +8,25 @@ A retry, a cleared task, a re-run or a backfill posts nothing twice: the ledger 
 message that was half sent continues where it stopped.
 """
 
-import io
 import logging
-import math
 from dataclasses import dataclass, replace
 from functools import partial
 
-from PIL import Image, ImageOps
-
 from pulsebook.archive.redact import redact
 from pulsebook.chat import page
+from pulsebook.chat.answers import ChatError, Refused, TryLater, Uncertain, Undelivered
 from pulsebook.chat.ledger import Claim, Ledger, PageLedger, Part
 from pulsebook.chat.markup import CAPTION_LIMIT, TEXT_LIMIT, check, escape, length, plain, split
-from pulsebook.chat.telegram import ChatError, Refused, Telegram, TryLater, Uncertain, Undelivered
+from pulsebook.chat.pictures import fitting
+from pulsebook.chat.telegram import Telegram
 from pulsebook.settings import settings
+from pulsebook.texts import visible
 from pulsebook.warehouse import WarehouseError
 
 __all__ = ["ChatError", "Delivery", "Refused", "Uncertain", "Undelivered", "escape", "post"]
 log = logging.getLogger(__name__)
 
 ALBUM = 10  # pictures at most in one album
-PHOTO_BYTES, PHOTO_SIDES = 10_000_000, 10_000  # what Telegram takes: bytes, width + height in pixels
-PHOTO_RATIO = 20  # of the longer side to the shorter
 
 
 @dataclass(frozen=True)
@@ -84,14 +81,14 @@ def post(
         reply_to: the key of an earlier message that this one answers.
 
     Raises:
-        ValueError: the text is no HTML that Telegram takes, or there is nothing to send.
+        ValueError: the text is no HTML that Telegram takes, a picture is none, or there is nothing to send.
         Refused, Undelivered: nothing more was sent; what was sent before stays in the ledger.
         Uncertain: some part may have arrived. It is not sent again by itself.
     """
     if to not in ("team", "operations"):
         raise ValueError(f"to must be team or operations, got {to!r}")
     known, local = settings(), not settings().telegram_token.get_secret_value()
-    text, photos = redact(text), [_fitting(photo) for photo in photos]
+    text, photos = redact(visible(text)), [fitting(photo) for photo in photos]
     check(text)
     headline = plain(text).strip().split("\n")[0][:200]
     key = f"{key}|{resend}" if resend else key
@@ -166,22 +163,3 @@ def _requests(text: str, photos: list[bytes], begun: set[str]) -> list[_Request]
     if not calls:
         raise ValueError("a message needs a text or a picture, found neither")
     return calls
-
-
-def _fitting(photo: bytes) -> bytes:
-    """A picture within Telegram's limits: made smaller where it is too large, with margins where it is too narrow."""
-    picture = Image.open(io.BytesIO(photo))
-    if max(picture.size) > PHOTO_RATIO * min(picture.size):
-        least = math.ceil(max(picture.size) / PHOTO_RATIO * 1.05)  # sizes are rounded below
-        picture = ImageOps.pad(picture.convert("RGBA"), [max(side, least) for side in picture.size], color="white")
-        photo = _png(picture)
-    while len(photo) > PHOTO_BYTES or sum(picture.size) > PHOTO_SIDES:
-        factor = min(0.9, PHOTO_SIDES / sum(picture.size), math.sqrt(PHOTO_BYTES / len(photo)))
-        picture = picture.resize([max(1, int(side * factor)) for side in picture.size])
-        photo = _png(picture)
-    return photo
-
-
-def _png(picture: Image.Image) -> bytes:
-    picture.save(buffer := io.BytesIO(), "PNG")
-    return buffer.getvalue()

@@ -8,6 +8,7 @@ new id is the same chat: a row `moved` says so.
 """
 
 import random
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Ledger:
             WHERE key = {quoted(key)} AND part IN ('text 1', 'pictures 1') AND {self._in(chat)} AND status = 'sent'
             ORDER BY part = 'text 1' DESC, at LIMIT 1
         """)
-        return int(found["message_ids"].iloc[0].split(",")[0]) if len(found) else None
+        return next(iter(_ids(found["message_ids"].iloc[0])), None) if len(found) else None
 
     def moved(self, old: str, new: str) -> None:
         """State that a chat has a new id: what was sent under the old one was sent to it."""
@@ -122,8 +123,7 @@ class Ledger:
             status, detail = claim.last_status, claim.last_detail
             if status == "sending" and claim.age > ABANDONED:
                 status, detail = "uncertain", "the process that sent it died before it saw the answer"
-            ids = tuple(int(i) for i in claim.ids.split(",") if i)
-            found[status] = Claim(status, ids, detail=detail)
+            found[status] = Claim(status, _ids(claim.ids), detail=detail)
         if self.idempotent:
             return found.get("sent")
         return found.get("sent") or found.get("uncertain") or found.get("sending")
@@ -131,6 +131,11 @@ class Ledger:
     def _add(self, part: Part, token: str, status: str, message_ids: str = "", detail: str = "") -> None:
         values = (part.key, part.part, part.chat, token, status, message_ids, part.headline, detail)
         self.warehouse.execute(f"INSERT INTO {self.table} SELECT now(), {', '.join(map(quoted, values))}")
+
+
+def _ids(stored: str) -> tuple[int, ...]:
+    """Message ids as the table holds them, without what is no id: rows of before may hold `None`."""
+    return tuple(int(id) for id in stored.split(",") if re.fullmatch(r"-?\d+", id))
 
 
 class PageLedger:

@@ -3,6 +3,8 @@
 import html
 import re
 
+from pulsebook.texts import visible
+
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024  # characters after the tags and entities are parsed
 _ATOM = re.compile(r"<(?P<closing>/?)(?P<tag>[a-z][a-z-]*)(?:\s[^>]*)?>|&(?:#\d+|#x[0-9a-fA-F]+|[a-z]+);|.", re.S)
 
@@ -11,9 +13,8 @@ _TAGS |= {"tg-spoiler", "tg-emoji"}
 
 
 def escape(value) -> str:
-    """Anything that comes from data, so that it appears as it is; half a surrogate pair, which no encoding takes, as
-    a question mark."""
-    return html.escape(str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    """Anything that comes from data, so that it appears as it is (what cannot be shown: as `visible` has it)."""
+    return html.escape(visible(value))
 
 
 def plain(marked: str) -> str:

@@ -1,11 +1,5 @@
 """Telegram's Bot API through requests: one call, with what may be tried again and what may not.
 
-    ChatError
-    ├── Refused      Telegram said no (400, 401, 403, 404): trying again would not help
-    ├── Undelivered  nothing arrived within the time budget: it may be sent again
-    │   └── TryLater     nothing arrived at this attempt (no connection, 429, 5xx)
-    └── Uncertain    the request was written, the answer was not read: it may have arrived, so it is not sent again
-
 The Bot API knows no idempotency key. https://core.telegram.org/bots/api#making-requests
 """
 
@@ -18,6 +12,7 @@ import requests
 import urllib3
 
 from pulsebook.archive.redact import redact
+from pulsebook.chat.answers import Answer, Refused, TryLater, Uncertain, Undelivered, read
 from pulsebook.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,22 +28,6 @@ _NEVER_SENT = (
 )  # fmt: skip
 
 
-class ChatError(RuntimeError):
-    """A message was not delivered, or it is not known whether it was."""
-
-
-class Refused(ChatError):
-    """Telegram said no: trying again would not help."""
-
-
-class Undelivered(ChatError):
-    """Nothing arrived within the time budget: the message may be sent again."""
-
-
-class Uncertain(ChatError):
-    """The request was written but no answer was read: the message may have arrived."""
-
-
 class _NoTokenInLogs(logging.Filter):
     """urllib3 logs the path of each request, which holds the token."""
 
@@ -59,14 +38,6 @@ class _NoTokenInLogs(logging.Filter):
 
 for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
     logging.getLogger(_name).addFilter(_NoTokenInLogs())
-
-
-class TryLater(Undelivered):
-    """This attempt did not arrive; another one may."""
-
-    def __init__(self, message: str, seconds: float | None = None):
-        super().__init__(message)
-        self.seconds = seconds  # what Telegram asked for
 
 
 class Telegram:
@@ -87,20 +58,15 @@ class Telegram:
         self._deadline = self._deadline or time.monotonic() + BUDGET
         chat = self.moved.get(fields["chat_id"], fields["chat_id"])
         answer = self._post(method, {**fields, "chat_id": chat}, files)
-        if answer["ok"]:
-            result = answer.get("result")
-            try:
-                return [message["message_id"] for message in (result if isinstance(result, list) else [result])]
-            except (TypeError, KeyError):
-                raise Uncertain(f"{method} was answered with ok, but with no message") from None
-        code, detail = answer.get("error_code"), answer.get("parameters") or {}
-        said = redact(f"Telegram refused {method}: {code} {answer.get('description')}")
-        if (new := detail.get("migrate_to_chat_id")) and fields["chat_id"] not in self.moved:
-            self.moved[fields["chat_id"]] = str(new)
-            log.warning("the chat has moved: set its new id %s in place of %s", new, fields["chat_id"])
+        if answer.ok:
+            return answer.message_ids
+        said = f"Telegram refused {method}: {answer.code} {answer.description}"
+        if answer.new_chat and fields["chat_id"] not in self.moved:
+            self.moved[fields["chat_id"]] = answer.new_chat
+            log.warning("the chat has moved: set its new id %s in place of %s", answer.new_chat, fields["chat_id"])
             return self.call(method, fields, files)
-        if code == 429 or isinstance(code, int) and code >= 500:
-            raise TryLater(said, detail.get("retry_after"))
+        if answer.code == 429 or answer.code >= 500:
+            raise TryLater(said, answer.retry_after)
         raise Refused(said)
 
     def pause(self, error: TryLater) -> None:
@@ -109,14 +75,14 @@ class Telegram:
         Raises:
             Undelivered: the time budget does not allow it.
         """
-        seconds = self._wait if error.seconds is None else float(error.seconds)
+        seconds = self._wait if error.seconds is None else error.seconds
         if time.monotonic() + seconds > self._deadline:
             raise Undelivered(f"{error}; given up, since the next attempt in {seconds:g} s would be too late") from None
         log.warning("%s; trying again in %g s", error, seconds)
         time.sleep(seconds)
         self._wait *= 2
 
-    def _post(self, method: str, fields: dict, files: dict[str, bytes] | None) -> dict:
+    def _post(self, method: str, fields: dict, files: dict[str, bytes] | None) -> Answer:
         """One request. Telegram's own answer, also a refusal; anything else is an exception without the token."""
         form = {k: json.dumps(v) if isinstance(v, dict | list) else v for k, v in fields.items() if v is not None}
         pictures = {name: (f"{name}.png", data, "image/png") for name, data in (files or {}).items()}
@@ -138,13 +104,7 @@ class Telegram:
             problem = Uncertain(f"no answer to {method} within {ANSWER_TIMEOUT:g} s: {type(error).__name__}")
         if problem:
             raise problem  # outside the handlers: their exceptions name the URL, and with it the token
-        try:
-            answer = response.json()
-            if isinstance(answer, dict) and isinstance(answer.get("ok"), bool):
-                return answer
-        except ValueError:
-            pass  # not JSON: told below
-        raise Uncertain(f"{method} was answered with status {response.status_code} and no word of Telegram")
+        return read(method, response)
 
 
 def _first(error: Exception | None):
