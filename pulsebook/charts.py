@@ -29,7 +29,7 @@ PIXELS, DPI = 1080, 120  # side of a picture: two by two panels
 SMALL, LARGE = 13, 17  # points
 PALETTE = sns.color_palette("deep")
 PARTS = 8  # of a whole that are told apart
-NAME = 60  # characters of a title or of a name from data
+NAME, TITLE = 40, 120  # characters of a name from data, of a title
 MAIN, FAINT = PALETTE[0], "#b8bec6"
 ALARM = PALETTE[3]
 WORDS = {
@@ -58,12 +58,12 @@ class Picture:
             self.figure = Figure(figsize=(PIXELS / DPI, PIXELS / DPI * rows / 2), dpi=DPI, layout="constrained")
             self._free = list(np.ravel(self.figure.subplots(rows, columns)))
         self.figure.get_layout_engine().set(hspace=0.05, wspace=0.04, h_pad=0.1, w_pad=0.1)
-        self.figure.suptitle(_name(title), fontsize=LARGE + 3, fontweight="bold")
+        self.figure.suptitle(_name(title, TITLE), fontsize=LARGE + 3, fontweight="bold")
 
     def panel(self, title: str) -> Axes:
         """The next free panel."""
         ax = self._free.pop(0)
-        ax.set_title(_name(title), loc="left", fontweight="bold", fontsize=LARGE)
+        ax.set_title(_name(title, TITLE), loc="left", fontweight="bold", fontsize=LARGE)
         ax.tick_params(labelsize=SMALL)
         ax.grid(axis="x", visible=False)
         sns.despine(ax=ax, left=True)
@@ -209,9 +209,9 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
 
 
-def _name(text) -> str:
+def _name(text, most: int = NAME) -> str:
     """A text as matplotlib shows it to the letter: a `$` of its own would begin a formula."""
-    return short(text, NAME).replace("$", r"\$")
+    return short(text, most).replace("$", r"\$")
 
 
 def _legend(ax: Axes, drawn: list, frame: pd.DataFrame, **how):

@@ -318,6 +318,7 @@ def test_slot_is_read_in_any_zone_and_as_text():
     ("spoil", "says"),
     [
         (lambda f: f.drop(columns="likes"), "add likes"),
+        (lambda f: pd.concat([f, f[["views"]]], axis=1), "found views twice or more: drop the others"),
         (lambda f: f.iloc[::-1], "sort the index"),
         (lambda f: pd.concat([f, f.iloc[-1:]]), "duplicate slots 2026"),
         (lambda f: f.reset_index(drop=True), "set the index"),

@@ -407,3 +407,48 @@ def test_a_day_without_organic_newcomers_does_not_matter(app, databases, execute
         execute(f"INSERT INTO {source}.{name} SELECT * FROM {app[0]}.{name} WHERE source = 'ads'")
     message = run("app_report", run_date=str(day))["message"]
     assert "organic" not in message and "(ads " in message
+
+
+ODD = [
+    "unhex('ff')",
+    "unhex('c3')",
+    "'$x^$'",
+    "'_web'",
+    "'<b>'",
+    "unhex('1b5b33316d')",
+    "'a$'",
+    "repeat('long ', 100)",
+    "'{x}'",
+    "' '",
+]
+
+
+def test_no_value_of_the_data_stops_a_report(app, databases, execute, configured):
+    """Text that is not UTF-8, formulas, markup, commands to a terminal, many values: as origin and as a slice."""
+    day, source = DAYS["an ordinary day"], databases[0]
+    noon = int(datetime(day.year, day.month, day.day, 12, tzinfo=ZONE).timestamp())
+    for name in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{name} AS {app[0]}.{name}")
+        execute(f"INSERT INTO {source}.{name} SELECT * FROM {app[0]}.{name}")
+    for number, value in enumerate([*ODD, *(f"'campaign {n}'" for n in range(40))]):
+        execute(
+            f"INSERT INTO {source}.feed_actions (user_id, post_id, action, time, source) "
+            f"SELECT {10**9 + number}, 1, 'view', toDateTime({noon}), {value}"
+        )
+    execute(f"""CREATE TABLE {databases[1]}.metrics_by_dimension (event_date Date, dimension String, dimension_value String,
+        views UInt64, likes UInt64, messages_received UInt64, messages_sent UInt64, users_received UInt64, users_sent UInt64)
+        ENGINE = MergeTree PARTITION BY event_date ORDER BY (dimension, dimension_value)""")
+    for value in ODD:
+        execute(
+            f"INSERT INTO {databases[1]}.metrics_by_dimension SELECT toDate('{day}'), 'os', {value}, 10, 0, 0, 0, 0, 0"
+        )
+    configured(source_database=source)
+    found = run("app_report", run_date=str(day), post=True)
+    everybody = pd.concat(app[1:])
+    first = everybody.groupby("user_id")["day"].min()
+    newcomers = (first == day).sum() + len(ODD) + 40
+    assert f"New users: <b>{newcomers:,}</b>" in found["message"]
+    assert int(found["new_users"].iloc[-1].sum()) == newcomers, "the smallest are added up, not left out"
+    where = next(line for line in found["message"].split("\n") if line.startswith("os: "))
+    assert "&lt;b&gt; 10\xa0%" in where and "$x^$ 10\xa0%" in where and "\ufffd 10\xa0%" in where and "other" in where
+    assert len(posted(configured)) >= 1
