@@ -1,0 +1,98 @@
+"""Talking to ClickHouse over HTTP: the one place where bytes leave, and the seam by which pandahouse talks through it."""
+
+import re
+import time
+from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import pandahouse.http
+import requests
+
+from pulsebook.warehouse.errors import PassingError, RefusedError, WarehouseError
+
+CONNECT_TIMEOUT = 10  # seconds to get a connection
+READ_ATTEMPTS = 3  # of a read that fails with nothing wrong in it
+STATEMENT_SHOWN = 600  # characters of a statement in an error
+
+
+class _Requests:
+    """Stands in for the `requests` module inside pandahouse: adds timeout and credentials, checks the answer."""
+
+    def __init__(self, warehouse, retry: bool):
+        self.warehouse, self.retry = warehouse, retry
+
+    def post(self, url, params=None, data=None, files=None, stream=False):
+        statement = params["query"]
+        for attempt in range(1, READ_ATTEMPTS + 1 if self.retry else 2):
+            try:
+                return self.warehouse._post(statement, data, stream)
+            except PassingError:
+                if not self.retry or attempt == READ_ATTEMPTS:
+                    raise
+                time.sleep(0.5 * attempt)
+
+
+@contextmanager
+def through(warehouse, retry: bool):
+    """pandahouse talks to this server meanwhile. It names `requests` as a module global: the one seam it has."""
+    original, pandahouse.http.requests = pandahouse.http.requests, _Requests(warehouse, retry)
+    try:
+        yield
+    finally:
+        pandahouse.http.requests = original
+
+
+def braces(sql: str) -> str:
+    """pandahouse formats statements with str.format: braces are doubled to come through as they are."""
+    return sql.replace("{", "{{").replace("}", "}}")
+
+
+def post(url: str, timeout: float, statement: str, data, stream: bool) -> requests.Response:
+    """POST one statement. Raises `WarehouseError`, with nothing secret in it."""
+    parts = urlsplit(url)
+    params = {"query": statement} if data is not None else {}
+    params["wait_end_of_query"] = 1  # an error in mid-result becomes a status, not a row
+    headers = {"Accept-Encoding": "identity"}  # pandahouse reads the raw stream
+    if parts.username is not None:
+        # As bytes: ClickHouse expects UTF-8, and of text the client would make Latin-1 or fail
+        headers["X-ClickHouse-User"] = unquote(parts.username).encode()
+        headers["X-ClickHouse-Key"] = unquote(parts.password or "").encode()
+    try:
+        response = requests.post(
+            urlunsplit((parts.scheme, f"{parts.hostname}:{parts.port}", parts.path or "/", parts.query, "")),
+            params=params,
+            data=data if data is not None else statement.encode(),
+            headers=headers,
+            stream=stream,
+            timeout=(CONNECT_TIMEOUT, timeout),
+        )
+    except requests.ConnectionError as error:
+        problem = f"no connection ({type(error).__name__}): is the server up, is the URL right?"
+        raise PassingError(message(url, statement, problem)) from None
+    except requests.Timeout:
+        problem = f"no answer within {timeout:g} s (PULSEBOOK_QUERY_TIMEOUT)"
+        raise WarehouseError(message(url, statement, problem)) from None
+    except requests.RequestException as error:
+        raise WarehouseError(message(url, statement, f"broken answer ({type(error).__name__})")) from None
+    if not response.ok or "X-ClickHouse-Exception-Code" in response.headers:
+        text = response.text.strip()[:2000]
+        if "system.tables" in statement and re.match(r"Code: (60|107)\b", text):
+            raise PassingError(message(url, statement, text))
+        raise RefusedError(message(url, statement, text), text)
+    return response
+
+
+def message(url: str, statement: str, problem: str) -> str:
+    """An error's text: server, problem and statement, without the password."""
+    parts = urlsplit(url)
+    statement = statement if len(statement) <= STATEMENT_SHOWN else statement[:STATEMENT_SHOWN] + " …"
+    text = f"ClickHouse at {address(url)}: {problem}\nin: {statement}"
+    for secret in filter(None, (parts.password, unquote(parts.password or ""))):
+        text = text.replace(secret, "***")
+    return text
+
+
+def address(url: str) -> str:
+    """A URL as it may be shown: host and port."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port}"

@@ -1,0 +1,102 @@
+"""Replacing a partition atomically, scratch tables, and what dead runs left behind."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pulsebook.warehouse.errors import WarehouseError
+from pulsebook.warehouse.kinds import identifier, quoted
+from pulsebook.warehouse.tables import alone
+
+
+def replace(warehouse, table: str, partition: str, selects: str | list[str], source) -> int:
+    """See `Warehouse.replace_partition`."""
+    with scratch_table(warehouse, table) as scratch:
+        for select in [selects] if isinstance(selects, str) else selects:
+            if source is None or source.url == warehouse.url:
+                warehouse.execute(f"INSERT INTO {scratch} {select}")
+            else:
+                _stream(warehouse, source, select, scratch)
+        partitions = _partitions(warehouse, scratch)
+        expected = _partition_text(partition)
+        if partitions.keys() - {expected}:
+            raise WarehouseError(f"rows for {table} fall into {sorted(partitions)}, expected only {expected}")
+        if partitions:
+            warehouse.execute(f"ALTER TABLE {table} REPLACE PARTITION {partition} FROM {scratch}")
+        else:  # ClickHouse does not replace from an empty partition
+            warehouse.execute(f"ALTER TABLE {table} DROP PARTITION {partition}")
+    return sum(partitions.values())
+
+
+def drop_stale(warehouse, database: str, prefix: str, days: int) -> list[str]:
+    """See `Warehouse.drop_stale`."""
+    parts = warehouse.read(
+        f"SELECT table, partition FROM system.parts WHERE database = '{database}' AND startsWith(table, '{prefix}') AND active "
+        f"GROUP BY table, partition HAVING max(modification_time) < now() - {days} * 86400"
+    )
+    for table, partition in parts.itertuples(index=False):
+        literal = partition if partition.startswith("(") else f"'{partition}'"
+        warehouse.execute(f"ALTER TABLE {database}.{table} DROP PARTITION {literal}")
+    scratch = warehouse.read(
+        f"SELECT name FROM system.tables WHERE database = '{database}' AND match(name, '__scratch_[0-9a-f]{{12}}$') "
+        f"AND metadata_modification_time < now() - {days} * 86400"
+    )
+    for table in scratch["name"]:
+        warehouse.execute(f"DROP TABLE IF EXISTS {database}.{table}")
+    return [*(parts["table"] + " " + parts["partition"]), *scratch["name"]]
+
+
+@contextmanager
+def scratch_table(warehouse, table: str, columns: str = "", engine: str = "") -> Iterator[str]:
+    """A table of this run alone, beside `table` and by default of the same structure; gone afterwards."""
+    scratch = f"{table}__scratch_{uuid.uuid4().hex[:12]}"
+    if columns:
+        warehouse.execute(f"CREATE TABLE {scratch} ({columns}) ENGINE = {engine}")
+    else:
+        warehouse.execute(f"CREATE TABLE {scratch} AS {table}{_unreplicated(warehouse, table)}")
+    try:
+        yield scratch
+    finally:
+        warehouse.execute(f"DROP TABLE IF EXISTS {scratch}")
+
+
+def _partitions(warehouse, table: str) -> dict[str, int]:
+    """Rows by partition, as ClickHouse spells partitions."""
+    database, _, name = table.rpartition(".")
+    frame = warehouse.read(
+        f"SELECT partition, sum(rows) AS total FROM system.parts "
+        f"WHERE database = '{database}' AND table = '{name}' AND active AND rows > 0 GROUP BY partition"
+    )
+    return dict(zip(frame["partition"], frame["total"].astype(int), strict=True))
+
+
+def _partition_text(partition: str) -> str:
+    """A partition literal in the spelling of system.parts: one value bare, a tuple without spaces."""
+    return re.sub(r",\s+", ",", partition) if partition.startswith("(") else partition.strip("'")
+
+
+def _unreplicated(warehouse, table: str) -> str:
+    """The ENGINE clause that a scratch table needs: where `table` is replicated a copy of it must not be."""
+    database, _, name = table.rpartition(".")
+    of = f"database = {quoted(database)} AND name = {quoted(name)}"
+    for (full,) in warehouse._rows(f"SELECT engine_full FROM system.tables WHERE {of}"):
+        if full.startswith("Replicated"):
+            return f" ENGINE = {alone(full)}"
+    return ""
+
+
+def _stream(warehouse, source, select: str, table: str) -> None:
+    """Rows of `select` on another server into `table`. Native matches columns by name: they are named and cast."""
+    columns, given = warehouse.columns(table), source.types(select)
+    if len(columns) != len(given):
+        raise WarehouseError(f"{table} has {len(columns)} columns, but the statement gives {len(given)}: {given}")
+    # In two steps, since ClickHouse puts an alias in place of a column of the same name
+    cast = ", ".join(
+        f"CAST({identifier(name)}, {quoted(kind)}) AS __wire{i}"
+        for i, (name, kind) in enumerate(zip(given, columns.values(), strict=True))
+    )
+    named = ", ".join(f"__wire{i} AS {identifier(column)}" for i, column in enumerate(columns))
+    select = f"SELECT {named} FROM (SELECT {cast} FROM ({select}\n))"
+    with source._post(f"{select} FORMAT Native", None, stream=True) as answer:
+        warehouse._post(f"INSERT INTO {table} FORMAT Native", answer.iter_content(1 << 20), stream=False)
