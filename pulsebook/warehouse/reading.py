@@ -12,6 +12,9 @@ from pulsebook.warehouse.kinds import identifier
 _INTEGER = re.compile(r"U?Int(8|16|32|64)")  # that numpy has; others are read as int
 _NULL = "-"  # an empty text would be an empty line, which pandas skips
 
+# A frame's labels are texts of pandas' own kind, which arrow would hold: it takes no text that is not UTF-8, Python does.
+pd.set_option("mode.string_storage", "python")
+
 
 def to_wire(name: str, kind: str) -> str:
     """SQL of a column: an integer, or '=' and hexadecimal text, '-' for NULL."""
