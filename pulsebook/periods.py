@@ -4,7 +4,8 @@
     day.bounds("time")     # "time >= toDateTime(1763758800) AND time < toDateTime(1763845200)"
 
 Bounds are instants (seconds since 1970), so they mean the same whatever the zone of the server or of the column, and a
-day of 23 or 25 hours is exactly that long.
+day of 23 or 25 hours is exactly that long. Which day an instant belongs to is said by Python's rules of time zones alone,
+also in SQL (`Day.date_of`): those that a server was built with may be of another year.
 """
 
 import re
@@ -13,6 +14,9 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from pulsebook.settings import settings
+
+EPOCH = date(1970, 1, 1)
+EARLIEST = date(1971, 1, 1)  # ClickHouse's DateTime begins with 1970, and notebooks look back
 
 
 class PeriodError(ValueError):
@@ -30,7 +34,10 @@ class Day:
         return self.date.isoformat()
 
     def __add__(self, days: int) -> "Day":
-        return Day(self.date + timedelta(days=days), self.zone)
+        try:
+            return Day(self.date + timedelta(days=days), self.zone)
+        except OverflowError:
+            raise PeriodError(f"there is no day {days:+} days from {self}: the calendar ends before") from None
 
     def __sub__(self, days: int) -> "Day":
         return self + -days
@@ -52,10 +59,32 @@ class Day:
 
     def bounds(self, column: str = "time", *, days_before: int = 0) -> str:
         """SQL that is true for instants of this day (and of `days_before` days before it)."""
-        start = (self - days_before).start
-        return (
-            f"{column} >= toDateTime({int(start.timestamp())}) AND {column} < toDateTime({int(self.end.timestamp())})"
-        )
+        first, end = max(_epoch(self - days_before), 0), _epoch(self + 1)
+        return f"{column} >= toDateTime({first}) AND {column} < toDateTime({end})"
+
+    def date_of(self, column: str = "time", *, days_before: int = 0) -> str:
+        """SQL: the Date of instants that lie within `bounds` of the same arguments.
+
+        `column` is a DateTime or seconds since 1970. Days are counted from the first, anew after each that is longer or
+        shorter than 24 hours.
+        """
+        runs: list[list[int]] = []  # first instant, number of the first day, how many days
+        for day in (self - ago for ago in range(days_before, -1, -1)):
+            start, number = _epoch(day), (day.date - EPOCH).days
+            if runs and start == runs[-1][0] + runs[-1][2] * 86400:
+                runs[-1][2] += 1
+            else:
+                runs.append([start, number, 1])
+        at = f"toUInt32({column})"
+        counted = [f"{n} + least(intDiv({at} - {start}, 86400), {days - 1})" for start, n, days in runs]
+        later = [f"{at} >= {start}, {sql}, " for (start, _, _), sql in zip(runs[1:], counted[1:], strict=True)]
+        found = f"multiIf({''.join(reversed(later))}{counted[0]})" if later else counted[0]
+        return f"toDate(toUInt16({found}))"
+
+
+def _epoch(day: Day) -> int:
+    """The first instant of a day, in seconds since 1970."""
+    return int(day.start.timestamp())
 
 
 def today() -> Day:
@@ -68,7 +97,7 @@ def run_day(run_date: str = "") -> Day:
     """The day to work on: `run_date` as an ISO day, or yesterday when empty.
 
     Raises:
-        PeriodError: not an ISO day, or a day that is not over yet.
+        PeriodError: not an ISO day, a day before 1971, or one that is not over yet.
     """
     if not run_date:
         return today() - 1
@@ -78,6 +107,8 @@ def run_day(run_date: str = "") -> Day:
         day = Day(date.fromisoformat(run_date), settings().timezone)
     except ValueError as error:
         raise PeriodError(f"run_date must be a day of the calendar such as 2026-11-22, got {run_date!r}") from error
+    if day.date < EARLIEST:
+        raise PeriodError(f"run_date must be a day from {EARLIEST} on, got {run_date}")
     if day >= today():
         raise PeriodError(
             f"run_date must be a day that is over in {day.zone.key}: {today() - 1} or earlier, got {run_date}"
@@ -106,9 +137,16 @@ def run_date_of(instant: datetime) -> str:
     `instant` is `dag_run.logical_date or dag_run.run_after`: Airflow's `ds` is a day in UTC, and absent for a run that
     was triggered without a date.
     """
+    _check(instant)
+    return str(Day(instant.astimezone(settings().timezone).date(), settings().timezone) - 1)
+
+
+def _check(instant: datetime) -> None:
+    """An instant that a run can be of: it has a zone, and its year is no slip."""
     if instant.tzinfo is None:
         raise PeriodError(f"an instant must carry its time zone, got {instant.isoformat()}")
-    return (instant.astimezone(settings().timezone).date() - timedelta(days=1)).isoformat()
+    if not EARLIEST.year < instant.year < 2106:  # a day on, and all zones are within the years of ClickHouse's DateTime
+        raise PeriodError(f"a run must be of a time between 1972 and 2105, got {instant.isoformat()}")
 
 
 QUARTER = 900  # seconds of a slot; every zone's offset is a multiple, so slots begin on the quarter everywhere
@@ -159,8 +197,11 @@ def run_slot(slot: str = "") -> Slot:
         start = datetime.fromisoformat(slot)
     except (TypeError, ValueError):
         raise PeriodError(f"slot must be an ISO time such as 2026-11-22T14:15, got {slot!r}") from None
-    epoch = int((start if start.tzinfo else start.replace(tzinfo=zone)).timestamp())
-    if epoch % QUARTER:
+    if start.year <= EARLIEST.year:
+        raise PeriodError(f"slot must be a time from {EARLIEST.year + 1} on, got {slot!r}")
+    start = start if start.tzinfo else start.replace(tzinfo=zone)
+    epoch = int(start.timestamp())
+    if epoch % QUARTER or start.microsecond:
         raise PeriodError(f"slot must begin on a quarter of an hour such as 2026-11-22T14:15, got {slot!r}")
     if epoch + QUARTER > datetime.now(UTC).timestamp():
         raise PeriodError(f"slot must be over: {slot_of(datetime.now(UTC))} or earlier, got {slot!r}")
@@ -169,6 +210,5 @@ def run_slot(slot: str = "") -> Slot:
 
 def slot_of(instant: datetime) -> str:
     """The slot that has just ended at an instant, as `run_slot` takes it."""
-    if instant.tzinfo is None:
-        raise PeriodError(f"an instant must carry its time zone, got {instant.isoformat()}")
+    _check(instant)
     return str(Slot((int(instant.timestamp()) // QUARTER - 1) * QUARTER, settings().timezone))

@@ -1,14 +1,19 @@
 """Days, their bounds and the run-date rule; settings."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import settings as tries
+from hypothesis import strategies as st
 
 from pulsebook.archive.redact import redact
-from pulsebook.periods import Day, PeriodError, run_date_of, run_day, today
+from pulsebook.periods import Day, PeriodError, run_date_of, run_day, run_slot, slot_of, today
 from pulsebook.settings import SettingsError, settings
+from pulsebook.warehouse import Warehouse
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +61,105 @@ def test_a_look_back_starts_days_earlier_and_ends_with_the_day():
     day = Day(date(2026, 11, 20), ZoneInfo("Europe/Moscow"))
     assert day.bounds(days_before=29).split(" AND ")[0] == (day - 29).bounds().split(" AND ")[0]
     assert day.bounds(days_before=29).split(" AND ")[1] == day.bounds().split(" AND ")[1]
+
+
+# Zones whose clocks change at midnight, by half an hour, by a whole day, around Ramadan
+ZONES = ["Europe/Moscow", "Europe/Berlin", "Africa/Casablanca", "America/Sao_Paulo", "America/Havana", "Asia/Beirut"]
+ZONES += ["Australia/Lord_Howe", "Pacific/Apia", "Pacific/Kiritimati", "Asia/Kathmandu", "Africa/Cairo", "UTC"]
+LAST = ["2026-11-22", "2026-03-29", "2026-04-10", "2018-11-20", "2011-12-31", "2012-01-02", "1995-01-10", "1971-03-01"]
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_sql_says_the_day_of_an_instant_by_pythons_rules_alone(zone, server):
+    for last in (Day(date.fromisoformat(text), ZoneInfo(zone)) for text in LAST):
+        first, end = ((last - 40).start.timestamp(), last.end.timestamp())
+        midnights = [int((last - ago).start.timestamp()) for ago in range(-1, 41)]
+        near = {at + by for at in midnights for by in (-3600, -1, 0, 1, 1800, 82800, 86400) if first <= at + by < end}
+        found = Warehouse(server).read(f"""
+            SELECT at, toDate({last.date_of(days_before=40)}) AS day, toDate({last.date_of("at", days_before=40)}) AS same
+            FROM (SELECT arrayJoin({sorted(near)}) AS at, toDateTime(at) AS time) WHERE {last.bounds(days_before=40)}
+        """)
+        assert set(found["at"]) == near and (found["day"] == found["same"]).all()
+        for row in found.itertuples():
+            assert row.day.date() == datetime.fromtimestamp(row.at, UTC).astimezone(last.zone).date(), row
+
+
+def test_no_statement_leaves_the_rules_of_a_time_zone_to_the_server():
+    """Only who makes sample tables may: a partition may begin at any time."""
+    root = Path(__file__).parents[1]
+    sources = [p for folder in ("notebooks", "pulsebook", "dags") for p in (root / folder).rglob("*.*")]
+    sources = [p for p in sources if p.suffix in (".py", ".ipynb") and p.name != "sample.py"]
+    assert len(sources) > 50
+    zoned = re.compile(
+        r"\b(toDate|toDateTime|toHour|toMinute|toDayOfWeek|toYYYYMM\w*|toStartOf\w+|formatDateTime)\([^()]*(\([^()]*\)[^()]*)*, *'[^']*(zone|/)",
+        re.I,
+    )
+    assert zoned.search("toDate(time, '{zone}')") and zoned.search("toStartOfDay(max(time), 'Europe/Moscow')")
+    assert not [(p.name, found[0]) for p in sources if (found := zoned.search(p.read_text()))]
+
+
+def test_a_look_back_before_clickhouses_time_begins_with_it():
+    assert "time >= toDateTime(0) AND" in Day(date(1971, 1, 1), ZoneInfo("Europe/Moscow")).bounds(days_before=400)
+    with pytest.raises(PeriodError, match="the calendar ends"):
+        Day(date(1, 1, 1), ZoneInfo("UTC")) - 1
+    with pytest.raises(PeriodError, match="the calendar ends"):
+        Day(date(9999, 12, 31), ZoneInfo("UTC")).bounds()
+
+
+@given(
+    st.one_of(
+        st.dates().map(str),
+        st.datetimes(timezones=st.none() | st.timezones()).map(lambda at: at.isoformat()),
+        st.text(max_size=12),
+        st.from_regex(r"\A\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:00)?([+-]\d{2}:\d{2}|Z)?)?\Z"),
+    ),
+    st.sampled_from(ZONES),
+)
+@example("0001-01-01", "Europe/Moscow")
+@example("0001-01-01T00:00", "Pacific/Kiritimati")
+@example("0001-01-01T00:00+23:45", "UTC")
+@example("9999-12-31T23:45-12:00", "America/Havana")
+@example("9999-12-31", "UTC")
+@example("1970-01-01", "Europe/Moscow")
+@tries(max_examples=120, deadline=None, derandomize=True)
+def test_any_text_for_a_period_is_a_period_that_sql_can_bound_or_a_sentence(text, zone):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PULSEBOOK_TIMEZONE", zone)
+        settings.cache_clear()
+        for taken in (run_day, run_slot):
+            try:
+                period = taken(text)
+            except PeriodError as error:
+                assert re.match("(run_date|slot) must b", str(error))
+            else:
+                bounds = [int(second) for second in re.findall(r"toDateTime\((-?\d+)\)", period.bounds())]
+                assert 0 <= bounds[0] <= bounds[1] < 2**32
+    settings.cache_clear()
+
+
+@given(st.datetimes(timezones=st.timezones()), st.sampled_from(ZONES))
+@example(datetime(1, 1, 1, tzinfo=UTC), "America/Havana")
+@example(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), "UTC")
+@example(datetime(9999, 12, 31, 23, tzinfo=UTC), "Pacific/Kiritimati")
+@tries(max_examples=80, deadline=None, derandomize=True)
+def test_any_instant_has_a_day_and_a_slot_or_a_sentence(instant, zone):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PULSEBOOK_TIMEZONE", zone)
+        settings.cache_clear()
+        for said in (run_date_of, slot_of):
+            try:
+                assert re.match(r"\d{4}-\d\d-\d\d", said(instant))
+            except PeriodError as error:
+                assert "between 1972 and 2105" in str(error) and not 1972 <= instant.year <= 2105
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-22T14:15:00.5", "2026-11-22T14:15:01", "2026-11-22T14:20", "0001-01-01T00:00"]
+)
+def test_a_slot_begins_on_the_quarter_to_the_microsecond(text):
+    with pytest.raises(PeriodError, match="slot must"):
+        run_slot(text)
 
 
 @pytest.mark.parametrize(
