@@ -19,25 +19,36 @@ class Type:
     text: str
     fits: Check
 
-    def of_text(self, text: str) -> object:
-        """What a text means where this type is wanted, if that is beyond doubt; otherwise the text itself.
+    def of_template(self, rendered: object) -> object:
+        """What a template has rendered, where its text means a value of this type beyond doubt; otherwise as it is.
 
-        A text that fits stays as it is: the digits of a text parameter never become a number.
+        What fits stays as it is: the digits of a text parameter never become a number.
         """
-        if self.fits(text):
-            return text
-        for read in (json.loads, ast.literal_eval):
-            try:
-                value = read(text.strip())
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                continue
-            if not isinstance(value, str) and self.fits(value):
-                return value
-        return text
+        if self.fits(rendered):
+            return rendered
+        value = _read(rendered)
+        return value if self.fits(value) else rendered
 
     def or_none(self) -> "Type":
         """This type, and None."""
         return Type(self.text, _any_of(self.fits, NONE.fits))
+
+
+def _read(rendered: object) -> object:
+    """The value that a text spells, also within lists and dicts; a text that spells none is itself."""
+    match rendered:
+        case list():
+            return [_read(one) for one in rendered]
+        case dict():
+            return {name: _read(one) for name, one in rendered.items()}
+        case str():
+            for read in (json.loads, ast.literal_eval):
+                try:
+                    value = read(rendered.strip())
+                except (ValueError, SyntaxError, MemoryError, RecursionError):
+                    continue
+                return rendered if isinstance(value, str) else value
+    return rendered
 
 
 def _kind(text: str, *kinds: type) -> Type:

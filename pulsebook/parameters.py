@@ -74,18 +74,17 @@ def accepted(notebook: Path, parameters: dict) -> dict:
 
 
 def from_templates(notebook: Path, parameters: dict) -> dict:
-    """Parameters that templates rendered to text, as the types that the notebook declares where a text is one beyond doubt.
+    """Parameters that templates rendered to text, as what the notebook declares where their meaning is beyond doubt.
 
     Nothing is refused here: whatever does not fit stays as it is, for `accepted` to tell.
     """
+    if not isinstance(parameters, dict):
+        return parameters
     try:
         known = declared(notebook) or {}
     except ParameterError:  # told, with a record, when the notebook is to be run
         return parameters
-    return {
-        name: known[name].type.of_text(value) if isinstance(value, str) and name in known else value
-        for name, value in parameters.items()
-    }
+    return {name: known[name].type.of_template(value) if name in known else value for name, value in parameters.items()}
 
 
 def recorded(parameters: dict) -> dict:

@@ -167,12 +167,12 @@ def test_what_an_annotation_allows_is_taken_and_its_text_is_read_back(pair):
     kind = read_cell(f"x: {annotation} = 1  # a = b")["x"].type
     assert kind.fits(plain(value)), "as it is"
     if isinstance(value, str):
-        assert kind.of_text(value) == value, "a text stays text, whatever it looks like"
+        assert kind.of_template(value) == value, "a text stays text, whatever it looks like"
     elif not kind.fits(repr(value)):
         for text in (repr(value), f" {value!r} ", json.dumps(value)):
-            assert kind.of_text(text) == value and type(kind.of_text(text)) is type(value)
+            assert kind.of_template(text) == value and type(kind.of_template(text)) is type(value)
     else:
-        assert kind.of_text(repr(value)) == repr(value)
+        assert kind.of_template(repr(value)) == repr(value)
 
 
 DEFAULTS = st.recursive(
@@ -197,7 +197,7 @@ def test_any_literal_is_a_default_whatever_the_comment_says(value, comment):
     [("colour", "2026", "2026"), ("colour", "20261122", "20261122"), ("colour", "None", "None"), ("top", "3", 3),
      ("top", " 3\n", 3), ("top", "None", None), ("top", "null", None), ("top", "3.0", "3.0"), ("top", "", ""),
      ("top", "007", "007"), ("share", "0.5", 0.5), ("share", "2", 2), ("left", "True", True), ("left", "false", False),
-     ("left", "1", "1"), ("left", "yes", "yes"), ("days", "[3, 4]", [3, 4]), ("days", "(3, 4)", "(3, 4)"),
+     ("left", "1", "1"), ("left", "yes", "yes"), ("days", "[3, 4]", [3, 4]), ("days", "(3, 4)", "(3, 4)"), ("days", ["3", 4], [3, 4]), ("days", ["x"], ["x"]), ("days", ["3", "x"], ["3", "x"]),
      ("names", '{"a": true}', {"a": True}), ("limit", "3", "3"), ("day", "2026", "2026"), ("nobody", "3", "3"),
      ("kind", "chat", "chat"), ("colour", 2026, 2026)],
 )  # fmt: skip

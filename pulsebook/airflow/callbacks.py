@@ -58,23 +58,22 @@ def _first_line(exception) -> str:
 
 def _record_of(ti) -> Record | None:
     """The record of the try that failed; None: it came to none, or the archive cannot be read."""
-    outputs, wanted = settings().outputs, (map_index_of(ti), ti.try_number)
+    outputs = settings().outputs
     try:
-        found = index.tries(outputs, names.folder_of(outputs, ti.dag_id, "any", ti.run_id), ti.task_id)
-        path = next((path for one, path in found.items() if (one.map_index, one.number) == wanted), None)
-        return path and Record.load(path)
+        known = index.tries(outputs, names.folder_of(outputs, ti.dag_id, "any", ti.run_id), ti.task_id)
+        paths = [
+            path for one, path in known.items() if one.map_index == map_index_of(ti) and one.number >= ti.try_number
+        ]
+        found = [record for record in map(Record.load, paths) if record.airflow.get("try_number") == ti.try_number]
+        return max(found, key=lambda record: record.started, default=None)
     except (*store.failures(outputs), ValueError):  # the failure must be told all the same
         log.exception("no record of %s, try %s, in %s", ti.task_id, ti.try_number, ti.run_id)
         return None
 
 
 def _period(parameters: dict | None) -> str:
-    """The day or slot that a task was given; empty where that is still a template, or nothing at all."""
-    if parameters is None:
-        return ""
+    """The day or slot that a task was given; empty where that is still a template, or nothing."""
     period = period_of(parameters)
-    if period == "undated":
-        return period
     try:
         (run_slot if "T" in period else run_day)(period)
     except PeriodError:

@@ -51,7 +51,7 @@ def _given(name: str, check, dag, dag_run, params) -> str:
     return given
 
 
-def period_of(parameters: dict) -> str:
+def period_of(parameters: dict | None) -> str:
     """The day or slot that a notebook is given; `undated` where it is given none."""
     given = parameters if isinstance(parameters, dict) else {}
     periods = [given[name] for name in ("run_date", "slot") if given.get(name) and isinstance(given[name], str)]
