@@ -9,6 +9,7 @@ papermill reads cells through this, too.
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,11 +37,10 @@ def read_cell(source: str) -> dict[str, Parameter]:
     Raises:
         SyntaxError: it is no Python.
     """
-    code = TransformerManager().transform_cell(source)  # %magics and !commands are calls
-    comments = _comments(code)
+    tree, comments = _parsed(source)
     found: dict[str, Parameter] = {}
     annotated: dict[str, Type] = {}
-    for statement, always in _statements(ast.parse(code).body):
+    for statement, always in _statements(tree.body):
         comment = comments.get(statement.end_lineno) or comments.get(statement.lineno, "")
         for name, value in _assigned(statement):
             if said := _said(statement, comment):
@@ -68,6 +68,20 @@ class _Translator(PythonTranslator):
 
 
 papermill_translators.register("python", _Translator)
+
+
+def _parsed(source: str) -> tuple[ast.Module, dict[int, str]]:
+    """The statements of a cell, and its comments by their lines."""
+    code = re.sub(r"\A(\s*)%%.*", r"\1", source)  # %%time, %%capture: what follows is executed all the same
+    try:
+        code = TransformerManager().transform_cell(code)  # %magics and !commands are calls
+        tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+        comments = {
+            token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT
+        }
+        return ast.parse(code), comments
+    except (ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
+        raise SyntaxError(f"{type(error).__name__}: {error}") from None
 
 
 def _statements(body: list[ast.stmt], always: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
@@ -116,9 +130,3 @@ def _said(statement: ast.stmt, comment: str) -> Type | None:
 
 def _meaning(comment: str) -> str:
     return comment.removeprefix("type:").strip().partition(" ")[2].strip() if comment.startswith("type:") else comment
-
-
-def _comments(code: str) -> dict[int, str]:
-    """The comments of some code by their lines, without their signs."""
-    tokens = tokenize.generate_tokens(io.StringIO(code).readline)
-    return {token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT}

@@ -11,6 +11,7 @@ from pulsebook.parameter_cell import Parameter, read_cell
 from pulsebook.parameter_types import UNKNOWN
 
 JSON = "text, a number, true or false, None, or a list or dict of these"
+LARGEST = 10**4000  # Python writes down no whole number of more than 4,300 digits
 DEEPEST = 40  # lists and dicts within each other
 SHOWN = 300  # characters of a refused value
 SECRET = re.compile("pass|pwd|secret|token|key|credential", re.I)  # such a parameter's value is not shown
@@ -40,9 +41,8 @@ def declared(notebook: Path) -> dict[str, Parameter] | None:
     try:
         return read_cell(cells[0]) if cells else {}
     except SyntaxError as error:
-        raise ParameterError(
-            f"the parameters cell of {notebook.name} is no Python: line {error.lineno}: {error.msg}"
-        ) from None
+        line = f"line {error.lineno}: " if error.lineno else ""
+        raise ParameterError(f"the parameters cell of {notebook.name} is no Python: {line}{error.msg}") from None
 
 
 def accepted(notebook: Path, parameters: dict) -> dict:
@@ -110,6 +110,8 @@ def plain(value: object, depth: int = 0) -> object:
                 raise ValueError("; it holds half of a surrogate pair")
             return str.__str__(value)
         case int():
+            if abs(value) >= LARGEST:
+                raise ValueError("; it has more digits than can be written down")
             return int(value)
         case float():
             return float(value)
@@ -127,7 +129,7 @@ def plain(value: object, depth: int = 0) -> object:
 def _got(value: object, name: str = "") -> str:
     if SECRET.search(name):
         return type(value).__name__
-    text = redact(f"{type(value).__name__}: {_encodable(repr(value))}")
+    text = redact(f"{type(value).__name__}: {_written(value)}")
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
@@ -135,7 +137,14 @@ def _recorded(value: object) -> object:
     try:
         return plain(value)
     except ValueError:
-        return _encodable(repr(value))[:SHOWN]
+        return _written(value)[:SHOWN]
+
+
+def _written(value: object) -> str:
+    try:
+        return _encodable(repr(value))
+    except Exception as error:  # whatever a foreign class does
+        return f"a value that cannot be shown ({type(error).__name__})"
 
 
 def _encodable(text: str) -> str:

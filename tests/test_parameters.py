@@ -123,6 +123,42 @@ def test_what_does_not_fit_is_refused_in_words(name, value, says, written):
         accepted(written, {name: value})
 
 
+@pytest.mark.parametrize("start", ["%%time", "%%capture --no-stdout", "\n\n%%time", "  x = 0"])
+def test_a_cell_with_a_magic_over_it_is_read(start):
+    indent = "  " if start.startswith("  ") else ""
+    found = read_cell(f"{start}\n{indent}limit: int = 3  # rows\n{indent}files = !ls\n{indent}%env A=1\n")
+    assert found["limit"].type.text == "int" and found["limit"].help == "rows" and {"limit", "files"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    "source", ["x = = 5", "x = '", "x = [", "if x:", "x = 1\n  y = 2", "x = \x00", "x = '\ud800'", "x" + ")" * 300]
+)
+def test_what_is_no_python_is_told_as_that(source):
+    with pytest.raises(SyntaxError):
+        read_cell(source)
+
+
+@settings(deadline=None, derandomize=True, max_examples=200)
+@given(st.text("xyz=:#%!?'\"()[]{},.\n\t \\0_1-+|", max_size=30))
+def test_any_text_is_read_or_is_no_python(source):
+    try:
+        assert all(name.isidentifier() for name in read_cell(source))
+    except SyntaxError:
+        return
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**5000), Unshowable(), [Unshowable()], {"a": 10**5000}], ids=type)
+def test_what_cannot_be_written_down_is_refused_with_a_record(value, written, tmp_path):
+    with pytest.raises(runner.ParameterError, match="must be"):
+        runner.run(written, {"limit": value}, tmp_path / "run")
+    assert Record.load(tmp_path / "run" / "step-try1.json").status == "failed"
+
+
 def test_values_in_each_other_without_end_are_refused(written):
     endless = []
     endless.append(endless)
