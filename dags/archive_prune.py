@@ -32,6 +32,7 @@ with DAG(
         "owner": "analytics",
         "retries": 1,
         "retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(hours=2),
         "on_failure_callback": tell_operations,
     },
     params={"delete": Param(True, type="boolean", description="off: only say in the log what would go")},

@@ -35,6 +35,7 @@ with DAG(
         "owner": "analytics",
         "retries": 2,
         "retry_delay": timedelta(minutes=5),
+        "execution_timeout": timedelta(hours=2),
         "on_failure_callback": tell_operations,
     },
     params={

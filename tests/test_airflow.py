@@ -4,18 +4,23 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
+import jinja2
 import papermill
 import pytest
 
 from pulsebook import runner
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.parameters import accepted, from_templates
 from pulsebook.settings import ROOT
 from tests.services import MOSCOW, TOKEN, until
+from tests.test_archive import a_notebook
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,7 @@ def test_every_dag_has_the_promised_schedule_docs_and_retries(dags):
         assert "Triage notes" in dag.doc_md and not dag.catchup
         for task in dag.tasks:
             assert task.retries and task.retry_delay and task.on_failure_callback
+            assert timedelta(minutes=5) <= task.execution_timeout <= timedelta(hours=2)
 
 
 def test_the_etl_has_the_promised_tasks_in_order(etl):
@@ -121,23 +127,94 @@ def test_the_scheduler_does_not_retry_what_no_retry_mends(conf, airflow):
     assert not list(airflow.outputs.glob("days/*")), "nothing was executed"
 
 
-@pytest.mark.parametrize("language", ["en", "ru"])
-def test_the_same_failure_of_every_slot_is_told_once_a_day(language, configured, monkeypatch):
+@pytest.fixture
+def failed(configured, monkeypatch):
+    """Tells operations of a failed task; returns the page of the chat. The warehouse itself is away."""
     from pulsebook.airflow import callbacks, connections
 
     monkeypatch.setattr(connections, "_connection", lambda name: None)
-    configured(language=language, clickhouse_url="http://127.0.0.1:1")  # the warehouse itself is away
+    known = configured(clickhouse_url="http://127.0.0.1:1")
+
+    def tell(parameters, error="no connection", run_id="run", attempt=2, map_index=-1, record=False, dag_run=None):
+        task = SimpleNamespace(**({} if parameters is None else {"parameters": parameters}))
+        ti = SimpleNamespace(
+            dag_id="alerts", run_id=run_id, task_id="check", try_number=attempt, map_index=map_index, task=task,
+            log_url="http://x/log",
+        )  # fmt: skip
+        if record:
+            period = parameters.get("run_date") or parameters.get("slot") or "undated"
+            facts = {"dag_id": "alerts", "run_id": run_id, "task_id": "check", "try_number": attempt}
+            folder, index = folder_of(known.outputs, "alerts", period, run_id), None if map_index < 0 else map_index
+            made = Record.open(folder, "check", attempt, index, notebook="n", parameters={}, airflow=facts)
+            made.html.write_text("<p>it")
+            made.close("failed")
+        callbacks.tell_operations({"ti": ti, "exception": error, "dag_run": dag_run})
+        return (known.outputs / "chat" / "index.html").read_text()
+
+    return tell
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_same_failure_of_every_slot_is_told_once_a_day(language, configured, failed):
+    configured(language=language)
     for hour, error in ((10, "no connection"), (11, "no connection"), (11, "another error")):
         slot = f"2026-11-22T{hour}:00:00+03:00"
-        task = SimpleNamespace(parameters={"slot": slot})
-        ti = SimpleNamespace(
-            dag_id="alerts", run_id=f"run-{slot}", task_id="check", try_number=2, task=task, log_url="http://x/log"
-        )
-        context = {"ti": ti, "exception": RuntimeError(f"{error} at {slot} <b>")}
-        callbacks.tell_operations(context)
-    page = (configured().outputs / "chat" / "index.html").read_text()
+        page = failed({"slot": slot}, RuntimeError(f"{error} at {slot} <b>"), f"run-{slot}", record=True)
     assert page.count("<article") == 2 and page.count("no connection at 2026-11-22T10:00:00+03:00 &lt;b&gt;") == 1
     assert ("executed notebook" if language == "en" else "выполненный ноутбук") in page
+    for index in (0, 1, 1):
+        page = failed({"slot": slot}, RuntimeError(f"no connection at {slot}"), f"run-{slot}", map_index=index)
+    assert page.count("<article") == 4, "each map index by itself"
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"run_date": "{{ run_date(dag, dag_run, params) }}"}, {"slot": "{{ slot }}T"}, {"run_date": "2999-01-01"},
+     {"run_date": ["x"]}, {"run_date": "22.11.2026"}, {"slot": "2026-11-22T10:07"}, {"run_date": "../../etc"}, ["odd"], None],
+)  # fmt: skip
+def test_what_never_had_a_day_is_told_by_its_run_and_names_no_notebook(parameters, failed, configured):
+    page = failed(parameters, run_id="manual__x")
+    assert "alerts · manual__x" in page and "executed notebook" not in page and "{{" not in page and "___" not in page
+    assert [p.name for p in (configured().outputs).iterdir()] == ["chat"], (
+        "and nothing is left where it would have been"
+    )
+
+
+def test_failures_of_every_slot_before_it_is_known_are_told_once_a_day(failed):
+    due = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    for n in range(4):
+        run = a_run(run_after=due + timedelta(hours=6 * n))  # the last is on the next day in Moscow
+        page = failed({"slot": "{{ slot(dag, dag_run, params) }}"}, "'nothing' is undefined", f"run{n}", dag_run=run)
+    assert page.count("<article") == 2
+
+
+def test_the_failures_of_all_map_indexes_and_tries_are_told_each_with_its_own_notebook(failed, configured):
+    configured(archive_url="https://x.y/archive")
+    for index, attempt in ((-1, 1), (0, 1), (1, 1), (1, 2), (10, 1), (1, 2)):
+        page = failed({"run_date": "2026-11-22"}, f"<{index}>", "a b", attempt, index, record=True)
+    links = re.findall(r"https://x\.y/archive/alerts/2026-11-22/a%3D20b/(check[^\"]*)\.html", page)
+    assert sorted(links) == sorted(
+        ["check-try1", "check-map0-try1", "check-map1-try1", "check-map1-try2", "check-map10-try1"]
+    )
+    assert (
+        page.count("<article") == 5 and "check [10], try 1: &lt;10&gt;" in page and "check, try 1: &lt;-1&gt;" in page
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [(RuntimeError(), "RuntimeError"), (RuntimeError("\n\n"), "RuntimeError"), ("", "the task was killed"),
+     (None, "the task was killed"), (RuntimeError("\n first \nsecond"), "first"), (RuntimeError("half \ud800"), "half ?")],
+)  # fmt: skip
+def test_an_error_is_told_whatever_it_says(error, says, failed):
+    assert f"check, try 2: {says}" in failed({"run_date": "2026-11-22"}, error)
+
+
+def test_a_damaged_record_keeps_no_failure_from_being_told(failed, configured):
+    folder = folder_of(configured().outputs, "alerts", "2026-11-22", "run")
+    folder.mkdir(parents=True)
+    (folder / "check-try2.json").write_text("{")
+    assert "alerts · 2026-11-22" in failed({"run_date": "2026-11-22"})
 
 
 @pytest.mark.parametrize(
@@ -151,7 +228,165 @@ def test_the_same_failure_of_every_slot_is_told_once_a_day(language, configured,
 def test_unknown_or_wrongly_typed_parameters_fail_before_anything_runs(parameters, says, tmp_path):
     with pytest.raises(runner.ParameterError, match=says):
         runner.run(ROOT / "notebooks/etl/load.ipynb", parameters, tmp_path)
-    assert not list(tmp_path.iterdir())
+    (path,) = tmp_path.iterdir()
+    assert Record.load(path).status == "failed" and re.search(says, Record.load(path).error)
+
+
+@pytest.fixture(params=[True, False], ids=["native", "text"])
+def dag(request):
+    """A DAG that renders native objects, or texts."""
+    from airflow.sdk import DAG
+
+    with DAG("d", schedule=None, render_template_as_native_obj=request.param, default_args={"retries": 1}) as made:
+        yield made
+
+
+DECLARED = """
+text: str = ""
+either: str | None = None
+count: int = 0
+share = 0.5
+on = False
+days: list[int] = []
+options = {}
+"""
+TEMPLATES = [  # parameter, template, context, what the notebook is given
+    ("text", "2026", {}, "2026"), ("text", "{{ x }}", {"x": "20261122"}, "20261122"), ("text", "{{ x }}", {"x": "1e5"}, "1e5"),
+    ("text", "{{ x if y else '' }}", {"x": "20261122", "y": True}, "20261122"), ("text", "{{ x }}", {"x": ""}, ""),
+    ("text", "{{ x if y else '' }}", {"x": "20261122", "y": False}, ""), ("text", "{{ x }}{{ x }}", {"x": "7"}, "77"),
+    ("text", "[1, 2]", {}, "[1, 2]"), ("text", "{{ x }}", {"x": "None"}, "None"), ("text", "{{ x }}", {"x": " 1 "}, " 1 "),
+    ("either", "{{ x }}", {"x": "2026"}, "2026"), ("text", "{{ x[:4] }}", {"x": "2026-11-22"}, "2026"), ("text", "'5'", {}, "'5'"),
+    ("count", "{{ x }}", {"x": 3}, 3), ("count", "{{ x }}", {"x": "3"}, 3), ("count", "3", {}, 3), ("count", "{{ 1 + 2 }}", {}, 3),
+    ("share", "{{ x }}", {"x": 1}, 1), ("share", "0.25", {}, 0.25), ("on", "{{ x }}", {"x": True}, True), ("on", "true", {}, True),
+    ("on", "{{ 1 > 2 }}", {}, False), ("days", "{{ x }}", {"x": [1, 2]}, [1, 2]), ("days", "[{{ x }}, 2]", {"x": 1}, [1, 2]),
+    ("days", ["{{ x }}", "2", 3], {"x": 1}, [1, 2, 3]),
+    ("options", "{{ x }}", {"x": {"a": [1, None]}}, {"a": [1, None]}), ("options", '{"a": {{ x }}}', {"x": 1}, {"a": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "template", "context", "given"), TEMPLATES)
+def test_templates_give_what_the_notebook_declares_and_digits_of_a_text_stay_text(
+    name, template, context, given, dag, tmp_path, operator
+):
+    notebook = a_notebook(tmp_path / "step.ipynb", parameters=DECLARED)
+    task = operator.NotebookOperator(notebook=str(notebook), parameters={"days": ["{{ 1 }}"], name: template})
+    rendered = task.render_template(task.parameters, context)
+    (found,) = accepted(notebook, from_templates(notebook, {name: rendered[name]})).values()
+    assert found == given and type(found) is type(given)
+
+
+def test_other_fields_and_nested_values_are_rendered_as_ever(dag, operator):
+    task = operator.NotebookOperator(
+        notebook="{{ x }}.ipynb", task_id="t", parameters={"a": {"b": ["{{ x }}", 5, None]}}
+    )
+    task.render_template_fields({"x": "20261122"})
+    assert task.input_nb == "20261122.ipynb" and task.parameters == {"a": {"b": ["20261122", 5, None]}}
+    with pytest.raises(jinja2.UndefinedError):
+        task.render_template("{{ nothing.here }}", {})
+
+
+def test_every_notebook_task_has_an_execution_timeout(dag, operator):
+    def timeout(**how):
+        return operator.NotebookOperator(notebook="n.ipynb", task_id=f"t{len(dag.tasks)}", **how).execution_timeout
+
+    assert timeout() == timeout(execution_timeout=None) == operator.TIMEOUT == timedelta(hours=2)
+    assert timeout(execution_timeout=timedelta(seconds=8)) == timedelta(seconds=8)
+    dag.default_args["execution_timeout"] = timedelta(minutes=3)
+    assert timeout() == timedelta(minutes=3) and timeout(execution_timeout=timedelta(1)) == timedelta(1)
+    mapped = operator.NotebookOperator.partial(task_id="mapped", notebook="n.ipynb").expand(parameters=[{}])
+    assert mapped.execution_timeout == timedelta(minutes=3)
+    del dag.default_args["execution_timeout"]
+    mapped = operator.NotebookOperator.partial(task_id="other", notebook="n.ipynb").expand(parameters=[{}])
+    assert mapped.execution_timeout == mapped.unmap({"parameters": {}}).execution_timeout == operator.TIMEOUT
+
+
+def test_a_notebook_is_mapped_over_parameters_and_nothing_unknown(dag, operator):
+    mapped = operator.NotebookOperator.partial(task_id="step", notebook="n.ipynb", cell_timeout=5).expand(
+        parameters=[{"run_date": "2026-11-01"}, {"run_date": "2026-11-02"}]
+    )
+    one = mapped.unmap({"parameters": {"run_date": "2026-11-01"}})
+    assert (one.input_nb, one.parameters, one.cell_timeout, one.task_id) == (
+        "n.ipynb",
+        {"run_date": "2026-11-01"},
+        5,
+        "step",
+    )
+    assert [link.name for link in mapped.operator_extra_links] == ["Executed notebook"]
+    with pytest.raises(TypeError, match="parameter"):
+        operator.NotebookOperator.partial(task_id="odd", notebook="n.ipynb").expand(parameter=[{}])
+
+
+def test_the_link_names_run_try_and_map_index(operator):
+    from airflow.models.taskinstancekey import TaskInstanceKey
+
+    def link(*key):
+        return operator.NotebookLink().get_link(None, ti_key=TaskInstanceKey(*key))
+
+    assert link("etl", "load", "manual__2026-11-22T00:00:00+00:00", 2) == (
+        "/pulsebook/etl/manual__2026-11-22T00:00:00+00:00/load?try_number=2"
+    )
+    assert link("etl", "load", "r", 1, 0) == "/pulsebook/etl/r/load?try_number=1&map_index=0"
+    assert link("etl", "load", "a b/c?d#e", 1, 12) == "/pulsebook/etl/a%20b%2Fc%3Fd%23e/load?try_number=1&map_index=12"
+
+
+MAPPED = """
+from airflow.sdk import DAG, task
+from pulsebook.airflow.callbacks import tell_operations
+from pulsebook.airflow.operator import NotebookOperator
+
+with DAG("mapped", schedule=None, default_args={"on_failure_callback": tell_operations}):
+    @task
+    def days():
+        return [{"run_date": f"2026-11-0{n}", "fail": n != 1} for n in (1, 2, 3)]
+
+    NotebookOperator.partial(task_id="step", notebook="NOTEBOOK").expand(parameters=days())
+    NotebookOperator(task_id="refused", retries=5, notebook="NOTEBOOK", parameters={"run_date": "2026-11-05", "fail": "maybe"})
+"""
+ONCE = """
+import sys
+from airflow.dag_processing.dagbag import DagBag
+
+run = DagBag(sys.argv[1]).dags["mapped"].test()
+print("ended", *sorted(f"{ti.task_id}[{ti.map_index}]:{ti.try_number}:{ti.state}" for ti in run.get_task_instances()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_mapped_notebook_leaves_each_index_its_own_record_page_and_word(tmp_path):
+    cell = 'run_date: str = ""\nfail: bool = False'
+    notebook = a_notebook(tmp_path / "n.ipynb", "if fail:\n    raise ValueError(f'on {run_date}')", parameters=cell)
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "mapped.py").write_text(MAPPED.replace("NOTEBOOK", str(notebook)))
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
+        "PULSEBOOK_OUTPUTS": str(tmp_path / "outputs"), "PYTHONPATH": str(ROOT), "PULSEBOOK_CLICKHOUSE_URL": "http://127.0.0.1:1",
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
+    said = subprocess.run(
+        [sys.executable, "-c", ONCE, str(tmp_path / "dags")],
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert re.findall(r"^ended (.*)$", said, re.M) == [
+        "days[-1]:1:success refused[-1]:1:failed step[0]:1:success step[1]:1:failed step[2]:1:failed"
+    ]
+    found = {path.stem: Record.load(path) for path in (tmp_path / "outputs").glob("mapped/*/*/*.json")}
+    assert {name: (record.status, record.period, record.airflow["map_index"]) for name, record in found.items()} == {
+        "step-map0-try1": ("succeeded", "2026-11-01", 0), "step-map1-try1": ("failed", "2026-11-02", 1),
+        "step-map2-try1": ("failed", "2026-11-03", 2), "refused-try1": ("failed", "2026-11-05", None),
+    }  # fmt: skip
+    page = (tmp_path / "outputs" / "chat" / "index.html").read_text()
+    assert page.count("<article") == 3 and "must be bool, got str" in page
+    for index in (1, 2):
+        assert (
+            f"step [{index}], try 1" in page
+            and f"2026-11-0{index + 1}" in page
+            and f"step-map{index}-try1.html" in page
+        )
+        assert found[f"step-map{index}-try1"].html.exists()
 
 
 def records(outputs: Path, pattern: str) -> dict[str, dict]:

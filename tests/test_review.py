@@ -1,7 +1,9 @@
 """Two runs compared, the review tab's pages, and the index in a browser."""
 
 import base64
+import html
 import io
+import os
 import re
 import shutil
 import threading
@@ -279,6 +281,190 @@ def test_the_comparison_in_the_tab_offers_earlier_runs_and_refuses_ways_out(two_
         f"{outputs.parent}/x/secret",
     ):
         assert get(f"{step}/compare/page", **{"with": way_out}).status_code == 404, way_out
+
+
+def archived(outputs, dag_id, run_id, task_id="step", map_index=None, attempt=1, folder=None, says=True, page="<p>it"):
+    """A finished try with a page, as the operator archives it."""
+    folder = folder or folder_of(outputs, dag_id, "2026-11-21", run_id)
+    facts = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index, "try_number": attempt}
+    record = Record.open(
+        folder, task_id, attempt, map_index, notebook="n.ipynb", parameters={}, airflow=facts if says else {}
+    )
+    record.executed.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    record.html.write_text(page)
+    record.close("succeeded")
+    index.update(outputs, record)
+    return record
+
+
+def test_ids_that_look_alike_show_each_only_its_own(tab, outputs):
+    _, get = tab
+    for dag_id, run_id in (
+        (".etl", "r"),
+        ("etl", "r"),
+        ("d", "a b"),
+        ("d", "a_b"),
+        ("d", "a=20b"),
+        ("d", "x/y"),
+        ("d", "x_y"),
+    ):
+        archived(outputs, dag_id, run_id, page=f"page of {dag_id}, {run_id}")
+    assert get("/.etl/r/step/page").text == "page of .etl, r" and get("/etl/r/step/page").text == "page of etl, r"
+    for run_id in ("a b", "a_b", "a=20b", "x_y"):
+        assert get(f"/d/{quote(run_id)}/step/page").text == f"page of d, {run_id}"
+    archived(outputs, "secret", "r")
+    for name in (
+        ".secret",
+        "..secret",
+        "./secret",
+        "secret.",
+        "=2Esecret",
+        "secre=74",
+        "SECRET",
+        " secret",
+        "secret\x00",
+    ):
+        assert get(f"/{quote(name, safe='')}/r/step").status_code == 404, name
+        assert get(f"/d/{quote(name, safe='')}/step").status_code == 404, name
+
+
+def test_an_archive_from_before_ids_were_escaped_shows_to_each_id_its_own_in_a_shared_folder(tab, outputs):
+    _, get = tab
+    shared = outputs / "etl" / "2026-11-20" / "a_b"
+    archived(outputs, ".etl", "a b", "hidden", folder=shared, page="of the dag with a dot")
+    archived(outputs, "etl", "a_b", "plain", folder=shared, page="of the plain one")
+    archived(outputs, "etl", "a_b", "by_hand", folder=shared, says=False, page="by hand")
+    assert (
+        get("/.etl/a b/hidden/page").text == "of the dag with a dot"
+        and get("/etl/a_b/plain/page").text == "of the plain one"
+    )
+    assert get("/etl/a_b/by_hand/page").text == "by hand" == get("/etl/a b/by_hand/page").text
+    for step in (
+        "/etl/a_b/hidden",
+        "/etl/a b/hidden",
+        "/.etl/a_b/hidden",
+        "/.etl/a b/plain",
+        "/etl/a b/plain",
+        "/.etl/a_b/by_hand",
+    ):
+        assert get(step).status_code == get(f"{step}/page").status_code == 404, step
+    archived(outputs, ".etl", "a b", "both")
+    later = archived(outputs, "etl", "a_b", "both", folder=shared)
+    other = quote(f"2026-11-20/a_b/{later.path.stem}", safe="")
+    assert get(f"/.etl/a b/both/compare?with={other}").status_code == 404, "of another DAG"
+
+
+def test_the_tab_tells_the_map_indexes_of_a_task_apart(tab, outputs):
+    _, get = tab
+    for map_index, attempt in ((0, 1), (1, 1), (1, 2), (12, 1)):
+        archived(outputs, "etl", "r", map_index=map_index, attempt=attempt, page=f"page of {map_index}, {attempt}")
+    archived(outputs, "etl", "r", "other", page="page of the other")
+    for query, shown in (("map_index=0", "0, 1"), ("map_index=1", "1, 2"), ("map_index=1&try_number=1", "1, 1"),
+                         ("map_index=12", "12, 1"), ("", "0, 1"), ("map_index={MAP_INDEX}", "0, 1"), ("map_index=-1", "0, 1")):  # fmt: skip
+        assert get(f"/etl/r/step/page?{query}").text == f"page of {shown}", query
+        framed = get(f"/etl/r/step?{query}").text
+        source = html.unescape(re.search(r'<iframe sandbox="allow-popups" src="([^"]+)"', framed)[1])
+        assert get(f"/etl/r/{source}").text == f"page of {shown}", query
+    framed = get("/etl/r/step?map_index=1").text
+    assert "<b>[1]</b>" in framed and "<b>try 2</b>" in framed and 'href="step?try_number=1&amp;map_index=1"' in framed
+    assert 'href="step?map_index=12">[12]</a>' in framed
+    assert get("/etl/r/other/page?map_index={MAP_INDEX}").text == "page of the other"
+    assert "[" not in get("/etl/r/other").text
+    for query in ("map_index=2", "map_index=0&try_number=2", "map_index=99999999999999999"):
+        assert get(f"/etl/r/step?{query}").status_code == 404, query
+    assert get("/etl/r/other?map_index=0").status_code == 404
+
+
+def test_the_previous_run_of_a_mapped_step_is_that_of_the_same_map_index(outputs):
+    days = ("2026-11-20", "2026-11-21")
+    one, two = (
+        [archived(outputs, "etl", day, map_index=n, folder=folder_of(outputs, "etl", day, day)) for n in (0, 1)]
+        for day in days
+    )
+    assert [index.previous(outputs, record) for record in two] == [record.path for record in one]
+    alone = archived(outputs, "etl", "x", folder=folder_of(outputs, "etl", "2026-11-22", "x"))
+    assert index.previous(outputs, alone) is None, "a task that is not mapped is another step"
+    assert {(run["task"], run.get("map"), run["try"]) for run in index.entries(outputs).values()} == {
+        ("step", 0, 1), ("step", 1, 1), ("step", None, 1)
+    }  # fmt: skip
+
+
+DAMAGE = {
+    "not JSON": ("json", b"{"), "a list": ("json", b"[]"), "a text": ("json", b'"x"'), "nothing": ("json", b""),
+    "not UTF-8": ("json", b'{"notebook": "\xff", "parameters": {}}'), "no facts": ("json", b"{}"), "deep": ("json", b"[" * 100000),
+    "started null": ("json", b'{"notebook": "n", "parameters": {}, "started": null}'),
+    "numbers": ("json", b'{"notebook": 1, "parameters": 2, "status": 3, "error": 4, "airflow": 5, "duration": "x"}'),
+    "lists": ("json", b'{"notebook": [], "parameters": [], "status": [], "error": [], "airflow": [], "sha256": []}'),
+    "a notebook of half": ("ipynb", b'{"cells": ['), "no notebook": ("ipynb", b"[]"), "bad cells": ("ipynb", b'{"cells": [1], "nbformat": 4}'),
+    "bytes": ("ipynb", bytes(range(256))), "an old format": ("ipynb", b'{"nbformat": 1}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_file_gives_a_sentence_that_names_no_place(kind, tab, outputs):
+    _, get = tab
+    before = archived(outputs, "etl", "r0", folder=folder_of(outputs, "etl", "2026-11-20", "r0"))
+    record = archived(outputs, "etl", "r")
+    suffix, content = DAMAGE[kind]
+    record.html.unlink()  # the page is then made from the notebook
+    record.path.with_suffix(f".{suffix}").write_bytes(content)
+    other = quote(f"2026-11-20/r0/{before.path.stem}", safe="")
+    for path in ("", "/page", "/compare", "/compare/page", f"/compare?with={other}", f"/compare/page?with={other}"):
+        answer = get(f"/etl/r/step{path}")
+        assert answer.status_code in (200, 404) and str(outputs.parent) not in answer.text, (path, answer.text)
+        if answer.status_code == 404:
+            assert "cannot be read" in answer.json()["detail"] or "cannot be compared" in answer.json()["detail"]
+    assert get("/etl/r/step/page").status_code == 404
+    assert get("/etl/r0/step/page").text == "<p>it", "it costs nobody else anything"
+
+
+def test_odd_file_names_beside_a_try_are_none(tab, outputs):
+    _, get = tab
+    record = archived(outputs, "etl", "r")
+    odd = ["step-try1 (copy)", "step-try²", "step-try٣", "step-try02", "step-try", "step-try-1", "-try1", "step-trying", "step-try1.bak",
+           "step-map-try1", "step-mapx-try1", "step\ud800".encode("utf-8", "surrogatepass") + b"-try1", b"\xff-try1"]  # fmt: skip
+    for name in odd:
+        file = os.fsencode(record.path.parent) + b"/" + os.fsencode(name) + b".json"
+        with open(file, "wb") as copy:
+            copy.write(record.path.read_bytes())
+    os.mkdir(record.path.with_name("step-try7.json"))
+    os.symlink("/nowhere/at/all", record.path.with_name("step-try8.json"))
+    for n in (7, 8):
+        answer = get(f"/etl/r/step?try_number={n}")
+        assert answer.status_code == 404 and "nowhere" not in answer.text and str(outputs) not in answer.text
+    assert get("/etl/r/step?try_number=1").status_code == 200 == get("/etl/r/step/page?try_number=1").status_code
+    for name in map(os.fsdecode, odd):
+        task = quote(os.fsencode(name), safe="")
+        assert get(f"/etl/r/{task}").status_code == 404, name
+
+
+NASTY = [
+    "..", ".", "../x", "/etc/passwd", "%", "%00", "\x00", "\n", "*", "?", "[a]", "{x}", "~", "~root", "a" * 5000, "é" * 300, "\U0001f600",
+    "a/b/c", "\\..\\..", "C:\\", "con", "<script>", "'", '"', "=", "=2E", "", " ",
+]  # fmt: skip
+
+
+def test_any_name_is_answered_without_an_error_or_a_place(tab, outputs):
+    _, get = tab
+    archived(outputs, "etl", "r")
+    (outputs.parent / "secret.json").write_text((next(outputs.glob("etl/*/r/*.json"))).read_text())
+    for name in NASTY:
+        odd = quote(name, safe="")
+        paths = [f"/{odd}/r/step", f"/etl/{odd}/step", f"/etl/r/{odd}", f"/{odd}/{odd}/{odd}/page"]
+        queries = [
+            f"with={odd}",
+            f"with=2026-11-21/r/{odd}",
+            f"with=2026-11-21/{odd}/step-try1",
+            f"with={odd}/r/step-try1",
+        ]
+        queries += [f"try_number={odd}x", f"map_index={odd}x&try_number=2"]
+        paths += [f"/etl/r/step/compare{page}?{query}" for query in queries for page in ["/page"]]
+        for path in paths:
+            answer = get(path)
+            assert answer.status_code in (404, 405, 422), (path, answer.status_code)
+            assert str(outputs.parent) not in answer.text, path
+    for number in ("0", "-1", "1e3", "9" * 5000, "१"):
+        assert get(f"/etl/r/step?try_number={number}").status_code in (404, 422), number
 
 
 @pytest.fixture

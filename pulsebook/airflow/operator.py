@@ -5,19 +5,25 @@ NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE})
 
 import os
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
+from airflow.configuration import conf
 from airflow.providers.papermill.operators.papermill import PapermillOperator
 from airflow.sdk.bases.operatorlink import BaseOperatorLink
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from jinja2.nativetypes import NativeEnvironment
 
 from pulsebook.airflow.connections import connections
-from pulsebook.archive.record import folder_of
+from pulsebook.airflow.templates import rendered
+from pulsebook.archive.names import folder_of
 from pulsebook.guard import ending_with
 from pulsebook.periods import PeriodError, run_date_of, run_day, run_slot, slot_of
 from pulsebook.settings import settings
 
 RUN_DATE = "{{ run_date(dag, dag_run, params) }}"  # needs user_defined_macros={"run_date": run_date}
+TIMEOUT = conf.gettimedelta("core", "default_task_execution_timeout", fallback=None) or timedelta(hours=2)
 REVIEW = "/pulsebook"  # where the review plugin serves executed notebooks
 SLOT = "{{ slot(dag, dag_run, params) }}"  # needs user_defined_macros={"slot": slot}
 
@@ -45,10 +51,17 @@ def _given(name: str, check, dag, dag_run, params) -> str:
     return given
 
 
-def folder_for(ti, parameters: dict) -> Path:
-    """The folder of a task's run in the archive."""
-    period = parameters.get("run_date") or parameters.get("slot") or "undated"
-    return folder_of(settings().outputs, ti.dag_id, period, ti.run_id)
+def period_of(parameters: dict | None) -> str:
+    """The day or slot that a notebook is given; `undated` where it is given none."""
+    given = parameters if isinstance(parameters, dict) else {}
+    periods = [given[name] for name in ("run_date", "slot") if given.get(name) and isinstance(given[name], str)]
+    return next(iter(periods), "undated")
+
+
+def map_index_of(ti) -> int | None:
+    """Which of a mapped task's instances it is; None: the task is not mapped."""
+    index = getattr(ti, "map_index", None)
+    return index if index is not None and index >= 0 else None
 
 
 class NotebookLink(BaseOperatorLink):
@@ -57,46 +70,83 @@ class NotebookLink(BaseOperatorLink):
     name = "Executed notebook"
 
     def get_link(self, operator, *, ti_key) -> str:
-        return f"{REVIEW}/{ti_key.dag_id}/{ti_key.run_id}/{ti_key.task_id}?try_number={ti_key.try_number}"
+        step = "/".join(quote(name, safe="+:~") for name in (ti_key.dag_id, ti_key.run_id, ti_key.task_id))
+        index = map_index_of(ti_key)
+        of_map = "" if index is None else f"&map_index={index}"
+        return f"{REVIEW}/{step}?try_number={ti_key.try_number}{of_map}"
 
 
 class NotebookOperator(PapermillOperator):
     """Executes a notebook of `notebooks/` and archives it as
-    `{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}`, with a page and a run record beside it.
+    `{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}`, with a page and a run record beside it (of a mapped task
+    `{task_id}-map{i}-try{n}`).
 
-    The task is named after the notebook unless `task_id` says otherwise. An unknown parameter, or one of another type
-    than in the notebook's parameters cell, fails the task before a kernel starts. A notebook that ends itself with
-    `sys.exit(0)` skips the task, and what waits for it.
+    The task is named after the notebook unless `task_id` says otherwise; mapped over parameters it needs one:
+
+        NotebookOperator.partial(task_id="load", notebook="etl/load.ipynb").expand(parameters=[{"run_date": …}, …])
+
+    A template in a parameter gives text. Text is taken for what the notebook's parameters cell declares where that is beyond
+    doubt (`"3"` for an int); for a parameter that is text it stays text. An unknown parameter, or one of another type, fails
+    the task before a kernel starts, without a retry. A notebook that ends itself with `sys.exit(0)` skips the task, and what
+    waits for it. A task always has an `execution_timeout`: its own, the DAG's or TIMEOUT.
     """
 
     operator_extra_links = (NotebookLink(),)
 
-    def __init__(self, *, notebook: str, parameters: dict | None = None, cell_timeout: float | None = None, **kwargs):
+    def __init__(
+        self,
+        *,
+        notebook: str,
+        parameters: dict | None = None,
+        cell_timeout: float | None = None,
+        execution_timeout: timedelta | None = TIMEOUT,
+        **kwargs,
+    ):
         kwargs.setdefault("task_id", Path(notebook).stem)
         # Output and kernel are derived when the task runs; the provider wants an input and an output all the same.
-        super().__init__(input_nb=notebook, output_nb="archive", parameters=parameters or {}, **kwargs)
+        super().__init__(
+            input_nb=notebook,
+            output_nb="archive",
+            parameters=parameters or {},
+            execution_timeout=execution_timeout or TIMEOUT,
+            **kwargs,
+        )
         self.cell_timeout = cell_timeout
+
+    def render_template(self, content, context, jinja_env=None, seen_oids=None):
+        """As Airflow does, but that digits stay text also where the DAG renders native objects."""
+        jinja_env = jinja_env or self.get_template_env()
+        if isinstance(content, str) and isinstance(jinja_env, NativeEnvironment):
+            return rendered(jinja_env.from_string(content), context)
+        return super().render_template(content, context, jinja_env, seen_oids)
 
     def execute(self, context):
         from pulsebook import runner  # papermill costs over a second: not at DAG import
+        from pulsebook.parameters import from_templates
 
-        ti = context["ti"]
+        ti, notebook = context["ti"], settings().notebooks / self.input_nb
         with connections(), _ending_with_its_supervisor():
-            record = runner.run(
-                settings().notebooks / self.input_nb,
-                self.parameters,
-                folder_for(ti, self.parameters),
-                name=ti.task_id,
-                attempt=ti.try_number,
-                airflow={
-                    "dag_id": ti.dag_id,
-                    "run_id": ti.run_id,
-                    "task_id": ti.task_id,
-                    "try_number": ti.try_number,
-                    "log_url": getattr(ti, "log_url", None),
-                },
-                cell_timeout=self.cell_timeout,
-            )
+            parameters = from_templates(notebook, self.parameters)
+            try:
+                record = runner.run(
+                    notebook,
+                    parameters,
+                    folder_of(settings().outputs, ti.dag_id, period_of(parameters), ti.run_id),
+                    name=ti.task_id,
+                    attempt=ti.try_number,
+                    map_index=map_index_of(ti),
+                    airflow={
+                        "dag_id": ti.dag_id,
+                        "run_id": ti.run_id,
+                        "task_id": ti.task_id,
+                        "map_index": map_index_of(ti),
+                        "try_number": ti.try_number,
+                        "log_url": getattr(ti, "log_url", None),
+                    },
+                    cell_timeout=self.cell_timeout,
+                )
+            except runner.ParameterError as error:  # no retry mends it
+                raise AirflowFailException(str(error)) from None
         if record.status == "skipped":
             raise AirflowSkipException(
                 f"the notebook ended itself: nothing to do; executed notebook: {record.executed}"

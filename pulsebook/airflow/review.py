@@ -1,6 +1,7 @@
 """Executed notebooks as pages of Airflow's API server, for whom Airflow lets see the DAG's tasks.
 
     /pulsebook/{dag_id}/{run_id}/{task_id}?try_number=2            without a number: the newest try
+    /pulsebook/{dag_id}/{run_id}/{task_id}?map_index=3             of a mapped task; without an index: the first one
     /pulsebook/{dag_id}/{run_id}/{task_id}/compare?try_number=2    beside the previous succeeded run of the step, or beside
                                                                    the one that `with` names: {period}/{run}/{task}-try{n}
 
@@ -16,11 +17,12 @@ from urllib.parse import quote
 
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi import Depends, FastAPI, Query
 from fastapi.responses import HTMLResponse
 
+from pulsebook.airflow.tries import InWords, compared, tried
 from pulsebook.archive import diff, index
-from pulsebook.archive.record import Record, folder_of
+from pulsebook.archive.record import Record
 from pulsebook.settings import settings
 
 OFFERED = 8  # earlier runs to choose from
@@ -44,98 +46,73 @@ GUARD = {
     "dependencies": [Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))],
     "response_class": HTMLResponse,
 }
-Number = Annotated[int | None, Query(ge=1)]
+Number = Annotated[int | None, Query(ge=1, le=10**9)]
+MapIndex = Annotated[
+    str, Query(max_length=20)
+]  # Airflow's pages leave {MAP_INDEX} as it is for a task that is not mapped
 Other = Annotated[str, Query(alias="with", max_length=600)]
 app = FastAPI(title="Pulsebook notebooks", docs_url=None, redoc_url=None, openapi_url=None)
+app.router.route_class = InWords
 
 
 @app.get(STEP, **GUARD)
-def notebook(dag_id: str, run_id: str, task_id: str, try_number: Number = None):
+def notebook(dag_id: str, run_id: str, task_id: str, try_number: Number = None, map_index: MapIndex = ""):
     """A try, under a line that names status, duration and the other tries."""
-    shown, tries = _try(dag_id, run_id, task_id, try_number)
-    step, record = quote(task_id, safe=""), Record.load(tries[shown])
-    links = [(f"try {n}", "" if n == shown else f"{step}?try_number={n}") for n in sorted(tries)]
+    shown = tried(dag_id, run_id, task_id, map_index, try_number)
+    step, record = quote(task_id, safe=""), shown.record
+    links = [(f"[{n}]", "" if n == shown.map_index else f"{step}?map_index={n}") for n in shown.near_indexes]
+    links += [(f"try {n}", "" if n == shown.number else f"{step}?{shown.query(n)}") for n in shown.numbers]
     if record.executed.exists() and index.previous(settings().outputs, record):
-        links.append(("compare", f"{step}/compare?try_number={shown}"))
-    return _framed(f"{step}/page?try_number={shown}", _outcome(record), links)
+        links.append(("compare", f"{step}/compare?{shown.query()}"))
+    return _framed(f"{step}/page?{shown.query()}", _outcome(record), links)
 
 
 @app.get(f"{STEP}/page", **GUARD)
-def page(dag_id: str, run_id: str, task_id: str, try_number: Number = None):
+def page(dag_id: str, run_id: str, task_id: str, try_number: Number = None, map_index: MapIndex = ""):
     """The page of a try; what is saved so far where it is still running."""
-    shown, tries = _try(dag_id, run_id, task_id, try_number)
-    record = Record.load(tries[shown])
+    record = tried(dag_id, run_id, task_id, map_index, try_number).record
     if record.html.exists():
-        content = record.html.read_text("utf-8")
+        content = record.html.read_text("utf-8", errors="replace")
     elif record.executed.exists():  # it is running: what it has saved so far
         from pulsebook.archive.page import render  # nbconvert takes a second: only when it is needed
 
         content = render(record)
+    elif record.error:
+        content = f"<!doctype html><title>no notebook</title><body><pre>{html.escape(record.error)}</pre></body>"
     else:
         content = "<!doctype html><title>not yet</title><body><p>The notebook has not saved anything yet.</p></body>"
     return HTMLResponse(content, headers=SANDBOX)
 
 
 @app.get(f"{STEP}/compare", **GUARD)
-def compare(dag_id: str, run_id: str, task_id: str, try_number: Number = None, other: Other = ""):
+def compare(
+    dag_id: str, run_id: str, task_id: str, try_number: Number = None, map_index: MapIndex = "", other: Other = ""
+):
     """Two runs of a step side by side, under a line that offers other ones."""
-    earlier, later, shown = _two(dag_id, run_id, task_id, try_number, other)
-    step = quote(task_id, safe="")
-    links = [("back", f"../{step}?try_number={shown}")]
+    shown = tried(dag_id, run_id, task_id, map_index, try_number)
+    earlier, later, step = compared(shown, other), shown.record, quote(task_id, safe="")
+    links = [("back", f"../{step}?{shown.query()}")]
     for path in islice(index.earlier(settings().outputs, later), OFFERED):
-        name = "/".join(path.with_suffix("").parts[-3:])
         chosen = path == earlier.path
-        links.append((path.parts[-3], "" if chosen else f"compare?try_number={shown}&with={quote(name, safe='')}"))
-    query = f"try_number={shown}&with={quote('/'.join(earlier.path.with_suffix('').parts[-3:]), safe='')}"
-    return _framed(f"compare/page?{query}", f"{later.period} compared with {earlier.period}", links)
+        to = f"compare?{shown.query()}&with={quote(_name(path), safe='')}"
+        links.append((path.parts[-3], "" if chosen else to))
+    content = f"compare/page?{shown.query()}&with={quote(_name(earlier.path), safe='')}"
+    return _framed(content, f"{later.period} compared with {earlier.period}", links)
 
 
 @app.get(f"{STEP}/compare/page", **GUARD)
-def compare_page(dag_id: str, run_id: str, task_id: str, try_number: Number = None, other: Other = ""):
+def compare_page(
+    dag_id: str, run_id: str, task_id: str, try_number: Number = None, map_index: MapIndex = "", other: Other = ""
+):
     """The comparison itself."""
     from pulsebook.archive.diff_page import render
 
-    earlier, later, _ = _two(dag_id, run_id, task_id, try_number, other)
-    try:
-        return HTMLResponse(render(diff.compare(earlier, later)), headers=SANDBOX)
-    except diff.DiffError as error:
-        raise HTTPException(404, str(error)) from None
+    shown = tried(dag_id, run_id, task_id, map_index, try_number)
+    return HTMLResponse(render(diff.compare(compared(shown, other), shown.record)), headers=SANDBOX)
 
 
-def _try(dag_id: str, run_id: str, task_id: str, number: int | None) -> tuple[int, dict[int, Path]]:
-    """The try that is asked for, and the records of all of them."""
-    tries = _tries(dag_id, run_id, task_id)
-    number = number or max(tries, default=0)
-    if number not in tries:
-        raise HTTPException(404, f"no executed notebook of {task_id}, try {number or 1}, in {dag_id} {run_id}")
-    return number, tries
-
-
-def _two(dag_id: str, run_id: str, task_id: str, number: int | None, other: str) -> tuple[Record, Record, int]:
-    """An earlier run and the one that is asked for, of the same DAG: who may see one may see the other."""
-    shown, tries = _try(dag_id, run_id, task_id, number)
-    later = Record.load(tries[shown])
-    try:
-        if not other:
-            return diff.previous(settings().outputs, later), later, shown
-        period, run, name = other.split("/")
-        folder = folder_of(settings().outputs, dag_id, period, run)
-        return Record.load(folder / f"{folder_of(folder, dag_id, period, name).name}.json"), later, shown
-    except (ValueError, FileNotFoundError) as error:  # DiffError and RecordError among them
-        raise HTTPException(404, f"nothing to compare with: {error}") from None
-
-
-def _tries(dag_id: str, run_id: str, task_id: str) -> dict[int, Path]:
-    """Run records of a task's tries, by number. Names become one part of a path each: no way out of the archive."""
-    outputs = settings().outputs
-    run = folder_of(outputs, dag_id, "period", run_id)
-    task = folder_of(outputs, "dag", "period", task_id).name
-    found = {}
-    for record in index.tries(outputs, run, task):
-        number = record.stem.removeprefix(f"{task}-try")
-        if number.isdigit():
-            found[int(number)] = record
-    return found
+def _name(path: Path) -> str:
+    return "/".join(path.with_suffix("").parts[-3:])
 
 
 def _framed(content: str, line: str, links: list[tuple[str, str]]) -> HTMLResponse:

@@ -13,12 +13,13 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pulsebook.archive import store
 from pulsebook.archive.ending import mend
+from pulsebook.archive.names import Try, parse_try, try_name
 from pulsebook.archive.record import Record, RecordError
 
 log = logging.getLogger(__name__)
@@ -73,12 +74,13 @@ def previous(outputs: Path, record: Record) -> Path | None:
 def earlier(outputs: Path, record: Record) -> Iterator[Path]:
     """The records of the succeeded runs of the same step before this one, the latest first."""
     own, name = entry(record), _name(outputs, record.path)
+    step = (own["dag"], own["task"], own.get("map"), GOOD)
     days = _read(_overview(outputs), {"days": {}})["days"]
     for day in sorted((day for day, dags in days.items() if day <= own["day"] and own["dag"] in dags), reverse=True):
         same = [
             (run["period"], run["started"], other)
             for other, run in _read(_file_of(outputs, day), {}).items()
-            if (run["dag"], run["task"], run["status"]) == (own["dag"], own["task"], GOOD) and other != name
+            if (run["dag"], run["task"], run.get("map"), run["status"]) == step and other != name
         ]
         for _, _, other in sorted((key for key in same if key[:2] < (own["period"], own["started"])), reverse=True):
             yield outputs / f"{other}.json"
@@ -97,18 +99,24 @@ def began(run: dict) -> float:
     return datetime.fromisoformat(run["started"]).replace(tzinfo=UTC).timestamp()
 
 
-def tries(outputs: Path, run: Path, task: str) -> list[Path]:
-    """The records of a task's tries in a run whose folder is known but for the period."""
+def tries(outputs: Path, run: Path, task_id: str) -> dict[Try, Path]:
+    """The records of a task's tries, of all map indexes, in a run whose folder is known but for the period."""
     if isinstance(outputs, Path):
-        return list(run.parent.parent.glob(f"*/{glob.escape(run.name)}/{glob.escape(task)}-try*.json"))
+        return _of_task(task_id, run.parent.parent.glob(f"*/{glob.escape(run.name)}/*-try*.json"))
     # An object store would list a DAG's whole history for that: the index knows it, most likely under the run's own day.
     due = DAY.search(run.name)
     days = {file.stem: file for file in (outputs / ".index" / "days").glob("*.js")}
     for day in sorted(days, key=lambda day: _days_between(day, due[0]) if due else -_days_between(day, "2000-01-01")):
         own = [name.split("/") for name in _read(days[day], {})]
-        if found := [n for n in own if (n[0], n[2], n[3].rpartition("-try")[0]) == (*run.parts[-3::2], task)]:
-            return [outputs.joinpath(*names[:3], f"{names[3]}.json") for names in found]
-    return []
+        of_run = [outputs.joinpath(*n[:3], f"{n[3]}.json") for n in own if (n[0], n[2]) == tuple(run.parts[-3::2])]
+        if found := _of_task(task_id, of_run):
+            return found
+    return {}
+
+
+def _of_task(task_id: str, records: Iterable[Path]) -> dict[Try, Path]:
+    known = [(parse_try(path.stem), path) for path in records]
+    return {one: path for one, path in known if one and path.stem == try_name(task_id, one.map_index, one.number)}
 
 
 def _days_between(one: str, other: str) -> int:
@@ -122,12 +130,13 @@ def records_of(outputs: Path) -> list[Path]:
 
 def entry(record: Record) -> dict:
     """What the page shows of a run."""
-    task, attempt = re.fullmatch(r"(.+)-try(\d+)", record.path.stem).groups()
+    known = parse_try(record.path.stem)
     day = record.period[:10] if DAY.match(record.period) else record.started[:10]
     return {
         "dag": record.path.parents[2].name,
-        "task": task,
-        "try": int(attempt),
+        "task": known.task_id,
+        **({} if known.map_index is None else {"map": known.map_index}),
+        "try": known.number,
         "day": day,
         "period": record.period,
         "status": record.status,

@@ -1,6 +1,6 @@
 """A run record: one JSON file per try, beside the executed notebook, written by the runner and true at any moment.
 
-{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html)
+{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html; `pulsebook.archive.names`)
 
 While a try runs, the time of its record's file is a heartbeat. A record that says `running` and has none is stale:
 `pulsebook.archive.ending` turns it into `killed`.
@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import platform
-import re
 import subprocess
 import threading
 import time
@@ -23,6 +22,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pulsebook.archive.names import folder_of as folder_of
+from pulsebook.archive.names import try_name
 from pulsebook.archive.redact import redact_values
 from pulsebook.archive.store import create, replace, touch
 from pulsebook.settings import ROOT
@@ -42,7 +43,7 @@ class Record:
 
     notebook: str
     parameters: dict
-    airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, try_number, log_url
+    airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, map_index, try_number, log_url
     status: str = "running"
     started: str = field(default_factory=lambda: _now())
     ended: str | None = None
@@ -59,11 +60,11 @@ class Record:
     path: Path = field(default=Path(), repr=False)
 
     @classmethod
-    def open(cls, folder: Path, name: str, attempt: int, **known) -> "Record":
+    def open(cls, folder: Path, name: str, attempt: int, map_index: int | None = None, **known) -> "Record":
         """Start the record of a try. A try that the folder holds already keeps its files: the next number is taken."""
         record = cls(**known)
         while True:
-            record.path = folder / f"{name}-try{attempt}.json"
+            record.path = folder / f"{try_name(name, map_index, attempt)}.json"
             if not (record.executed.exists() or record.html.exists()) and create(record.path, record._json()):
                 return record
             attempt += 1
@@ -177,12 +178,6 @@ class Record:
 def checksum(file: Path) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:
-    """The folder of a run. Characters that a path or papermill cannot take become `_`."""
-    parts = [re.sub(r"[^\w.:+~-]", "_", part).lstrip(".") or "_" for part in (dag_id, period, run_id)]
-    return outputs.joinpath(*parts)
 
 
 def _now() -> str:

@@ -15,7 +15,7 @@ class PulsebookReview(AirflowPlugin):
     external_views = [
         {
             "name": "Notebook",
-            "href": f"{REVIEW}/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}",
+            "href": f"{REVIEW}/{{DAG_ID}}/{{RUN_ID}}/{{TASK_ID}}?map_index={{MAP_INDEX}}",
             "destination": "task_instance",
             "url_route": "notebook",
         }
