@@ -134,27 +134,30 @@ def change(file: Path, function: Callable, lost: Callable) -> None:
 
 
 def make_room(file: Path) -> str:
-    """Set aside what lies in place of a file, and of its folders, and is none: a folder, a link to nowhere, a file that cannot
-    be read. Returns what it was; empty where all is well."""
+    """Set aside what lies in place of a file, or of its folders within the index, and is none: a folder, a link that leads
+    nowhere, a file that cannot be read. Returns what was wrong; empty where all is well."""
     if not isinstance(file, Path):
         return ""
+    found = []
     for folder in (file.parent.parent, file.parent):
         if ".index" in folder.parts[-2:] and os.path.lexists(folder) and not folder.is_dir():
-            _set_aside(folder, "not a folder")
+            found.append(_set_aside(folder, f"{folder.name} is no folder"))
     try:
         with open(file, "rb"):
-            return ""
+            pass
     except FileNotFoundError:
-        return _set_aside(file, "a link that leads nowhere") if file.is_symlink() else ""
+        if file.is_symlink():
+            found.append(_set_aside(file, "it is a link that leads nowhere"))
     except OSError as error:
-        return _set_aside(file, error.strerror or str(error))
+        found.append(_set_aside(file, error.strerror or str(error)))
+    return "; ".join(found)
 
 
 def _set_aside(file: Path, why: str) -> str:
     to = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.damaged")
     with suppress(FileNotFoundError):  # somebody else was first
         os.rename(file, to)
-        log.error("%s was %s: it is called %s now", file, why, to.name)
+        log.error("%s cannot be used: %s. It is called %s now", file, why, to.name)
     return why
 
 

@@ -1,6 +1,6 @@
 """A run record: one JSON file per try, beside the executed notebook, written by the runner and true at any moment.
 
-{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html)
+{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html; `pulsebook.archive.names`)
 
 While a try runs, the time of its record's file is a heartbeat. A record that says `running` and has none is stale:
 `pulsebook.archive.ending` turns it into `killed`. So is one whose status is known and whose `ending`, the process that
@@ -14,7 +14,6 @@ import logging
 import math
 import os
 import platform
-import re
 import threading
 import time
 from contextlib import contextmanager
@@ -23,6 +22,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pulsebook.archive import origin, process, record_file
+from pulsebook.archive.names import folder_of as folder_of
+from pulsebook.archive.names import parse_try, try_name
 from pulsebook.archive.record_file import Damaged, iso
 from pulsebook.archive.redact import redact_values
 from pulsebook.archive.store import create, replace, touch
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
 AHEAD = 3600.0  # seconds: a sign of life from further in the future comes from a wrong clock, and is none
 RUNNING = "running"
-TRY = re.compile(r"(.+)-try(0|[1-9][0-9]*)", re.S)  # a task and the number of a try
 NO_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
@@ -49,7 +49,7 @@ class Record:
 
     notebook: str
     parameters: dict
-    airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, try_number, log_url
+    airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, map_index, try_number, log_url
     status: str = RUNNING
     started: str = field(default_factory=lambda: iso(datetime.now(UTC)))
     ended: str | None = None
@@ -60,7 +60,9 @@ class Record:
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     process: str | None = None  # what tells it from a later one with this pid
-    ending: dict | None = None  # the process that makes page and comparison: host, pid, process; None: nothing is left to do
+    ending: dict | None = (
+        None  # the process that makes page and comparison: host, pid, process; None: nothing is left to do
+    )
     git_commit: str = field(default_factory=lambda: origin.commit()[0])
     git_dirty: bool | None = field(default_factory=lambda: origin.commit()[1])  # whether files differed from the commit
     versions: dict = field(default_factory=lambda: dict(origin.versions()))
@@ -68,12 +70,12 @@ class Record:
     path: Path = field(default=Path(), repr=False)
 
     @classmethod
-    def open(cls, folder: Path, name: str, attempt: int, **known) -> "Record":
+    def open(cls, folder: Path, name: str, attempt: int, map_index: int | None = None, **known) -> "Record":
         """Start the record of a try. A try that the folder holds already keeps its files: the next number is taken."""
         record = cls(**known)
         record.process = process.mark(record.pid)
         while True:
-            record.path = folder / f"{name}-try{attempt}.json"
+            record.path = folder / f"{try_name(name, map_index, attempt)}.json"
             if not (record.executed.exists() or record.html.exists()) and create(record.path, record._json()):
                 return record
             attempt += 1
@@ -206,7 +208,7 @@ class Record:
 
 def is_record(path: Path) -> bool:
     """Whether a file is called as the record of a try: a copy beside it is not."""
-    return path.suffix == ".json" and TRY.fullmatch(path.stem) is not None and not path.name.startswith(".")
+    return path.suffix == ".json" and parse_try(path.stem) is not None and not path.name.startswith(".")
 
 
 def _written(file: Path) -> float:
@@ -222,9 +224,3 @@ def _written(file: Path) -> float:
 def checksum(file: Path) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:
-    """The folder of a run. Characters that a path or papermill cannot take become `_`."""
-    parts = [re.sub(r"[^\w.:+~-]", "_", part).lstrip(".") or "_" for part in (dag_id, period, run_id)]
-    return outputs.joinpath(*parts)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+LARGEST = 2**53  # a browser counts no further
 HALF = re.compile("[\ud800-\udfff]")  # half of a character: JSON can spell it, no file can hold it
 
 
@@ -37,7 +38,7 @@ def _file_name(name: str) -> str:
 Instant = Annotated[str, AfterValidator(_instant)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 Pid = Annotated[int, Field(ge=0, lt=2**31)]  # 0: not known
-Count = Annotated[int, Field(ge=-(2**53), le=2**53), BeforeValidator(lambda n: int(n) if isinstance(n, bool) else n)]
+Count = Annotated[int, Field(ge=-LARGEST, le=LARGEST), BeforeValidator(lambda n: int(n) if isinstance(n, bool) else n)]
 
 
 class Worker(BaseModel):
