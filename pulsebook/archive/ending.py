@@ -51,7 +51,7 @@ def _settle(record: Record, error: str | None) -> str | None:
         facts.settle(executed)
         replace(record.executed, redact_notebook(nbformat.writes(executed)), lasting=True)
         record.headline, stated = facts.headline(executed), facts.incidents(executed)
-        record.incidents = stated if stated is None or abs(stated) <= LARGEST else None
+        record.incidents = None if stated is None or abs(stated) > LARGEST else int(stated)
         where = facts.stopped_at(executed) if error else ""
         return f"{where}: {error}" if where and not error.startswith(f"{where}: ") else error
     except Exception:  # the record must tell how the try ended whatever the notebook looks like
