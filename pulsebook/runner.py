@@ -84,7 +84,7 @@ def run(
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
     """
     _know_secrets()
-    mend_folder(folder)
+    mended = mend_folder(folder)
     record = Record.open(
         folder,
         name or notebook.stem,
@@ -99,7 +99,7 @@ def run(
         parameters = accepted(notebook, parameters)
         with record.beating():
             _prepare_the_end()
-            _show(record)
+            _show(record, *mended)
             executed = _execute(notebook, parameters, record.executed, cell_timeout)
         status, error = "skipped" if left_early(executed) else "succeeded", None
     except PapermillExecutionError as failure:
@@ -234,12 +234,12 @@ def _prepare_the_end() -> None:
     threading.Thread(target=load, name="pages", daemon=True).start()
 
 
-def _show(record: Record) -> None:
-    """Enter the try into the archive's index. An index that cannot be written is reported and does not fail the run."""
+def _show(record: Record, *others: Record) -> None:
+    """Enter tries into the archive's index. An index that cannot be written is reported and does not fail the run."""
     if not record.path.is_relative_to(settings().outputs):
         return
     try:
-        index.update(settings().outputs, record)
+        index.update(settings().outputs, *others, record)
     except Exception:
         log.exception("%s is not in the index", record.path)
 

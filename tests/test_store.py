@@ -13,8 +13,8 @@ from s3fs import S3FileSystem
 
 from pulsebook import runner
 from pulsebook.__main__ import main
-from pulsebook.archive import index, store
-from pulsebook.archive.ending import mend_folder
+from pulsebook.archive import index, store, verify
+from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.settings import Settings, SettingsError, place, settings
 from tests.object_store import KEY, SECRET, object_store, objects
@@ -182,6 +182,47 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
     record = Record.load(path)
     assert record.status == "killed" and record.error.startswith("cell [3] under “Wait”: process ")
     assert statuses(record) == ["completed", "completed", "failed", "pending"] and agree(record, outputs)
+
+
+@pytest.mark.slow
+def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_verify(outputs, monkeypatch):
+    monkeypatch.setattr(verify, "SETTLED", -5.0)  # its times are whole seconds
+    for number in range(1, 60):
+        run = f"run-{number}"
+        child = FORK.Process(target=_life_in_a_store, args=(number, run))
+        child.start()
+        child.join(60)
+        if number % 4 == 1 or child.exitcode == 0:
+            found = verify.verify(outputs)
+            assert not [f for f in found.findings if run in f.file] and found.running == 0
+            assert index._read(outputs / ".index" / "overview.js", {"running": []})["running"] == []
+        if child.exitcode == 0:
+            break
+    records = [Record.load(path) for path in index.records_of(outputs)]
+    assert {record.status for record in records} == {"succeeded", "killed"} and all(record.over for record in records)
+    assert {index.name_of(outputs, r.path): r.status for r in records} == {
+        name: run["status"] for name, run in index.entries(outputs).items()
+    }
+
+
+def _life_in_a_store(number: int, run: str) -> None:
+    settings.cache_clear()  # a path into a store belongs to one process
+    outputs, request, count = settings().outputs, store._request, 0
+
+    def counting(path, operation, **arguments):
+        nonlocal count
+        count += operation != "get_object"
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return request(path, operation, **arguments)
+
+    store._request = counting
+    record = Record.open(outputs / "etl" / "2026-11-20" / run, "step", 1, notebook="n", parameters={})
+    index.update(outputs, record)
+    store.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook()))
+    finish(record, "succeeded")
+    index.update(outputs, record)
+    os._exit(0)
 
 
 def test_of_several_that_find_a_try_dead_one_mends_it(folder, monkeypatch):

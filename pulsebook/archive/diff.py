@@ -101,13 +101,16 @@ def compare(earlier: Record, later: Record) -> Comparison:
     """Compare two runs.
 
     Raises:
-        DiffError: one has no executed notebook.
+        DiffError: one has no executed notebook, or one that is damaged.
     """
     read = []
     for record in (earlier, later):
         if not record.executed.exists():
             raise DiffError(f"{record.path} says {record.status}, and there is no executed notebook beside it")
-        read.append(nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4))
+        try:
+            read.append(nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4))
+        except Exception as error:  # whatever nbformat says of what is no notebook
+            raise DiffError(f"{record.executed} is no notebook: {type(error).__name__}: {error}") from None
     return Comparison(earlier, later, tuple(read))
 
 
