@@ -18,167 +18,31 @@ from pulsebook.archive.htmltokens import RAW, Token, tokens
 
 DEEPEST = 100  # elements within each other; tags beyond are left out, their text stays
 VOID = {"br", "hr", "img", "wbr", "col"}
+_WORD = re.compile(r"\S+")
 HTML = VOID | set(
-    [
-        "a",
-        "abbr",
-        "address",
-        "article",
-        "aside",
-        "b",
-        "bdi",
-        "bdo",
-        "big",
-        "blockquote",
-        "caption",
-        "center",
-        "cite",
-        "code",
-        "colgroup",
-        "dd",
-        "del",
-        "details",
-        "dfn",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "figcaption",
-        "figure",
-        "font",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "i",
-        "ins",
-        "kbd",
-        "label",
-        "li",
-        "mark",
-        "meter",
-        "ol",
-        "p",
-        "pre",
-        "progress",
-        "q",
-        "rp",
-        "rt",
-        "ruby",
-        "s",
-        "samp",
-        "section",
-        "small",
-        "span",
-        "strike",
-        "strong",
-        "style",
-        "sub",
-        "summary",
-        "sup",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "time",
-        "tr",
-        "tt",
-        "u",
-        "ul",
-        "var",
-    ]
+    _WORD.findall(
+        "a abbr address article aside b bdi bdo big blockquote caption center cite code colgroup dd del details dfn div dl dt "
+        "em figcaption figure font h1 h2 h3 h4 h5 h6 i ins kbd label li mark meter ol p pre progress q rp rt ruby s samp "
+        "section small span strike strong style sub summary sup table tbody td tfoot th thead time tr tt u ul var"
+    )
 )
 SVG = set(
-    [
-        "svg",
-        "g",
-        "path",
-        "rect",
-        "circle",
-        "ellipse",
-        "line",
-        "polyline",
-        "polygon",
-        "text",
-        "tspan",
-        "defs",
-        "lineargradient",
-        "radialgradient",
-        "stop",
-        "clippath",
-        "mask",
-        "pattern",
-        "marker",
-        "symbol",
-        "use",
-    ]
+    _WORD.findall(
+        "svg g path rect circle ellipse line polyline polygon text tspan defs lineargradient radialgradient stop clippath "
+        "mask pattern marker symbol use"
+    )
 )
 INTERACTIVE = set(
-    [
-        "script",
-        "iframe",
-        "object",
-        "embed",
-        "applet",
-        "canvas",
-        "audio",
-        "video",
-        "form",
-        "input",
-        "select",
-        "textarea",
-        "frame",
-        "frameset",
-        "template",
-    ]
+    _WORD.findall(
+        "script iframe object embed applet canvas audio video form input select textarea frame frameset template"
+    )
 )
 ATTRIBUTES = set(
-    [
-        "class",
-        "id",
-        "title",
-        "style",
-        "dir",
-        "lang",
-        "role",
-        "alt",
-        "width",
-        "height",
-        "colspan",
-        "rowspan",
-        "align",
-        "valign",
-        "scope",
-        "headers",
-        "abbr",
-        "span",
-        "border",
-        "bgcolor",
-        "cellpadding",
-        "cellspacing",
-        "color",
-        "face",
-        "size",
-        "start",
-        "type",
-        "reversed",
-        "open",
-        "value",
-        "max",
-        "min",
-        "low",
-        "high",
-        "optimum",
-        "datetime",
-        "cite",
-        "download",
-        "target",
-        "name",
-    ]
+    _WORD.findall(
+        "class id title style dir lang role alt width height colspan rowspan align valign scope headers abbr span border "
+        "bgcolor cellpadding cellspacing color face size start type reversed open value max min low high optimum datetime "
+        "cite download target name"
+    )
 )
 _OF_SVG = re.compile(r"(?!on)[a-z][a-z0-9:-]*")
 _WITHOUT_TEXT = RAW - {"textarea", "noscript", "noembed", "noframes", "xmp"} | {"select", "applet"}
