@@ -5,7 +5,6 @@
 papermill writes after each cell; its output goes through a handler of ours that redacts and replaces atomically.
 """
 
-import ast
 import logging
 import os
 import re
@@ -31,6 +30,8 @@ from pulsebook.archive.record import Record
 from pulsebook.archive.redact import redact, redact_notebook, register
 from pulsebook.archive.store import replace
 from pulsebook.guard import Guard
+from pulsebook.parameters import ParameterError as ParameterError
+from pulsebook.parameters import accepted, recorded
 from pulsebook.settings import ROOT, place, settings
 
 log = logging.getLogger(__name__)
@@ -50,10 +51,6 @@ kernel_log.addFilter(_without_secrets)
 kernel_log.setLevel(logging.INFO)  # at DEBUG nbclient writes down every message to and from the kernel
 
 
-class ParameterError(ValueError):
-    """A parameter is not one of the notebook's, or has another type."""
-
-
 class NotebookFailed(RuntimeError):
     """A cell of the notebook failed; the message says which, why, and where the executed notebook lies."""
 
@@ -69,10 +66,13 @@ def run(
     *,
     name: str = "",
     attempt: int = 1,
+    map_index: int | None = None,
     airflow: dict | None = None,
     cell_timeout: float | None = None,
 ) -> Record:
     """Execute a notebook with parameters; its evidence goes to `folder/{name}-try{attempt}`.
+
+    Of a mapped task, `map_index` is part of that name.
 
     Args:
         cell_timeout: seconds that one cell may take; None: no limit.
@@ -80,25 +80,26 @@ def run(
     A notebook that has nothing to do may end itself with `sys.exit(0)`: it is then `skipped`.
 
     Raises:
-        ParameterError: before anything is executed.
+        ParameterError: before anything is executed. The record says so too.
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
     """
     _know_secrets()
-    check_parameters(notebook, parameters)
-    mend_folder(folder)
+    mended = mend_folder(folder)
     record = Record.open(
         folder,
         name or notebook.stem,
         attempt,
+        map_index,
         notebook=_shown(notebook),
-        parameters=parameters,
+        parameters=recorded(parameters),
         airflow=airflow or {},
     )
     status, error, secret = "killed", "the run was cut off", False
     try:
+        parameters = accepted(notebook, parameters)
         with record.beating():
             _prepare_the_end()
-            _show(record)
+            _show(record, *mended)
             executed = _execute(notebook, parameters, record.executed, cell_timeout)
         status, error = "skipped" if left_early(executed) else "succeeded", None
     except PapermillExecutionError as failure:
@@ -120,25 +121,6 @@ def run(
     if error:
         raise NotebookFailed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
     return record
-
-
-def check_parameters(notebook: Path, parameters: dict) -> None:
-    """Compare parameters with the notebook's parameters cell.
-
-    Raises:
-        ParameterError: an unknown name, or a value of another type than the cell's.
-    """
-    known = papermill.inspect_notebook(str(notebook))
-    for name, value in parameters.items():
-        if name not in known:
-            raise ParameterError(f"{notebook.name} has no parameter {name}; it has {', '.join(known) or 'none'}")
-        expected = known[name]["inferred_type_name"]
-        if expected in (None, "None"):
-            expected = type(ast.literal_eval(known[name]["default"])).__name__
-        found = type(value).__name__
-        if found != expected and not (expected == "float" and found == "int"):
-            got = redact(f"{found}: {value!r}")
-            raise ParameterError(f"parameter {name} of {notebook.name} must be {expected}, got {got}")
 
 
 class _Client(PapermillNotebookClient):
@@ -211,13 +193,18 @@ papermill_io.register(SCHEME, _Handler())
 
 def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None) -> NotebookNode:
     return papermill.execute_notebook(
-        str(notebook),
-        f"{SCHEME}{executed}",
+        _literal(notebook),
+        _literal(f"{SCHEME}{executed}"),
         parameters=parameters,
         engine_name="pulsebook",
         progress_bar=False,
         cell_timeout=cell_timeout,
     )
+
+
+def _literal(path) -> str:
+    """A path for papermill, which takes braces in it for names of parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _kernel_environment(executed: str) -> dict[str, str]:
@@ -247,12 +234,12 @@ def _prepare_the_end() -> None:
     threading.Thread(target=load, name="pages", daemon=True).start()
 
 
-def _show(record: Record) -> None:
-    """Enter the try into the archive's index. An index that cannot be written is reported and does not fail the run."""
+def _show(record: Record, *others: Record) -> None:
+    """Enter tries into the archive's index. An index that cannot be written is reported and does not fail the run."""
     if not record.path.is_relative_to(settings().outputs):
         return
     try:
-        index.update(settings().outputs, record)
+        index.update(settings().outputs, *others, record)
     except Exception:
         log.exception("%s is not in the index", record.path)
 

@@ -1,5 +1,6 @@
 """`python -m pulsebook archive`: what it finds wrong, what it removes and what it leaves alone, how it compares."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -55,11 +56,15 @@ def test_verify_refuses_a_folder_that_holds_no_run_and_leaves_it_as_it_was(outpu
     assert everything(outputs) == {"etl"}
 
 
-def test_a_folder_that_cannot_be_written_is_named_in_a_message(outputs):
+def test_a_folder_that_cannot_be_written_is_named_in_a_message(outputs, monkeypatch):
     a_run(outputs, "etl", "2026-11-01", 9)
-    (outputs / "index.html").unlink()
-    (outputs / "index.html").mkdir()
-    with pytest.raises(SystemExit, match=rf"the archive at {outputs} cannot be used; .*\n.*Is a directory"):
+    (outputs / ".index" / "overview.js").unlink()
+
+    def refused(_, file):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(file))
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(SystemExit, match=rf"the archive at {outputs} cannot be used; .*\n.*Read-only file system"):
         main(["archive", "index"])
 
 

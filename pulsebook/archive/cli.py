@@ -61,7 +61,8 @@ def _verify(_) -> int:
             raise SystemExit(f"the archive at {outputs} holds no run; is PULSEBOOK_OUTPUTS right?")
         found = verify(outputs)
     for finding in found.findings:
-        print(f"{finding.what:<16} {finding.file}{f'  ({finding.detail})' if finding.detail else ''}")
+        line = f"{finding.what:<16} {finding.file}{f'  ({finding.detail})' if finding.detail else ''}"
+        print(line.replace("\n", "\\n").encode("utf-8", "backslashreplace").decode())  # odd names are one line, too
     print(
         f"{found.runs:,} runs, {found.running:,} of them running; {found.files:,} files compared: {_outcome(found.findings)}"
     )

@@ -1,47 +1,69 @@
 """How a try ends: its notebook settled, its page made, its record closed. By the runner, or by whoever finds it dead."""
 
+import glob
 import logging
 import time
-from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import nbformat
 
 from pulsebook.archive import notebook as facts
-from pulsebook.archive.record import Record, RecordError
+from pulsebook.archive import process
+from pulsebook.archive.draft import NAME
+from pulsebook.archive.record import RUNNING, Record, RecordError, is_record
+from pulsebook.archive.record_file import LARGEST
 from pulsebook.archive.redact import redact, redact_notebook
 from pulsebook.archive.store import change, replace
 from pulsebook.settings import settings
 
 log = logging.getLogger(__name__)
+TRIED = 3  # earlier runs: one that is damaged costs no later one its comparison
 
 
 def finish(record: Record, status: str, error: str | None = None, ended: float | None = None) -> None:
     """Close a record with what its notebook says: headline, incidents, and for an error the cell where it stopped.
 
+    The status is stated first; until page, comparison and checksums are there too, the record names the process that makes
+    them. Who is killed meanwhile leaves the rest to the next that looks: doing it again changes nothing.
+
     Args:
         ended: seconds since 1970; default: now.
     """
     ended = ended or time.time()
-    if record.executed.exists():
-        try:
-            executed = nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4)
-            facts.settle(executed)
-            replace(record.executed, redact_notebook(nbformat.writes(executed)))
-            record.headline, record.incidents = facts.headline(executed), facts.incidents(executed)
-            if error and (where := facts.stopped_at(executed)):
-                error = f"{where}: {error}"
-        except Exception:  # the record must tell how the try ended whatever the notebook looks like
-            log.exception("%s cannot be read", record.executed)
-    record.close(status, redact(error) if error else None, ended)
-    _page(record)
-    _comparison(record)
-    if record.html.exists():
-        record.close(status, record.error, ended)
+    with record.beating():
+        has_notebook = record.executed.is_file()
+        if has_notebook:
+            error = _settle(record, error)
+        record.ending = process.own() if has_notebook else None
+        record.close(status, redact(error) if error else None, ended)
+        if has_notebook:
+            _page(record)
+            _comparison(record)
+            record.ending = None
+            record.close(status, record.error, ended)
+
+
+def _settle(record: Record, error: str | None) -> str | None:
+    """Make the notebook's cells honest and take over what it says; returns the error with the place where it stopped."""
+    try:
+        executed = nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4)
+        facts.settle(executed)
+        replace(record.executed, redact_notebook(nbformat.writes(executed)), lasting=True)
+        record.headline, stated = facts.headline(executed), facts.incidents(executed)
+        record.incidents = stated if stated is None or abs(stated) <= LARGEST else None
+        where = facts.stopped_at(executed) if error else ""
+        return f"{where}: {error}" if where and not error.startswith(f"{where}: ") else error
+    except Exception:  # the record must tell how the try ended whatever the notebook looks like
+        log.exception("%s cannot be read", record.executed)
+        return error
 
 
 def mend(path: Path) -> Record | None:
-    """Turn one stale `running` record into `killed`; returns it, or None if there was nothing to mend."""
+    """Close one stale record: what says `running` was `killed`, and what was cut off in its end is brought to its end.
+
+    Returns the record, or None if there was nothing to mend.
+    """
     claimed = None
 
     def claim(text: str | None) -> str | None:  # of several that find it dead one states so, and makes the rest
@@ -50,8 +72,12 @@ def mend(path: Path) -> Record | None:
         claimed = record if record and record.stale else None
         if not claimed:
             return text
-        error = f"process {record.pid} on {record.host} ended without a word"
-        return record.stated("killed", error, record.last_sign)
+        status, error, ended = record.status, record.error, record.ended_at
+        if status == RUNNING:
+            error = f"process {record.pid} on {record.host} ended without a word"
+            status, ended = "killed", min(record.last_sign, time.time())
+        record.ending = process.own()
+        return record.stated(status, error, ended)
 
     try:
         if Record.load(path).stale:
@@ -60,26 +86,25 @@ def mend(path: Path) -> Record | None:
         log.error("%s", error)
         return None
     if claimed:
-        for draft in path.parent.glob(f".{path.stem}.*"):
-            draft.unlink(missing_ok=True)
-        finish(claimed, "killed", claimed.error, datetime.fromisoformat(claimed.ended).timestamp())
-        log.warning("killed: %s", claimed.executed)
+        for draft in path.parent.glob(f".{glob.escape(path.stem)}.*"):
+            if NAME.fullmatch(draft.name):
+                draft.unlink(missing_ok=True)
+        finish(claimed, claimed.status, claimed.error, claimed.ended_at)
+        log.warning("%s: %s", claimed.status, claimed.executed)
     return claimed
 
 
 def mend_folder(folder: Path) -> list[Record]:
     """Mend what is stale in the folder of one run; returns what was mended."""
-    return [mended for path in sorted(folder.glob("*-try*.json")) if (mended := mend(path))]
+    return [mended for path in sorted(folder.glob("*-try*.json")) if is_record(path) and (mended := mend(path))]
 
 
 def _page(record: Record) -> None:
     """The page beside the notebook. A page that cannot be made is reported and does not fail the run."""
-    if not record.executed.exists():
-        return
     try:
         from pulsebook.archive.page import render  # nbconvert takes half a second: not for records alone
 
-        replace(record.html, render(record))
+        replace(record.html, render(record), lasting=True)
     except Exception:
         log.exception("no HTML for %s", record.executed)
 
@@ -90,13 +115,20 @@ def _comparison(record: Record) -> None:
     Not after a kill, which leaves a try only seconds. Like the page, it is reported where it fails.
     """
     outputs = settings().outputs
-    if not record.executed.exists() or record.status == "killed" or not record.path.is_relative_to(outputs):
+    if record.status == "killed" or not record.path.is_relative_to(outputs):
         return
     try:
         from pulsebook.archive import diff, diff_page, index
 
-        if path := index.previous(outputs, record):
-            other = Record.load(path)
-            replace(record.compared, diff_page.render(diff.compare(other, record), diff_page.links(other, record)))
+        for path in islice(index.earlier(outputs, record), TRIED):
+            try:
+                compared = diff.compare(Record.load(path), record)
+            except (RecordError, FileNotFoundError, diff.DiffError) as error:
+                log.error("not compared with %s: %s", path, error)
+                continue
+            replace(
+                record.compared, diff_page.render(compared, diff_page.links(compared.earlier, record)), lasting=True
+            )
+            return
     except Exception:
         log.exception("no comparison for %s", record.executed)

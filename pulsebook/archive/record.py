@@ -1,39 +1,46 @@
 """A run record: one JSON file per try, beside the executed notebook, written by the runner and true at any moment.
 
-{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html)
+{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html; `pulsebook.archive.names`)
 
 While a try runs, the time of its record's file is a heartbeat. A record that says `running` and has none is stale:
-`pulsebook.archive.ending` turns it into `killed`.
+`pulsebook.archive.ending` turns it into `killed`. So is one whose status is known and whose `ending`, the process that
+makes page, comparison and checksums, is gone: somebody else makes them.
 """
 
+import errno
 import hashlib
 import json
 import logging
 import math
 import os
 import platform
-import re
-import subprocess
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pulsebook.archive import origin, process, record_file
+from pulsebook.archive.names import folder_of as folder_of
+from pulsebook.archive.names import parse_try, try_name
+from pulsebook.archive.record_file import Damaged, iso
 from pulsebook.archive.redact import redact_values
 from pulsebook.archive.store import create, replace, touch
-from pulsebook.settings import ROOT
 
 log = logging.getLogger(__name__)
 BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
-PACKAGES = ("papermill", "nbclient", "ipykernel", "pandas", "matplotlib", "apache-airflow")
+AHEAD = 3600.0  # seconds: a sign of life from further in the future comes from a wrong clock, and is none
+RUNNING = "running"
+NO_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
 class RecordError(ValueError):
     """A file is no run record."""
+
+
+class RecordUnreadable(RecordError):
+    """A record cannot be read by us, or not now."""
 
 
 @dataclass
@@ -42,9 +49,9 @@ class Record:
 
     notebook: str
     parameters: dict
-    airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, try_number, log_url
-    status: str = "running"
-    started: str = field(default_factory=lambda: _now())
+    airflow: dict = field(default_factory=dict)  # dag_id, run_id, task_id, map_index, try_number, log_url
+    status: str = RUNNING
+    started: str = field(default_factory=lambda: iso(datetime.now(UTC)))
     ended: str | None = None
     duration: float | None = None  # seconds
     error: str | None = None
@@ -52,18 +59,23 @@ class Record:
     incidents: int | None = None  # as the notebook says; None: it says nothing
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
-    git_commit: str = field(default_factory=lambda: _git()[0])
-    git_dirty: bool | None = field(default_factory=lambda: _git()[1])  # whether files differed from the commit
-    versions: dict = field(default_factory=lambda: dict(_versions()))
+    process: str | None = None  # what tells it from a later one with this pid
+    ending: dict | None = (
+        None  # the process that makes page and comparison: host, pid, process; None: nothing is left to do
+    )
+    git_commit: str = field(default_factory=lambda: origin.commit()[0])
+    git_dirty: bool | None = field(default_factory=lambda: origin.commit()[1])  # whether files differed from the commit
+    versions: dict = field(default_factory=lambda: dict(origin.versions()))
     sha256: dict = field(default_factory=dict)  # of the notebook and its HTML, by file name
     path: Path = field(default=Path(), repr=False)
 
     @classmethod
-    def open(cls, folder: Path, name: str, attempt: int, **known) -> "Record":
+    def open(cls, folder: Path, name: str, attempt: int, map_index: int | None = None, **known) -> "Record":
         """Start the record of a try. A try that the folder holds already keeps its files: the next number is taken."""
         record = cls(**known)
+        record.process = process.mark(record.pid)
         while True:
-            record.path = folder / f"{name}-try{attempt}.json"
+            record.path = folder / f"{try_name(name, map_index, attempt)}.json"
             if not (record.executed.exists() or record.html.exists()) and create(record.path, record._json()):
                 return record
             attempt += 1
@@ -73,17 +85,29 @@ class Record:
         """Read a record.
 
         Raises:
-            RecordError: the file holds something else.
+            RecordError: the file holds something else, is a folder or a link that leads nowhere.
+            RecordUnreadable: it cannot be read.
+            FileNotFoundError: there is none.
         """
-        return cls.parse(path.read_text(encoding="utf-8"), path)
+        try:
+            return cls.parse(path.read_text(encoding="utf-8"), path)
+        except UnicodeDecodeError as error:
+            raise RecordError(f"{path} is no run record: {error}") from None
+        except FileNotFoundError:
+            if isinstance(path, Path) and path.is_symlink():
+                raise RecordError(f"{path} is no run record: it is a link that leads nowhere") from None
+            raise
+        except OSError as error:
+            if error.errno in NO_FILE:
+                raise RecordError(f"{path} is no run record: {error.strerror}") from None
+            raise RecordUnreadable(f"{path} cannot be read: {error.strerror or error}") from error
 
     @classmethod
     def parse(cls, text: str, path: Path) -> "Record":
-        """A record from the text of its file; raises as `load` does."""
+        """A record from the text of its file; raises RecordError as `load` does."""
         try:
-            facts = json.loads(text)
-            return cls(path=path, **{f.name: facts[f.name] for f in fields(cls) if f.name in facts})
-        except (ValueError, TypeError) as error:
+            return cls(path=path, **record_file.facts(text))
+        except Damaged as error:
             raise RecordError(f"{path} is no run record: {error}") from None
 
     @property
@@ -134,35 +158,42 @@ class Record:
             over.set()
 
     @property
+    def over(self) -> bool:
+        """Whether the try has ended and nothing of it is left to be made."""
+        return self.status != RUNNING and not self.ending
+
+    @property
     def stale(self) -> bool:
-        """Whether this try says `running` and does not: its process on this host is gone, or it shows no life."""
-        if self.status != "running":
+        """Whether nobody works on this try any more and it is not over: the process is gone, or shows no life."""
+        if self.over:
             return False
-        return (self.host == platform.node() and not _exists(self.pid)) or self.last_sign < time.time() - STALE
+        if self.ending:
+            gone = process.is_gone(**self.ending)
+        else:
+            began = datetime.fromisoformat(self.started).timestamp()
+            gone = process.is_gone(self.host, self.pid, self.process, since=began)
+        now = time.time()
+        return gone or not now - STALE <= self.last_sign <= now + AHEAD
 
     @property
     def last_sign(self) -> float:
         """When the try was last known to live, in seconds since 1970."""
-        signs = [0.0]
-        for file in (self.path, self.executed):
-            with suppress(FileNotFoundError):
-                signs.append(file.stat().st_mtime)
-        return max(signs)
+        return max(_written(self.path), _written(self.executed))
 
     def close(self, status: str, error: str | None = None, ended: float | None = None) -> None:
         """State how the try ended, and when (seconds since 1970; default: now)."""
-        self.sha256 = {file.name: checksum(file) for file in self.files if file.exists()}
+        self.sha256 = {file.name: checksum(file) for file in self.files if file.is_file()}
         self.stated(status, error, ended)
         self.save()
 
     def save(self) -> None:
-        """Write the record as it is now."""
-        replace(self.path, self._json())
+        """Write the record as it is now; it has reached the disk afterwards."""
+        replace(self.path, self._json(), lasting=True)
 
     def stated(self, status: str, error: str | None = None, ended: float | None = None) -> str:
         """The file's text with a statement of how the try ended; nothing is saved."""
         self.status, self.error = status, error
-        told = _now() if ended is None else _iso(datetime.fromtimestamp(ended, UTC))
+        told = iso(datetime.now(UTC) if ended is None else datetime.fromtimestamp(ended, UTC))
         self.ended = max(told, self.started)  # the times of an object store are whole seconds
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         self.duration = round(span.total_seconds(), 3)
@@ -170,63 +201,26 @@ class Record:
 
     def _json(self) -> str:
         facts = {f.name: redact_values(getattr(self, f.name)) for f in fields(self) if f.name != "path"}
-        self.__dict__.update(facts)  # page and index are made from this object: it holds no secret either
-        return json.dumps(facts, indent=2, ensure_ascii=False, default=str)
+        text = record_file.printable(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
+        self.__dict__.update(json.loads(text))  # page and index are made from this object: it holds no secret either
+        return text
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is called as the record of a try: a copy beside it is not."""
+    return path.suffix == ".json" and parse_try(path.stem) is not None and not path.name.startswith(".")
+
+
+def _written(file: Path) -> float:
+    """When a file was last written; 0 where there is none."""
+    try:
+        return file.stat().st_mtime
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and error.errno not in NO_FILE:
+            raise
+        return 0.0
 
 
 def checksum(file: Path) -> str:
     """SHA-256 in hexadecimal."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:
-    """The folder of a run. Characters that a path or papermill cannot take become `_`."""
-    parts = [re.sub(r"[^\w.:+~-]", "_", part).lstrip(".") or "_" for part in (dag_id, period, run_id)]
-    return outputs.joinpath(*parts)
-
-
-def _now() -> str:
-    return _iso(datetime.now(UTC))
-
-
-def _iso(instant: datetime) -> str:
-    return instant.isoformat(timespec="milliseconds")
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-    except OSError:  # no /proc here
-        return False
-
-
-@cache
-def _versions() -> tuple:
-    found = [("python", platform.python_version())]
-    for package in PACKAGES:
-        try:
-            found.append((package, version(package)))
-        except PackageNotFoundError:
-            continue
-    return tuple(found)
-
-
-@cache
-def _git() -> tuple[str, bool | None]:
-    """The commit of the project and whether files differ from it; `unknown` and None outside a checkout."""
-    try:
-        command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+dirty", "--exclude=*"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-        return said.removesuffix("+dirty"), said.endswith("+dirty")
-    except (OSError, subprocess.SubprocessError):
-        return "unknown", None

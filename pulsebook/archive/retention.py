@@ -7,9 +7,12 @@
 | where a try failed, or an incident was raised | twice as long |
 
 Days count from the end of the run's last try. A run is kept or removed whole: all tries in its folder. What still runs
-stays. Only files that a readable record calls its own are ever removed, and folders that are empty then.
+stays. Only files that a readable record calls its own are ever removed, and folders that are empty then. What the index did
+not know before is entered first, and removed by the next `prune`.
 """
 
+import errno
+import logging
 import os
 import re
 from collections import defaultdict
@@ -17,8 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pulsebook.archive import index
-from pulsebook.archive.record import Record, RecordError
+from pulsebook.archive.record import Record, RecordError, is_record
+from pulsebook.archive.repair import repair
 
+log = logging.getLogger(__name__)
 SLOT_DAYS, DAYS, LONGER = 14, 400, 2
 
 
@@ -33,7 +38,7 @@ class Expired:
     def files(self) -> list[Path]:
         """Notebooks and pages first, records last: what a crash leaves behind still has its record."""
         own = [file for record in self.records for file in record.files]
-        return [file for file in own if file.exists()] + [record.path for record in self.records]
+        return [file for file in own if file.is_file()] + [record.path for record in self.records]
 
 
 def days_kept(period: str, status: str, incidents: int | None) -> int:
@@ -47,42 +52,61 @@ def expired(outputs: Path, now: float) -> list[Expired]:
     """The runs whose time is over at an instant (seconds since 1970). The index names candidates, the records decide."""
     folders = defaultdict(list)
     for name, run in index.entries(outputs).items():
-        if re.fullmatch(r"[^/.][^/]*(/[^/.][^/]*){3}", name):
-            folders[name.rpartition("/")[0]].append(run)
+        folders[name.rpartition("/")[0]].append(run)
     over = []
     for name, runs in sorted(folders.items()):
         if not all(
-            index.began(run) < now - 86400 * days_kept(run["period"], run["status"], run["incidents"]) for run in runs
+            index.began(run) < now - 86400 * days_kept(run["period"], run["status"], run.get("incidents"))
+            for run in runs
         ):
             continue
         try:
-            records = [Record.load(path) for path in sorted((outputs / name).glob("*-try*.json"))]
-        except (RecordError, FileNotFoundError):
-            continue  # `verify` names it
+            records = [Record.load(path) for path in sorted((outputs / name).glob("*-try*.json")) if is_record(path)]
+        except (RecordError, FileNotFoundError) as error:
+            log.error("kept: %s", error)
+            continue
         if all(_is_over(record, now) for record in records):
             over.append(Expired(outputs / name, records))
     return over
 
 
 def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
-    """Find the runs whose time is over and, with `delete`, remove them from index and archive."""
-    index.update(outputs)
-    over = expired(outputs, now)
+    """Find the runs whose time is over and, with `delete`, remove them from index and archive. Closes what is dead and mends
+    the index first.
+
+    Raises:
+        OSError: files cannot be removed; all others are.
+    """
+    known = repair(outputs).known
+    over = [run for run in expired(outputs, now) if all(index.name_of(outputs, r.path) in known for r in run.records)]
     if delete and over:
         index.forget(outputs, [record.path for run in over for record in run.records])
+        removed, failed = [], []
         for run in over:
-            for file in run.files:
-                file.unlink(missing_ok=True)
-            _remove_if_empty(run.folder, run.folder.parent)
+            try:
+                for file in run.files:
+                    file.unlink(missing_ok=True)
+                removed += [record.path for record in run.records]
+                _remove_if_empty(run.folder, run.folder.parent)
+            except OSError as error:  # what is left has its record still
+                log.error("not removed: %s", error)
+                failed.append(error)
+        index.forget(outputs, removed)  # again: somebody may have found and entered one meanwhile
+        if failed:
+            raise failed[0]
     return over
 
 
 def _is_over(record: Record, now: float) -> bool:
     kept = days_kept(record.period, record.status, record.incidents)
-    return record.status != index.BUSY and record.ended_at < now - 86400 * kept
+    return record.over and record.ended_at < now - 86400 * kept
 
 
 def _remove_if_empty(*folders: Path) -> None:
     for folder in folders:
-        if isinstance(folder, Path) and not any(folder.iterdir()):  # an object store has no folders of its own
-            os.rmdir(folder)
+        if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):  # an object store has no folders
+            try:
+                os.rmdir(folder)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):  # a run has begun there just now
+                    raise

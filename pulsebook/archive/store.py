@@ -3,10 +3,11 @@
     create(path, text)       where nothing was           change(path, function)   read, change and write, alone
     replace(path, text)      whatever was there          touch(path)              a sign of life: its time becomes now
 
-Readers see a file whole: the old one or the new one. Reading, listing and deleting are those of the path itself, a `Path`
-or for s3://… an `Object`. A folder has hard links, renames and locks; S3 has none of these, but writes that the store refuses
-when the object exists, or is not the one that was read (`If-None-Match`, `If-Match`): nothing is locked, so nobody who
-dies can leave a lock behind.
+Readers see a file whole: the old one or the new one. After a power failure too, where it was created, changed or is to be
+`lasting`; what is neither (a notebook after each cell) does not wait for the disk. Reading, listing and deleting are those
+of the path itself, a `Path` or for s3://… an `Object`. A folder has hard links, renames and locks; S3 has none of these, but
+writes that the store refuses when the object exists, or is not the one that was read (`If-None-Match`, `If-Match`): nothing
+is locked, so nobody who dies can leave a lock behind.
 """
 
 import asyncio
@@ -16,13 +17,12 @@ import itertools
 import os
 import random
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from pulsebook.archive.draft import draft, sync_folder
 from pulsebook.archive.redact import register
 
 TYPES = {  # as what a browser is served an object
@@ -43,29 +43,38 @@ def create(path: Path, text: str) -> bool:
     """Write a file where there was none. False: there is one, and it stays as it is."""
     if not isinstance(path, Path):  # a request that was repeated may find what it wrote itself
         return _put(path, text.encode(), IfNoneMatch="*") or _get(path)[0] == text.encode()
-    with _draft(path, text.encode()) as draft:
+    with draft(path, text.encode(), lasting=True) as file:
         try:
-            os.link(draft, path)  # appears whole, and only where nothing was
+            os.link(file, path)  # appears whole, and only where nothing was
             return True
         except FileExistsError:
             return False
 
 
-def replace(path: Path, content: str | bytes) -> None:
-    """Write a file; what is written holds no secret."""
+def replace(path: Path, content: str | bytes, *, lasting: bool = False) -> None:
+    """Write a file; what is written holds no secret.
+
+    Args:
+        lasting: wait until it is on the disk, under its name.
+    """
     data = content.encode() if isinstance(content, str) else content
     if not isinstance(path, Path):
         _put(path, data)
         return
-    with _draft(path, data) as draft:
-        os.replace(draft, path)
+    with draft(path, data, lasting=lasting) as file:
+        os.replace(file, path)
+    if lasting:
+        sync_folder(path.parent)
 
 
 def change(path: Path, function: Callable[[str | None], str | None]) -> str | None:
     """Write what a function makes of the file's text, and return that. None stands for no file.
 
     Of several that change a file at the same time each sees what the one before has written. The function may be called
-    more than once.
+    more than once. What is no UTF-8 comes to it as Python's `surrogateescape` spells it.
+
+    Raises:
+        OSError: there is a link that leads nowhere, or a folder.
     """
     for attempt in itertools.count():
         done, text = (_change if isinstance(path, Path) else _change_object)(path, function)
@@ -105,21 +114,12 @@ def failures(folder: Path) -> tuple[type[Exception], ...]:
     return OSError, BotoCoreError
 
 
-@contextmanager
-def _draft(path: Path, data: bytes):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        draft.write_bytes(data)
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
-
-
 def _change(path: Path, function) -> tuple[bool, str | None]:
     try:
-        file = open(path, encoding="utf-8", newline="")  # noqa: SIM115 (closed below)
+        file = open(path, encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115 (closed below)
     except FileNotFoundError:
+        if path.is_symlink():  # nothing could be created there, for ever
+            raise
         text = function(None)
         return text is None or create(path, text), text
     with file:
@@ -134,13 +134,14 @@ def _change(path: Path, function) -> tuple[bool, str | None]:
         if text is None:
             path.unlink()
         elif text != before:
-            replace(path, text)
+            with draft(path, text.encode(), lasting=True) as made:
+                os.replace(made, path)
         return True, text
 
 
 def _change_object(path, function) -> tuple[bool, str | None]:
     data, tag = _get(path)
-    before = None if data is None else data.decode()
+    before = None if data is None else data.decode(errors="surrogateescape")
     text = function(before)
     if text == before:
         return True, text

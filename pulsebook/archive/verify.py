@@ -1,12 +1,17 @@
-"""Whether the archive still is what its records say: every checksum, nothing missing, nothing without a record."""
+"""Whether the archive still is what its records say: every checksum, nothing missing, nothing without a record.
+
+What can be made anew from the records is, and is named; what cannot is only named.
+"""
 
 import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, store
-from pulsebook.archive.record import Record, RecordError, checksum
+from pulsebook.archive import index
+from pulsebook.archive.ending import mend
+from pulsebook.archive.record import Record, RecordError, checksum, is_record
+from pulsebook.archive.repair import repair
 
 SETTLED = 60.0  # seconds after its end a try's files and the index are as they stay
 
@@ -31,51 +36,67 @@ class Verdict:
 
 
 def verify(outputs: Path) -> Verdict:
-    """Compare everything with the records; turns `running` ones that are dead into `killed` first. Reads every file."""
-    index.update(outputs)
-    known, paths = index.entries(outputs), index.records_of(outputs)
+    """Compare everything with the records; closes those that are dead and mends the index first. Reads every file."""
+    found = repair(outputs)
+    known = index.entries(outputs)
+    findings = [Finding(_below(outputs, file), "altered", f"{why}; made anew") for file, why in found.damaged.items()]
     running = files = 0
-    findings = []
-    for path in paths:
-        name = path.relative_to(outputs).with_suffix("").as_posix()
+    for path in found.records:
+        name = index.name_of(outputs, path)
         entered = known.pop(name, None)
         try:
             record = Record.load(path)
+            if record.stale:  # although the index says that it has ended
+                record = mend(path) or Record.load(path)
+                index.update(outputs, record)
+                entered = index.entry(record)
         except FileNotFoundError:
             continue  # pruned meanwhile
         except RecordError as error:
-            findings.append(Finding(f"{name}.json", "altered", str(error).partition(": ")[2]))
+            findings.append(Finding(f"{name}.json", "altered", str(error).partition(": ")[2] or str(error)))
             continue
         running += record.status == index.BUSY
         if not _has_settled(record):
             continue
         files += len(record.sha256)
         findings += _of_files(record, outputs)
-        if entered is None or not entered.items() <= index.entry(record).items():
-            what = "altered" if entered else "not in the index"
-            findings.append(Finding(f"{name}.json", what, "differs from the index" if entered else ""))
+        if name in found.lacking or entered is None:
+            findings.append(Finding(f"{name}.json", "not in the index", "entered now" if entered else ""))
+        elif not entered.items() <= index.entry(record).items():
+            findings.append(Finding(f"{name}.json", "altered", "differs from the index"))
     gone = [Finding(f"{name}.json", "missing", "the index knows this run") for name in known]
-    return Verdict(len(paths), running, files, [*findings, *gone, *_without_record(outputs)])
+    return Verdict(len(found.records), running, files, [*findings, *gone, *_without_record(outputs, found.files)])
 
 
 def _has_settled(record: Record) -> bool:
-    return record.status != index.BUSY and record.ended_at < time.time() - SETTLED
+    return record.over and abs(time.time() - record.ended_at) > SETTLED  # an end in the future is a wrong clock's
+
+
+def _below(outputs: Path, file: Path) -> str:
+    return file.relative_to(outputs).as_posix()
 
 
 def _of_files(record: Record, outputs: Path) -> list[Finding]:
     found = []
     for name, expected in record.sha256.items():
         file = record.path.with_name(name)
-        if not file.exists():
-            found.append(Finding(file.relative_to(outputs).as_posix(), "missing", "its record names it"))
-        elif checksum(file) != expected:
-            found.append(Finding(file.relative_to(outputs).as_posix(), "altered", f"is not {expected[:12]}… any more"))
+        try:
+            if checksum(file) != expected:
+                found.append(Finding(_below(outputs, file), "altered", f"is not {expected[:12]}… any more"))
+        except FileNotFoundError:
+            found.append(Finding(_below(outputs, file), "missing", "its record names it"))
+        except OSError as error:
+            found.append(Finding(_below(outputs, file), "altered", f"cannot be read: {error.strerror or error}"))
     later = [file for file in record.files if file.exists() and file.name not in record.sha256]
-    return found + [Finding(f.relative_to(outputs).as_posix(), "altered", "came after its record") for f in later]
+    found += [Finding(_below(outputs, file), "altered", "came after its record") for file in later]
+    if record.executed.name in record.sha256 and record.html.name not in record.sha256 and not record.html.exists():
+        found.append(Finding(_below(outputs, record.html), "missing", "the notebook has no page"))
+    return found
 
 
-def _without_record(outputs: Path) -> list[Finding]:
+def _without_record(outputs: Path, files: list[Path]) -> list[Finding]:
     """Files that look like a try's and have no record."""
-    tries = [f for kind in ("ipynb", "html") for f in store.files(outputs, f"[!.]*/*/*/*-try*.{kind}")]
-    lost = [f for f in tries if not f.with_name(re.sub(r"(\.diff)?\.\w+$", ".json", f.name)).exists()]
-    return [Finding(f.relative_to(outputs).as_posix(), "no record") for f in sorted(lost, key=str)]
+    records = {file for file in files if is_record(file)}
+    tries = [file for file in files if re.fullmatch(r"[^.].*-try.*\.(ipynb|html|json)", file.name, re.S)]
+    lost = [f for f in tries if f.with_name(re.sub(r"(\.diff)?\.\w+$", ".json", f.name)) not in records]
+    return [Finding(_below(outputs, file), "no record") for file in sorted(lost, key=str)]

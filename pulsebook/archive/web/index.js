@@ -96,9 +96,10 @@ function beside(...runs) {  // two pages next to each other; what differs in num
   document.body.append(box);
   box.showModal();
 }
+const step = run => run.map === undefined ? run.task : `${run.task} [${run.map}]`;  // of a mapped task: which
 const many = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 function row(run) {
-  const line = make("div", "run"), dot = make("i", kind(run.status)), what = make("span", "what"), name = make("a", "", run.task);
+  const line = make("div", "run"), dot = make("i", kind(run.status)), what = make("span", "what"), name = make("a", "", step(run));
   dot.title = run.status;
   const slot = run.period.length > 10 ? `, slot ${run.period.slice(11, 16)}` : "";  // in the business time zone
   name.href = address(run.path, ".html");

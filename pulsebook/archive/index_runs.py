@@ -1,0 +1,149 @@
+"""The runs of the index: what is shown of each, as its record says, and how they come into a day's file and its counts."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from pulsebook.archive import index_files as files
+from pulsebook.archive import store
+from pulsebook.archive.ending import mend
+from pulsebook.archive.index_files import Damaged
+from pulsebook.archive.names import parse_try
+from pulsebook.archive.record import RUNNING, Record, RecordError, RecordUnreadable, is_record
+
+log = logging.getLogger(__name__)
+GOOD, BUSY, SKIPPED = "succeeded", RUNNING, "skipped"
+
+
+def records_of(outputs: Path) -> list[Path]:
+    """The files of all records."""
+    return records_among(outputs, store.files(outputs, "[!.]*/*/*/*-try*.json"))
+
+
+def records_among(outputs: Path, found: list[Path]) -> list[Path]:
+    """The records among some files, in the order of their names; a copy beside one is called otherwise."""
+    return sorted(path for path in found if is_record(path) and files.NAME.fullmatch(name_of(outputs, path)))
+
+
+def name_of(outputs: Path, path: Path) -> str:
+    """How the index calls the run of a record: the record's path below `outputs`, without its suffix."""
+    return path.relative_to(outputs).with_suffix("").as_posix()
+
+
+def entry(record: Record) -> dict:
+    """What the page shows of a run. While the page of its end is being made, it is busy."""
+    known = parse_try(record.path.stem)
+    day = record.period[:10] if files.is_day(record.period[:10]) else record.started[:10]
+    return {
+        "dag": record.path.parents[2].name,
+        "task": known.task_id,
+        **({} if known.map_index is None else {"map": known.map_index}),
+        "try": known.number,
+        "day": day,
+        "period": record.period,
+        "status": record.status if record.over else BUSY,
+        "started": record.started[:19],
+        "duration": record.duration,
+        "headline": record.headline,
+        "incidents": record.incidents,
+        "compared": any(name.endswith(".diff.html") for name in record.sha256),
+        "error": record.error[:400] if record.error else None,
+        "parameters": " ".join(f"{name}={value}" for name, value in record.parameters.items())[:300],
+    }
+
+
+def looked_at(paths: Iterable[Path], *, mending: bool = True) -> Iterator[tuple[Path, Record | None]]:
+    """Records as they are, dead ones mended; None for those that are damaged or gone. One that cannot be read now is left
+    out: nothing is known of it. Both are named in the log."""
+    for path in paths:
+        try:
+            record = Record.load(path)
+            if mending and record.stale:
+                record = mend(path) or Record.load(path)
+        except FileNotFoundError:
+            record = None
+        except (RecordUnreadable, OSError) as error:
+            log.error("%s", error)
+            continue
+        except RecordError as error:
+            log.error("%s", error)
+            record = None
+        yield path, record
+
+
+def from_records(outputs: Path, days: set[str]) -> dict[str, dict]:
+    """The runs of some days as their records say; those without a period may belong to any day."""
+    own = [path for path in records_of(outputs) if (day := path.parts[-3][:10]) in days or not files.is_day(day)]
+    found = by_day(outputs, [record for _, record in looked_at(own, mending=False) if record])
+    return {day: found[day] for day in days}
+
+
+def runs_of(outputs: Path, day: str) -> dict[str, dict]:
+    """The runs of a day for somebody who only reads."""
+    file = files.file_of(outputs, day)
+    try:
+        return files.read(file, {})
+    except Damaged as error:
+        log.error("%s is damaged: %s", file, error)
+        return from_records(outputs, {day})[day]
+
+
+def by_day(outputs: Path, records: Iterable[Record]) -> dict[str, dict]:
+    """What is shown of some runs, by day and name."""
+    found = defaultdict(dict)
+    for record in records:
+        run = entry(record)
+        found[run["day"]][name_of(outputs, record.path)] = run
+    return found
+
+
+def set_day(outputs: Path, day: str, found: dict, stays: Callable = lambda name: True, lost: Callable | None = None):
+    """Enter runs into the file of a day; of the others those stay that `stays` says. A try that has ended never runs again.
+
+    Args:
+        lost: what a damaged file held; default: as the records say.
+    """
+
+    def entered(known: dict | None) -> dict | None:
+        runs = {name: run for name, run in (known or {}).items() if name in found or stays(name)}
+        for name, run in found.items():
+            if run["status"] != BUSY or runs.get(name, run)["status"] == BUSY:
+                runs[name] = run
+        return runs or None
+
+    files.change(files.file_of(outputs, day), entered, lost or (lambda: from_records(outputs, {day})[day]))
+
+
+def count(outputs: Path, days: Iterable[str], *, gone: Iterable[str] = (), busy: Iterable[str] = ()) -> None:
+    """Have the overview count some days anew, leave out what is gone and name what is busy. It is made only where days are
+    to be counted. Whoever writes it last has read the days after all others wrote them."""
+
+    def counted(overview: dict | None) -> dict | None:
+        return overview_of(outputs, days, overview, gone, busy) if overview or days else None
+
+    files.change(files.overview_of(outputs), counted, lambda: overview_of(outputs, files.days(outputs)))
+
+
+def overview_of(outputs: Path, days: Iterable[str], known: dict | None = None, gone=(), busy=()) -> dict:
+    """An overview in which some days are counted anew."""
+    known = known or {"days": {}, "running": []}
+    counts, running = dict(known["days"]), {*known["running"], *busy} - {*gone}
+    for day in days:
+        runs = runs_of(outputs, day)
+        for name, run in runs.items():
+            (running.add if run["status"] == BUSY else running.discard)(name)
+        counts[day] = counts_of(runs)
+        if not runs:
+            del counts[day]
+    return {"days": counts, "running": sorted(running)}
+
+
+def counts_of(runs: dict) -> dict[str, list[int]]:
+    """Per DAG: runs, failed, running, incidents."""
+    counts = defaultdict(lambda: [0, 0, 0, 0])
+    for run in runs.values():
+        failed, busy = run["status"] not in (GOOD, BUSY, SKIPPED), run["status"] == BUSY
+        one = (1, int(failed), int(busy), max(run.get("incidents") or 0, 0))
+        counts[run["dag"]] = [sum(pair) for pair in zip(counts[run["dag"]], one, strict=True)]
+    return dict(counts)

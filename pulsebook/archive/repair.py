@@ -1,0 +1,68 @@
+"""Brings an archive to rest: damaged files of its index, tries that nobody works on any more, runs that the index lacks, what
+killed processes left half-written. Found from the files themselves, whatever the index says."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulsebook.archive import draft, index, store
+from pulsebook.archive.ending import mend
+from pulsebook.archive.index_runs import looked_at, records_among
+
+ABANDONED = 3600.0  # seconds: no file is in the making for so long
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What was found, and is at rest now."""
+
+    files: list[Path]  # of runs, whatever they are
+    records: list[Path]
+    known: dict[str, dict]  # the runs that the index knew
+    damaged: dict[Path, str]  # files of the index, and what was wrong; made anew
+    lacking: set[str]  # runs that the index did not know, by name; entered
+
+
+def repair(outputs: Path) -> Repaired:
+    """Mend the index, close what is dead, enter what is missing, remove abandoned drafts. Reads the records that the index
+    does not know or calls running: seconds for 100,000 runs.
+
+    Raises:
+        OSError: the archive cannot be written.
+    """
+    damaged, known = index.mend_files(outputs)
+    index.update(outputs)
+    entered = index.entries(outputs)
+    found = store.files(outputs, "[!.]*/*/*/*")
+    records = records_among(outputs, found)
+    unknown = [path for path in records if index.name_of(outputs, path) not in entered]
+    lacking = _enter(outputs, unknown) if unknown else set()
+    _remove_drafts(outputs, found)
+    return Repaired(found, records, known, damaged, lacking)
+
+
+def _enter(outputs: Path, paths: list[Path]) -> set[str]:
+    """Enter runs that the index does not know; returns the names of those that nobody had to close first."""
+    records, lacking = [], set()
+    for path, record in looked_at(paths, mending=False):
+        if record and record.stale:
+            record = mend(path)
+        elif record:
+            lacking.add(index.name_of(outputs, path))
+        if record:
+            records.append(record)
+    index.enter(outputs, records)
+    if gone := [record.path for record in records if not record.path.exists()]:  # pruned meanwhile
+        index.forget(outputs, gone)
+    return lacking
+
+
+def _remove_drafts(outputs: Path, found: list[Path]) -> None:
+    """Remove what processes that were killed had not put in place yet. An object store has no drafts."""
+    if not isinstance(outputs, Path):
+        return
+    places = (outputs, outputs / ".index", outputs / ".index" / "days")
+    beside = [file for place in places for file in place.glob(".*")]
+    for file in (*found, *beside):
+        if draft.NAME.fullmatch(file.name) and file.is_file() and file.stat().st_mtime < time.time() - ABANDONED:
+            file.unlink(missing_ok=True)

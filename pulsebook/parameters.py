@@ -1,0 +1,151 @@
+"""The parameters that a notebook is given: whether they are what its parameters cell declares."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import nbformat
+
+from pulsebook.archive.redact import redact
+from pulsebook.parameter_cell import Parameter, read_cell
+from pulsebook.parameter_types import UNKNOWN
+
+JSON = "text, a number, true or false, None, or a list or dict of these"
+DEEPEST = 40  # lists and dicts within each other
+SHOWN = 300  # characters of a refused value
+SECRET = re.compile("pass|pwd|secret|token|key|credential", re.I)  # such a parameter's value is not shown
+
+
+class ParameterError(ValueError):
+    """A parameter is not one of the notebook's, or is not what its parameters cell declares."""
+
+
+def declared(notebook: Path) -> dict[str, Parameter] | None:
+    """What the parameters cell of a notebook declares, in its order; None: it is not in Python, and nothing is known.
+
+    Raises:
+        ParameterError: there is no such notebook, or its parameters cell is no Python.
+    """
+    try:
+        content = nbformat.read(notebook, as_version=4)
+        cells = [cell.source for cell in content.cells if "parameters" in cell.metadata.get("tags", [])]
+        kernel = content.metadata.get("kernelspec", {})
+        language = content.metadata.get("language_info", {}).get("name") or kernel.get("language") or kernel.get("name")
+    except FileNotFoundError:
+        raise ParameterError(f"there is no notebook {notebook}") from None
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ParameterError(f"{notebook} is no notebook that can be read: {type(error).__name__}: {error}") from None
+    if language and "python" not in language.lower():
+        return None
+    try:
+        return read_cell(cells[0]) if cells else {}
+    except SyntaxError as error:
+        raise ParameterError(
+            f"the parameters cell of {notebook.name} is no Python: line {error.lineno}: {error.msg}"
+        ) from None
+
+
+def accepted(notebook: Path, parameters: dict) -> dict:
+    """The parameters as they are injected, in plain values of JSON.
+
+    Raises:
+        ParameterError: an unknown name, or a value of another type than is declared.
+    """
+    if not isinstance(parameters, dict):
+        raise ParameterError(
+            f"the parameters of {notebook.name} must be a dict of names and values, got {_got(parameters)}"
+        )
+    known = declared(notebook) if parameters else {}
+    taken = {}
+    for name, value in parameters.items():
+        if known is not None and name not in known:
+            raise ParameterError(f"{notebook.name} has no parameter {name}; it has {', '.join(known) or 'none'}")
+        kind = known[name].type if known is not None else UNKNOWN
+        try:
+            taken[name] = plain(value)
+        except ValueError as error:
+            expected = kind.text or JSON
+            raise ParameterError(
+                f"parameter {name} of {notebook.name} must be {expected}, got {_got(value, name)}{error}"
+            ) from None
+        if not kind.fits(taken[name]):
+            raise ParameterError(f"parameter {name} of {notebook.name} must be {kind.text}, got {_got(value, name)}")
+    return taken
+
+
+def from_templates(notebook: Path, parameters: dict) -> dict:
+    """Parameters that templates rendered to text, as the types that the notebook declares where a text is one beyond doubt.
+
+    Nothing is refused here: whatever does not fit stays as it is, for `accepted` to tell.
+    """
+    try:
+        known = declared(notebook) or {}
+    except ParameterError:  # told, with a record, when the notebook is to be run
+        return parameters
+    return {
+        name: known[name].type.of_text(value) if isinstance(value, str) and name in known else value
+        for name, value in parameters.items()
+    }
+
+
+def recorded(parameters: dict) -> dict:
+    """Parameters for a record, also such as will be refused: what JSON has no value for as its text."""
+    if not isinstance(parameters, dict):
+        return {"parameters": _got(parameters)}
+    return {_encodable(str(name)): _recorded(value) for name, value in parameters.items()}
+
+
+def plain(value: object, depth: int = 0) -> object:
+    """A value in JSON's own types: any sequence is a list, and of a subclass its plain value.
+
+    Raises:
+        ValueError: JSON has no such value; the message is what there is to say beside its type.
+    """
+    if depth > DEEPEST:
+        raise ValueError(f"; it is more than {DEEPEST} levels deep")
+    match value:
+        case None | bool():
+            return value
+        case str():
+            if not _is_encodable(value):
+                raise ValueError("; it holds half of a surrogate pair")
+            return str.__str__(value)
+        case int():
+            return int(value)
+        case float():
+            return float(value)
+        case bytes() | bytearray() | memoryview():
+            pass
+        case Sequence():
+            return [plain(one, depth + 1) for one in value]
+        case Mapping():
+            if odd := [name for name in value if not isinstance(name, str)]:
+                raise ValueError(f"; its keys must be text, found {type(odd[0]).__name__}")
+            return {plain(name): plain(one, depth + 1) for name, one in value.items()}
+    raise ValueError("" if depth == 0 else f"; it holds a value of type {type(value).__name__}")
+
+
+def _got(value: object, name: str = "") -> str:
+    if SECRET.search(name):
+        return type(value).__name__
+    text = redact(f"{type(value).__name__}: {_encodable(repr(value))}")
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _recorded(value: object) -> object:
+    try:
+        return plain(value)
+    except ValueError:
+        return _encodable(repr(value))[:SHOWN]
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+        return True
+    except UnicodeEncodeError:
+        return False
