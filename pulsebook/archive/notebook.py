@@ -32,7 +32,7 @@ def settle(notebook: NotebookNode) -> None:
 
 
 def stopped_at(notebook: NotebookNode) -> str:
-    """Number and heading of the cell that failed or was cut off: `cell [3] under “Load”`; empty if there is none."""
+    """Number and heading, if any, of the cell that failed or was cut off: `cell [3] under “Load”`; empty if none was."""
     heading, number = "", 0
     for cell in cells(notebook):
         if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
@@ -40,15 +40,14 @@ def stopped_at(notebook: NotebookNode) -> str:
         if cell.cell_type == "code" and cell.source.strip():
             number += 1
             if has_failed(cell):
-                return f"cell [{cell.get('execution_count') or number}] under “{heading}”"
+                return f"cell [{cell.get('execution_count') or number}]{f' under “{heading}”' if heading else ''}"
     return ""
 
 
 def has_failed(cell: NotebookNode) -> bool:
-    """Whether an executed cell failed or was cut off."""
-    return not _has_left(cell) and (
-        _state(cell).get("status") == "failed" or any(output.get("output_type") == "error" for output in _outputs(cell))
-    )
+    """Whether an executed cell failed or was cut off. One that may fail (`raises-exception`) shows its error and has not."""
+    shows_error = any(output.get("output_type") == "error" for output in _outputs(cell))
+    return not _has_left(cell) and (_state(cell).get("status") == "failed" or (shows_error and not _may_fail(cell)))
 
 
 def left_early(notebook: NotebookNode) -> bool:
@@ -65,8 +64,12 @@ def is_exit(output: NotebookNode) -> bool:
     )
 
 
+def _may_fail(cell: NotebookNode) -> bool:
+    return "raises-exception" in (cell.metadata.get("tags") or [])
+
+
 def _has_left(cell: NotebookNode) -> bool:
-    return any(is_exit(output) for output in _outputs(cell))
+    return not _may_fail(cell) and any(is_exit(output) for output in _outputs(cell))
 
 
 def never_ran(cell: NotebookNode) -> bool:
