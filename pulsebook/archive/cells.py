@@ -15,9 +15,11 @@ from pulsebook.archive import outputs
 from pulsebook.archive.document import ODD
 from pulsebook.archive.markdown import rendered
 from pulsebook.archive.outputs import Surroundings, note, shortened, size
+from pulsebook.archive.redact import HIDDEN
 
 log = logging.getLogger(__name__)
 HIGHLIGHTED, SOURCE = 50_000, 200_000  # characters of a cell's code: shown in colours, shown at all
+LOST = "The code of this cell has lost a text that looks like a secret: as it stands here it does not do what it did."
 _UNTAGGED = re.compile(r"[^\w.:-]")
 
 
@@ -46,7 +48,8 @@ def _inside(cell: NotebookNode, language: str, around: Surroundings) -> str:
     if cell.cell_type == "code":
         shown = "".join(_output(output, around) for output in cell.outputs)
         made = f"<div class=output_wrapper><div class=output>{shown}</div></div>" if shown else ""
-        return f"<div class=input><div class=input_area>{code(cell.source, language, around)}</div></div>{made}"
+        lost = note(LOST) if HIDDEN in cell.source else ""
+        return f"{lost}<div class=input><div class=input_area>{code(cell.source, language, around)}</div></div>{made}"
     if cell.cell_type == "markdown":
         made, lost = rendered(cell.source, around)
         if lost:

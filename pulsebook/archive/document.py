@@ -131,6 +131,6 @@ def _node(value) -> NotebookNode:
 
 
 def _said(value) -> str:
-    return text(repr(value) if isinstance(value, str | int | float | None) else f"of the type {type(value).__name__}")[
-        :60
-    ]
+    """What a sentence says of a value that is none of those expected."""
+    named = value is None or isinstance(value, str | int | float)
+    return text(str(value) if named else f"of the type {type(value).__name__}")[:60]
