@@ -283,11 +283,17 @@ def test_pictures_are_shown_in_every_kind_that_a_page_takes(tmp_path):
     found = shown(tmp_path, *(code(display({kind: data})) for kind, data in kinds.items()),
                   markdown("![a](attachment:a%20b.png) ![a](attachment:a b.png)", attachments={"a b.png": {"image/png": PNG}}),
                   code(display({"image/png": [PNG[:20] + "\n", PNG[20:]]}, width=100, height="50%", alt="'><script>")),
-                  markdown(f"![big](data:image/png;base64,{PNG + 'A' * 400})"))  # fmt: skip
+                  markdown(f"![big](data:image/png;base64,{base64.b64encode(base64.b64decode(PNG) + bytes(300)).decode()})"))  # fmt: skip
     assert [source.partition(";")[0] for source in found.sources] == ["data:" + k for k in kinds] + [
         "data:image/png"
     ] * 4
     assert base64.b64decode(found.sources[1].partition(",")[2]).decode() == SVG, "as a picture: nothing in it runs"
+
+
+def test_a_first_line_that_is_no_heading_stays_in_its_cell(tmp_path):
+    found = shown(tmp_path, markdown(f"![logo](data:image/png;base64,{PNG})"), markdown("# Later"))
+    assert len(found.sources) == 1 and "Later" in found.text
+    assert "Views" in shown(tmp_path, markdown("# Views\nof a day")).text.split("succeeded")[0]
 
 
 def test_half_a_character_is_written_as_one_that_is_missing(tmp_path):

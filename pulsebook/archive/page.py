@@ -38,23 +38,18 @@ def render(record: Record) -> str:
             _about(record),
         )
     cells = [_tagged(cell) for cell in facts.cells(executed)]
-    title = cells.pop(0) if cells and cells[0].cell_type == "markdown" else None
     first = {cell.id for cell in facts.summary(executed)}
-    name = (
-        re.sub(r"^#+\s*", "", title.source.splitlines()[0][:TITLE])
-        if title and title.source.strip()
-        else record.path.stem
-    )
-    if title:
-        title.source = "\n".join(title.source.splitlines()[1:])
+    name = record.path.stem
+    if cells and cells[0].cell_type == "markdown" and re.match(r"#+\s*\S", cells[0].source):
+        heading, _, cells[0].source = cells[0].source.partition("\n")
+        name = heading.lstrip("#").strip()[:TITLE]
     around = Surroundings(folder=_folder(record))
-    shown = [title] * (title is not None) + [cell for cell in cells if cell.id not in first]
     return page(
         f"{name} · {record.period}",
         f"<header><h1>{_escaped(name)}</h1>\n{outcome(record)}</header>",
         _main([cell for cell in cells if cell.id in first], executed, "summary", around),
         _contents(cells, first),
-        _main(shown, executed, "cells", around),
+        _main([cell for cell in cells if cell.id not in first], executed, "cells", around),
         _about(record),
     )
 
