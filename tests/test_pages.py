@@ -8,8 +8,10 @@ import json
 import os
 import re
 import tempfile
+import threading
 import time
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nbformat
@@ -24,8 +26,10 @@ from pulsebook.archive.record import Record
 from pulsebook.archive.sanitizer import clean
 from pulsebook.archive.tables import CELLS, COLUMNS, first_table
 from pulsebook.chat import markup, tags
+from pulsebook.chat import page as chat_page
+from tests.test_review import browser, needs_browser  # noqa: F401 (a fixture)
 
-MANY = settings(deadline=None, derandomize=True, max_examples=150, suppress_health_check=list(HealthCheck))
+MANY = settings(deadline=None, derandomize=True, max_examples=80, suppress_health_check=list(HealthCheck))
 PNG = base64.b64encode(
     bytes.fromhex(
         "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -531,7 +535,7 @@ def is_part_of(some: list, all_of_them: list) -> bool:
             ["\n".join(f"line {n} {n * 3}" for n in range(30_000))],
         ),
         (["a" * 10**7], ["b" * 10**7]),
-        (["x = 1"] * 20_000, ["x = 2"] * 20_000),
+        (["x = 1"] * 4_000, ["x = 2"] * 4_000),
         ([f"x = {n}\ny = {n}" for n in range(2_000)], [f"x = {n}\nz = {n}" for n in range(2_000)]),
         (["\n".join("a" * 600)], ["\n".join("ab" * 300)]),
         (["a b " * 10_000], ["b a " * 10_000]),
@@ -593,3 +597,68 @@ def test_the_index_runs_its_own_script_and_no_other():
     policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', made)[1])
     assert f"script-src 'sha256-{digest}' 'strict-dynamic';" in policy and policy.startswith("default-src 'none'")
     assert made.count("<script") == 1 and not re.search(r"\son\w+=", made.replace(script, ""))
+
+
+# -- in a browser
+
+WAYS = """
+document.title = "taken over"; fetch(ADDRESS); new Image().src = ADDRESS;
+"""
+
+
+@pytest.fixture
+def elsewhere():
+    """A server that no page may reach: its address, and what it was asked."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+
+
+@needs_browser
+@pytest.mark.slow
+def test_a_browser_finds_nothing_active_in_pages_of_hostile_notebooks(tmp_path, browser, elsewhere):  # noqa: F811
+    address, asked = elsewhere
+    do = html.escape(WAYS.replace("ADDRESS", repr(address)))
+    tricks = [
+        f"<script>{html.unescape(do)}</script>", f'<img src=x onerror="{do}">', f'<svg><style><img src=x onerror="{do}">',
+        f"'><meta http-equiv=refresh content='0;url={address}/meta'>", f"<svg onload='{do}'>", f"<base href={address}/>",
+        f"<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror={do}&gt;'>",
+        f"<noscript><p title='</noscript><img src=x onerror=\"{do}\">'></noscript>", f"<iframe src='{address}/frame'></iframe>",
+        f"<link rel=stylesheet href={address}/css><style>@import '{address}/import'; p {{ background: url({address}/bg) }}</style>",
+        f"<img src={address}/img><img srcset={address}/set><video poster={address}/poster src={address}/v autoplay></video>",
+        "</pre></div></main></body></html><!--", "<plaintext>", "<textarea>", "<xmp>", "<select><option>", "<title>",
+    ]  # fmt: skip
+    held = [*map(markdown, tricks)]
+    held += [code({"output_type": "stream", "name": "stdout", "text": trick}, display({"text/html": trick}),
+                  display({"image/png": trick}), display({"image/svg+xml": f"<svg xmlns='http://www.w3.org/2000/svg'>{trick}"}),
+                  display({"text/markdown": trick}, alt=trick)) for trick in tricks]  # fmt: skip
+    document = {"cells": held, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    pair = [of_file(tmp_path, document, name, error="".join(tricks), parameters={"a": tricks}) for name in "ab"]
+    pages = {"page": page.render(pair[0]), "comparison": diff_page.render(diff.compare(*pair))}
+    messages = [{"id": f"team k{n} text 1", "at": "2026-11-22T11:00:00", "chat": trick, "text": trick, "photos": [trick],
+                 "reply_to": "", "note": trick} for n, trick in enumerate(tricks)]  # fmt: skip
+    pages["chat"] = chat_page._page(messages)
+    for name, made in pages.items():
+        file = tmp_path / f"{name}.html"
+        file.write_text(made)
+        browser.get(file.as_uri())
+        time.sleep(1.5)  # every trick has had its time
+        assert browser.current_url == file.as_uri() and browser.title != "taken over" and asked == []
+        active = "script, iframe, object, embed, form, input, textarea, select, video, link, base, plaintext, xmp"
+        assert browser.execute_script("return document.querySelectorAll(arguments[0]).length", active) == 0
+        handlers = "return [...document.querySelectorAll('*')].flatMap(e => e.getAttributeNames()).filter(n => n.startsWith('on'))"
+        assert browser.execute_script(handlers) == []
+        ending = browser.execute_script("return document.body.lastElementChild.tagName")
+        assert ending == ("MAIN" if name == "chat" else "FOOTER"), "nothing of the page was swallowed or closed"

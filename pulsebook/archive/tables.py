@@ -45,6 +45,8 @@ class _Reader:
             self._in_head = True
         elif token.kind == "open" and name == "tr":
             self._row, self._headers = [], 0
+            self._cells += 1  # a row without cells is no end either
+            self.table.cut |= self._cells >= CELLS
             self._carry()
         elif token.kind == "open" and name in ("td", "th") and self._row is not None:
             self._cell, self._is_header = "", name == "th"
