@@ -1,18 +1,21 @@
 """Two executed notebooks of a step: what differs in parameters, numbers of the summaries, pictures and code."""
 
-import io
+from collections import Counter
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 
-from pulsebook.archive import index
+from pulsebook.archive import code_diff, document, figures, index, pictures
 from pulsebook.archive import notebook as facts
-from pulsebook.archive.figures import figures, moved, value
+from pulsebook.archive.code_diff import CellChange
+from pulsebook.archive.figures import moved, value
+from pulsebook.archive.outputs import shortened
 from pulsebook.archive.record import Record, RecordError
+
+PICTURES, PICTURE_BYTES = 40, 20_000_000  # of one notebook that are compared: how many, characters of their addresses
+PARAMETERS, VALUE = 500, 2_000  # that are compared; characters of one that are shown
 
 
 class DiffError(ValueError):
@@ -43,29 +46,39 @@ class Comparison:
 
     @cached_property
     def parameters(self) -> list[Change]:
-        old, new = ({name: repr(given) for name, given in r.parameters.items()} for r in (self.earlier, self.later))
-        return _paired(old, new)
+        given = [r.parameters if isinstance(r.parameters, dict) else {} for r in (self.earlier, self.later)]
+        return _paired(
+            *({document.text(name): document.text(repr(p[name])) for name in list(p)[:PARAMETERS]} for p in given)
+        )
 
     @cached_property
     def numbers(self) -> list[Change]:
-        return _paired(*(figures(notebook) for notebook in self.notebooks))
+        return _paired(*(found for found, _ in self._figures))
 
     @cached_property
     def pictures(self) -> list[Change]:
-        return _paired(*(_pictures(notebook) for notebook in self.notebooks))
+        return _paired(*(found for found, _ in self._pictures))
 
     @cached_property
-    def code(self) -> list[dict]:
-        """nbdime's diff of the cells' sources; empty where they are the same."""
-        from nbdime import diff_notebooks  # takes a moment
+    def code(self) -> list[CellChange]:
+        """The cells whose source differs; empty where it is the same."""
+        return code_diff.changes(*(_sources(notebook) for notebook in self.notebooks))
 
-        found = [op for op in diff_notebooks(*self.sources) if op.key == "cells"]
-        return [op for op in found[0].diff if op.op != "patch" or _of_source(op)] if found else []
+    @property
+    def left_out(self) -> list[str]:
+        """What was not compared, as sentences."""
+        said = [sentence for _, sentence in (*self._figures, *self._pictures) if sentence]
+        if any(len(r.parameters) > PARAMETERS for r in (self.earlier, self.later) if isinstance(r.parameters, dict)):
+            said.append(f"Only the first {PARAMETERS} parameters are compared.")
+        return list(dict.fromkeys(said))
 
     @cached_property
-    def sources(self) -> tuple[NotebookNode, NotebookNode]:
-        """The notebooks as their author wrote them: no outputs, no injected parameters."""
-        return tuple(_bare(notebook) for notebook in self.notebooks)
+    def _figures(self) -> list[tuple[dict[str, str], str]]:
+        return [figures.read(notebook) for notebook in self.notebooks]
+
+    @cached_property
+    def _pictures(self) -> list[tuple[dict[str, str], str]]:
+        return [_pictures(notebook) for notebook in self.notebooks]
 
 
 def find(outputs: Path, run: str) -> Record:
@@ -101,16 +114,16 @@ def compare(earlier: Record, later: Record) -> Comparison:
     """Compare two runs.
 
     Raises:
-        DiffError: one has no executed notebook, or one that is damaged.
+        DiffError: one has no executed notebook that can be read.
     """
     read = []
     for record in (earlier, later):
         if not record.executed.exists():
             raise DiffError(f"{record.path} says {record.status}, and there is no executed notebook beside it")
         try:
-            read.append(nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4))
-        except Exception as error:  # whatever nbformat says of what is no notebook
-            raise DiffError(f"{record.executed} is no notebook: {type(error).__name__}: {error}") from None
+            read.append(document.read(record.executed))
+        except document.DocumentError as why:
+            raise DiffError(str(why)) from None
     return Comparison(earlier, later, tuple(read))
 
 
@@ -118,12 +131,13 @@ def text(found: Comparison) -> str:
     """The comparison for a terminal."""
     lines = [f"{word}  {describe(record)}" for word, record in (("from", found.earlier), ("to  ", found.later))]
     if changed := [c for c in found.parameters if not c.same]:
-        lines += ["", "parameters", *_columns([(c.label, _shown(c.before), _shown(c.after)) for c in changed])]
+        lines += ["", "parameters", *_columns([(c.label, shown(c.before), shown(c.after)) for c in changed])]
     lines += ["", f"numbers of the summaries: {count(found.numbers)}"]
     changed = [c for c in found.numbers if not c.same and None not in (c.before, c.after)]
     lines += _columns([(c.label, c.before, c.after, moved(c.before, c.after)) for c in changed])
     lines += ["", f"pictures: {count(found.pictures)}" if found.pictures else "no pictures"]
-    return "\n".join([*lines, "", f"code\n{_code(found)}" if found.code else "the code is the same"])
+    lines += [*found.left_out, "", *(["code", *_code(found.code)] if found.code else ["the code is the same"])]
+    return "\n".join(map(_printable, lines))
 
 
 def describe(record: Record) -> str:
@@ -139,53 +153,65 @@ def count(changes: list[Change]) -> str:
     return f"{len(changes) - one - same} differ, {same} the same" + (f", {one} in one of them only" if one else "")
 
 
-def _code(found: Comparison) -> str:
-    from nbdime.diff_format import op_patch
-    from nbdime.prettyprint import PrettyPrintConfig, pretty_print_diff
-
-    told = io.StringIO()
-    plain = PrettyPrintConfig(out=told, use_color=False, use_git=False)
-    ops = [op if op.op != "patch" else op_patch(op.key, _of_source(op)) for op in found.code]
-    pretty_print_diff(found.sources[0], [op_patch("cells", ops)], "", plain)
-    return told.getvalue().rstrip()
+def shown(given: str | None) -> str:
+    """A text as it is shown: a long one without its middle; a dash where there is none."""
+    return "–" if given is None else shortened(given, VALUE)
 
 
-def _of_source(op) -> list:
-    return [inner for inner in op.diff if inner.key == "source"]
+def _code(changed: list[CellChange]) -> list[str]:
+    lines = []
+    for cell in changed:
+        lines.append(f"  {cell.heading}")
+        for before, after in (row for row in cell.lines if row[0] != row[1]):
+            lines += [f"  {mark} {line}" for mark, line in (("<", before), (">", after)) if line is not None]
+        lines += [f"  … {cell.left_out:,} more lines"] * bool(cell.left_out)
+    return lines
 
 
-def _bare(notebook: NotebookNode) -> NotebookNode:
-    cells = []
-    for cell in facts.cells(notebook):
-        if "injected-parameters" not in cell.metadata.get("tags", []):
-            bare = {"id": cell.get("id", ""), "cell_type": cell.cell_type, "metadata": {}, "source": cell.source}
-            cells.append(bare | ({"outputs": [], "execution_count": None} if cell.cell_type == "code" else {}))
-    return nbformat.from_dict({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+def _sources(notebook: NotebookNode) -> list[str]:
+    """The cells as their author wrote them, without injected parameters."""
+    return [cell.source for cell in facts.cells(notebook) if "injected-parameters" not in cell.metadata["tags"]]
 
 
-def _pictures(notebook: NotebookNode) -> dict[str, str]:
-    found, heading = {}, ""
+def _pictures(notebook: NotebookNode) -> tuple[dict[str, str], str]:
+    """Pictures by heading and number: a `data:` address, or a sentence that says why there is none; what was left out."""
+    found, numbers, heading, room = {}, Counter(), "", PICTURE_BYTES
     for cell in facts.cells(notebook):
         if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
-            heading = cell.source.lstrip().splitlines()[0].lstrip("# ")
-        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
-            for kind in ("image/png", "image/jpeg"):
-                if kind in data:
-                    number = sum(label.startswith(f"{heading}, picture ") for label in found) + 1
-                    found[f"{heading}, picture {number}"] = f"data:{kind};base64,{''.join(data[kind].split())}"
-    return found
+            heading = cell.source.lstrip().splitlines()[0].lstrip("# ")[:200]
+        for data in (facts.bundle(output) for output in cell.get("outputs", [])):
+            for kind in (kind for kind in pictures.KINDS if kind in data):
+                if len(found) == PICTURES:
+                    return found, f"Only the first {PICTURES} pictures are compared."
+                try:
+                    picture = pictures.picture(kind, data[kind]).address
+                except pictures.NoPicture as why:
+                    picture = f"It is not shown: {why}."
+                if len(picture) > room:
+                    return found, f"Only pictures of {PICTURE_BYTES / 1e6:.0f} MB together are compared."
+                room -= len(picture)
+                numbers[heading] += 1
+                found[f"{heading}, picture {numbers[heading]}"] = picture
+    return found, ""
 
 
 def _paired(old: dict[str, str], new: dict[str, str]) -> list[Change]:
-    """What both hold, in the order of the later one; what only the earlier one holds stands where it stood."""
-    labels = []
-    for _, start, end, begin, stop in SequenceMatcher(a=list(old), b=list(new), autojunk=False).get_opcodes():
-        labels += [*list(new)[begin:stop], *[label for label in list(old)[start:end] if label not in new]]
-    return [Change(label, old.get(label), new.get(label)) for label in dict.fromkeys(labels)]
+    """What both hold, in the order of the later one; what only the earlier one holds stands after what it stood after."""
+    after, last = {}, None  # by a label of the later one: what follows it in the earlier one only
+    for label in old:
+        if label in new:
+            last = label
+        else:
+            after.setdefault(last, []).append(label)
+    labels = after.get(None, [])
+    for label in new:
+        labels += [label, *after.get(label, [])]
+    return [Change(label, old.get(label), new.get(label)) for label in labels]
 
 
-def _shown(text: str | None) -> str:
-    return "–" if text is None else text
+def _printable(line: str) -> str:
+    """A line that a terminal takes for text."""
+    return "".join(c if c.isprintable() or c == "\t" else "�" for c in line)
 
 
 def _columns(rows: list[tuple]) -> list[str]:

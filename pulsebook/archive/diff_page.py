@@ -1,17 +1,21 @@
 """The comparison of two runs as a page: side by side, one file that needs nothing else."""
 
 import html
+import re
+from difflib import SequenceMatcher
 from itertools import groupby
 from urllib.parse import quote
 
 from pulsebook.archive import diff
-from pulsebook.archive.diff import Change, Comparison
+from pulsebook.archive.code_diff import CellChange, Line
+from pulsebook.archive.diff import Change, Comparison, shown
 from pulsebook.archive.figures import moved
+from pulsebook.archive.outputs import note
 from pulsebook.archive.page import facts_of, outcome, page
 from pulsebook.archive.record import Record
 
 AROUND = 3  # unchanged lines shown beside a changed one
-Row = tuple[str | None, str | None]  # markup of a line before and after; None where there is no such line
+WITHIN, WORDS = 60_000, 80  # pairs of words that are compared to mark changes within lines; words of such a line
 
 
 def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
@@ -27,6 +31,7 @@ def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
     return page(
         f"{name} · {found.earlier.period} and {found.later.period}",
         f"<header><h1>{html.escape(name)}: two runs compared</h1></header><div class=sides>{sides}</div>",
+        "".join(note(sentence) for sentence in found.left_out),
         _parameters(found),
         _numbers(found),
         _pictures(found),
@@ -78,7 +83,7 @@ def _row(change: Change) -> str:
     said = moved(change.before, change.after)
     kind = "" if change.same else " class=changed"
     sign = " class=up" if said.startswith("+") else " class=down" if said else ""
-    before, after = (html.escape("–" if text is None else text) for text in (change.before, change.after))
+    before, after = (html.escape(shown(text)) for text in (change.before, change.after))
     return f"<tr><th>{html.escape(change.label)}</th><td>{before}</td><td{kind}>{after}</td><td{sign}>{said}</td></tr>"
 
 
@@ -87,93 +92,75 @@ def _pictures(found: Comparison) -> str:
         return ""
     parts = []
     for picture in found.pictures:
-        note = " <span class=same>(the same)</span>" if picture.same else ""
-        sides = "".join(
-            f"<div><img src='{data}' alt=''></div>" if data else "<div class=same>no such picture</div>"
-            for data in (picture.before, picture.after)
-        )
-        parts.append(f"<h3>{html.escape(picture.label)}{note}</h3><div class='sides output'>{sides}</div>")
+        said = " <span class=same>(the same)</span>" if picture.same else ""
+        sides = "".join(map(_picture, (picture.before, picture.after)))
+        parts.append(f"<h3>{html.escape(picture.label)}{said}</h3><div class='sides output'>{sides}</div>")
     return f"<h2>Pictures</h2>{''.join(parts)}"
 
 
+def _picture(given: str | None) -> str:
+    if given is None:
+        return "<div class=same>no such picture</div>"
+    if given.startswith("data:image/"):
+        return f'<div><img src="{html.escape(given)}" alt=""></div>'
+    return f"<div>{note(given)}</div>"
+
+
 def _code(found: Comparison) -> str:
-    parts = []
-    for heading, rows in _cells(found):
-        shown = "".join(_line(row) for row in _without_distant(rows))
-        parts.append(f"<h3>{html.escape(heading)}</h3><div class=wide><table class=diff>{shown}</table></div>")
+    parts, room = [], WITHIN
+    for cell in found.code:
+        rows = []
+        for line in _without_distant(cell.lines):
+            markup, cost = _line(line, room)
+            room -= cost
+            rows.append(markup)
+        parts.append(
+            f"<h3>{cell.heading}</h3><div class=wide><table class=diff>{''.join(rows)}</table></div>{_left_out(cell)}"
+        )
     return "".join(parts)
 
 
-def _line(row: Row | None) -> str:
-    if row is None:
-        return "<tr class=gap><td>⋯</td><td>⋯</td></tr>"
-    left, right = (text or "" for text in row)
-    return f"<tr><td>{left}</td><td>{right}</td></tr>"
+def _left_out(cell: CellChange) -> str:
+    return note(f"{cell.left_out:,} more lines of it are not shown.") if cell.left_out else ""
 
 
-def _cells(found: Comparison) -> list[tuple[str, list[Row]]]:
-    """The cells that differ: where, and their lines side by side."""
-    old, cells = found.sources[0].cells, []
-    for op in found.code:
-        if op.op == "addrange":
-            cells += [
-                ("new cell", [(None, _mark("ins", line)) for line in cell.source.splitlines()]) for cell in op.valuelist
-            ]
-        elif op.op == "removerange":
-            removed = old[op.key : op.key + op.length]
-            cells += [
-                ("removed cell", [(_mark("del", line), None) for line in cell.source.splitlines()]) for cell in removed
-            ]
-        else:
-            (source,) = (inner for inner in op.diff if inner.key == "source")
-            cells.append((f"cell {op.key + 1}", _lines(old[op.key].source.splitlines(keepends=True), source)))
-    return cells
+def _line(line: Line | None, room: int) -> tuple[str, int]:
+    """A row of the table, and what it took of the room for comparing words."""
+    if line is None:
+        return "<tr class=gap><td>⋯</td><td>⋯</td></tr>", 0
+    before, after = line
+    if before == after:
+        left, right, cost = html.escape(before), html.escape(after), 0
+    elif before is None or after is None:
+        left, right, cost = _mark("del", before or ""), _mark("ins", after or ""), 0
+    else:
+        left, right, cost = _within(before, after, room)
+    return f"<tr><td>{left}</td><td>{right}</td></tr>", cost
 
 
-def _lines(old: list[str], source) -> list[Row]:
-    """The lines of a cell whose source nbdime has compared."""
-    if source.op == "replace":
-        removed = [(_mark("del", line), None) for line in old]
-        return removed + [(None, _mark("ins", line)) for line in source.value.splitlines()]
-    rows, at = [], 0
-    for op in source.diff:
-        rows += [(html.escape(line), html.escape(line)) for line in old[at : op.key]]
-        at = op.key
-        if op.op == "addrange":
-            rows += [(None, _mark("ins", line)) for line in op.valuelist]
-        elif op.op == "removerange":
-            rows += [(_mark("del", line), None) for line in old[at : at + op.length]]
-            at += op.length
-        else:
-            rows.append(_within(old[at], op.diff))
-            at += 1
-    return rows + [(html.escape(line), html.escape(line)) for line in old[at:]]
-
-
-def _within(line: str, ops: list) -> Row:
-    """A changed line: what was taken out marked on the left, what was put in on the right."""
+def _within(before: str, after: str, room: int) -> tuple[str, str, int]:
+    """A changed line: what was taken out marked on the left, what was put in on the right; and the pairs of words."""
+    old, new = (re.findall(r"\w+|\s+|.", text) for text in (before, after))
+    cost = len(old) * len(new)
+    if max(len(old), len(new)) > WORDS or cost > room:
+        return _mark("del", before), _mark("ins", after), 0
     left = right = ""
-    at = 0
-    for op in ops:
-        left, right = left + html.escape(line[at : op.key]), right + html.escape(line[at : op.key])
-        at = op.key
-        if op.op == "addrange":
-            right += _mark("ins", "".join(op.valuelist))
-        else:
-            left += _mark("del", line[at : at + op.length])
-            at += op.length
-    return left + html.escape(line[at:]), right + html.escape(line[at:])
+    for what, start, end, begin, stop in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        gone, come = "".join(old[start:end]), "".join(new[begin:stop])
+        left += html.escape(gone) if what == "equal" else _mark("del", gone)
+        right += html.escape(come) if what == "equal" else _mark("ins", come)
+    return left, right, cost
 
 
 def _mark(tag: str, text: str) -> str:
-    return f"<{tag}>{html.escape(text)}</{tag}>"
+    return f"<{tag}>{html.escape(text)}</{tag}>" if text else ""
 
 
-def _without_distant(rows: list[Row]) -> list[Row | None]:
-    """The rows with None in place of unchanged ones that are far from every change."""
-    changed = [n for n, (left, right) in enumerate(rows) if left != right]
-    near = {n for at in changed for n in range(at - AROUND, at + AROUND + 1)}
-    shown = []
-    for kept, group in groupby(enumerate(rows), key=lambda numbered: numbered[0] in near):
-        shown += [row for _, row in group] if kept else [None]
-    return shown
+def _without_distant(rows: tuple[Line, ...]) -> list[Line | None]:
+    """The lines with None in place of unchanged ones that are far from every change."""
+    changed = [number for number, (left, right) in enumerate(rows) if left != right]
+    near = {number for at in changed for number in range(at - AROUND, at + AROUND + 1)}
+    kept = []
+    for is_near, group in groupby(enumerate(rows), key=lambda numbered: numbered[0] in near):
+        kept += [row for _, row in group] if is_near else [None]
+    return kept

@@ -7,39 +7,55 @@ In text a number is labelled by the words around it, up to the next comma or sem
 Dates and times are no numbers: they differ from run to run.
 """
 
-import itertools
+import math
 import re
-from html.parser import HTMLParser
+from collections import Counter
+from collections.abc import Iterator
 
 from nbformat import NotebookNode
 
-from pulsebook.archive.notebook import summary
+from pulsebook.archive.document import text
+from pulsebook.archive.notebook import bundle, summary, text_of
+from pulsebook.archive.tables import first_table
 
+NUMBERS, TEXT = 2_000, 200_000  # numbers of one notebook that are read; characters of one output
+AROUND = 200  # characters beside a number that can be its label
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d[\d:.+]*)?:?|\b\d\d:\d\d(?::\d\d)?\b:?")
 _NUMBER = re.compile(
-    r"(?<![\w.\-−])[-+−]?(?:\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?:e[-+]\d+)?(?:\s?%)?(?![\w%])"
+    r"(?<![\w.\-−])[-+−]?(?:\d{1,3}(?:[,\u00a0\u202f]\d{3}){1,10}(?:\.\d+)?|\d+(?:[.,]\d+)?)(?:e[-+]\d+)?(?:\s?%)?(?![\w%])"
 )
 _NOTHING = ("", "NaN", "None", "<NA>", "NaT", "–")
 
 
 def figures(notebook: NotebookNode) -> dict[str, str]:
     """Numbers of the summary by label, as written. What a table shows for a missing number counts too."""
-    found = {}
+    return read(notebook)[0]
+
+
+def read(notebook: NotebookNode) -> tuple[dict[str, str], str]:
+    """The same, and what was left out of it: a sentence, or nothing."""
+    found, seen, left_out = {}, Counter(), ""
     for output in (output for cell in summary(notebook) for output in cell.get("outputs", [])):
-        data = output.get("data", {})
-        pairs = _of_table(data["text/html"]) if "<table" in data.get("text/html", "") else None
-        for label, number in _of_text(output.get("text") or data.get("text/plain", "")) if pairs is None else pairs:
-            labels = itertools.chain([label], (f"{label} ({n})" for n in itertools.count(2)))
-            found[next(free for free in labels if free not in found)] = number
-    return found
+        pairs, cut = _of_output(output)
+        if cut:
+            left_out = "A long output of the summary is read in part."
+        for label, number in pairs:
+            if len(found) == NUMBERS:
+                return found, f"Only the first {NUMBERS:,} numbers of the summary are compared."
+            seen[label] += 1
+            while (free := label if seen[label] == 1 else f"{label} ({seen[label]})") in found:
+                seen[label] += 1
+            found[free] = number
+    return found, left_out
 
 
 def value(text: str) -> float | None:
-    """A number as written, as a number; None for anything else."""
+    """A number as written, as a number; None for anything else, and for what is too large to be one."""
     if not _NUMBER.fullmatch(text.strip()):
         return None
     bare = re.sub(r"[\s\u00a0\u202f%]", "", text).replace("−", "-")
-    return float(re.sub(r",(?=\d{3}(?:\D|$))", "", bare).replace(",", "."))
+    number = float(re.sub(r",(?=\d{3}(?:\D|$))", "", bare).replace(",", "."))
+    return number if math.isfinite(number) else None
 
 
 def moved(before: str | None, after: str | None) -> str:
@@ -57,24 +73,32 @@ def _signed(change: float) -> str:
     return f"{change:+,.0f}" if change == int(change) else f"{change:+,.4g}"
 
 
-def _of_text(text: str) -> list[tuple[str, str]]:
-    found = []
-    for part in re.split(r"[,;]\s+|\n", _DATE.sub("", text)):
+def _of_output(output: NotebookNode) -> tuple[Iterator[tuple[str, str]], bool]:
+    """Labels and numbers of an output, and whether it is longer than what is read."""
+    markup = bundle(output).get("text/html")
+    if markup and "<table" in (markup := text(markup)):
+        return _of_table(markup)
+    plain = text_of(output)
+    return _of_text(plain[:TEXT]), len(plain) > TEXT
+
+
+def _of_text(plain: str) -> Iterator[tuple[str, str]]:
+    for part in re.split(r"[,;]\s+|\n", _DATE.sub("", plain)):
         for number in _NUMBER.finditer(part):
-            before, after = (_NUMBER.sub("…", side) for side in (part[: number.start()], part[number.end() :]))
+            start, end = number.span()
+            before = _NUMBER.sub("…", part[max(0, start - AROUND) : start])
+            after = _NUMBER.sub("…", part[end : end + AROUND])
             label = " ".join(f"{before} # {after}".split())
-            found.append((label.removeprefix("# ").removesuffix(" #"), number[0]))
-    return found
+            yield label.removeprefix("# ").removesuffix(" #"), number[0]
 
 
-def _of_table(markup: str) -> list[tuple[str, str]]:
+def _of_table(markup: str) -> tuple[list[tuple[str, str]], bool]:
     """Cells of a data frame. Its own index labels the rows; where that only counts, the columns of text do."""
-    table = _Table()
-    table.feed(markup)
+    table = first_table(markup)
     names = [" ".join(filter(None, dict.fromkeys(column))) for column in zip(*table.head, strict=False)]
     rows = [dict(enumerate(row)) for row in table.body if len(row) == len(names)]
     if not rows:
-        return []
+        return [], table.cut
     keys = list(range(table.labels))
     if [row[0] for row in rows] == [str(n) for n in range(len(rows))]:
         keys = _keys(rows, list(range(table.labels, len(names))))
@@ -87,7 +111,7 @@ def _of_table(markup: str) -> list[tuple[str, str]]:
             if value(row[at]) is not None or row[at] in _NOTHING or row[at] in ("True", "False"):
                 name = "" if len(values) == 1 and value(names[at]) is not None else names[at]
                 found.append((" · ".join(filter(None, (label, name))) or "#", row[at]))
-    return found
+    return found, table.cut
 
 
 def _keys(rows: list[dict], columns: list[int]) -> list[int]:
@@ -102,52 +126,3 @@ def _keys(rows: list[dict], columns: list[int]) -> list[int]:
             break
         keys.append(at)
     return sorted(keys)
-
-
-class _Table(HTMLParser):
-    """The first table of a data frame's HTML: rows of texts; `labels` counts the columns of its index."""
-
-    def __init__(self):
-        super().__init__()
-        self.head, self.body, self.labels = [], [], 0
-        self._row, self._cell, self._in_head, self._below, self._over = None, None, False, {}, False
-
-    def handle_starttag(self, tag, attributes):
-        given = dict(attributes)
-        if tag == "thead":
-            self._in_head = True
-        elif tag == "tr":
-            self._row, self._headers = [], 0
-            self._carry()
-        elif tag in ("td", "th") and self._row is not None:
-            self._cell, self._is_header = "", tag == "th"
-            self._span, self._rows = int(given.get("colspan", 1)), int(given.get("rowspan", 1))
-
-    def handle_data(self, data):
-        if self._cell is not None:
-            self._cell += data
-
-    def handle_endtag(self, tag):
-        if tag == "thead":
-            self._in_head = False
-        elif tag == "table":
-            self._over = True
-        elif tag in ("td", "th") and self._cell is not None:
-            if self._rows > 1:
-                self._below[len(self._row)] = [self._rows - 1, self._cell.strip()]
-            self._headers += self._is_header
-            self._row += [self._cell.strip()] * self._span
-            self._cell = None
-            self._carry()
-        elif tag == "tr" and self._row is not None and not self._over:
-            (self.head if self._in_head else self.body).append(self._row)
-            if not self._in_head:
-                self.labels = max(self.labels, self._headers)
-            self._row = None
-
-    def _carry(self):
-        """Put in what a cell of an earlier row spans."""
-        while (below := self._below.get(len(self._row))) and below[0]:
-            below[0] -= 1
-            self._headers += 1
-            self._row.append(below[1])

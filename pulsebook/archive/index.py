@@ -17,6 +17,7 @@ from pulsebook.archive import index_files as files
 from pulsebook.archive import store
 from pulsebook.archive.index_files import Damaged
 from pulsebook.archive.index_files import read as _read
+from pulsebook.archive.index_page import index_page
 from pulsebook.archive.index_runs import (
     BUSY,
     GOOD,
@@ -37,7 +38,6 @@ from pulsebook.archive.names import Try, parse_try, try_name
 from pulsebook.archive.record import Record, is_record
 
 log = logging.getLogger(__name__)
-WEB = Path(__file__).with_name("web")
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -214,8 +214,5 @@ def _days_between(one: str, other: str) -> int:
 
 
 def _write_page(outputs: Path) -> None:
-    page = (WEB / "index.html").read_text(encoding="utf-8")
-    for part in ("index.css", "index.js"):
-        page = page.replace(f"/* {part} */", (WEB / part).read_text(encoding="utf-8"))
     files.make_room(outputs / "index.html")
-    store.change(outputs / "index.html", lambda _: page)
+    store.change(outputs / "index.html", lambda _: index_page())

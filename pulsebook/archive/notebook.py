@@ -8,6 +8,9 @@ import re
 
 from nbformat import NotebookNode
 
+from pulsebook.archive.document import text
+
+HEAD = 100_000  # characters of an output in which a headline is looked for
 FACTS = "application/vnd.pulsebook+json"
 MARKER = "papermill-error-cell-tag"  # papermill's own notes about an error
 
@@ -18,7 +21,7 @@ def settle(notebook: NotebookNode) -> None:
     papermill calls all that is pending completed when a notebook ends without a cell's error.
     """
     for cell in notebook.cells:
-        state = cell.metadata.get("papermill", {})
+        state = _state(cell)
         if not state.get("start_time") and "status" in state:
             state.update(status="pending", exception=None, end_time=None, duration=None)
         elif _has_left(cell):
@@ -29,7 +32,7 @@ def settle(notebook: NotebookNode) -> None:
 
 
 def stopped_at(notebook: NotebookNode) -> str:
-    """Number and heading of the cell that failed or was cut off: `cell [3] under “Load”`; empty if there is none."""
+    """Number and heading, if any, of the cell that failed or was cut off: `cell [3] under “Load”`; empty if none was."""
     heading, number = "", 0
     for cell in cells(notebook):
         if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
@@ -37,16 +40,14 @@ def stopped_at(notebook: NotebookNode) -> str:
         if cell.cell_type == "code" and cell.source.strip():
             number += 1
             if has_failed(cell):
-                return f"cell [{cell.get('execution_count') or number}] under “{heading}”"
+                return f"cell [{cell.get('execution_count') or number}]{f' under “{heading}”' if heading else ''}"
     return ""
 
 
 def has_failed(cell: NotebookNode) -> bool:
-    """Whether an executed cell failed or was cut off."""
-    return not _has_left(cell) and (
-        cell.metadata.get("papermill", {}).get("status") == "failed"
-        or any(output.output_type == "error" for output in cell.get("outputs", []))
-    )
+    """Whether an executed cell failed or was cut off. One that may fail (`raises-exception`) shows its error and has not."""
+    shows_error = any(output.get("output_type") == "error" for output in _outputs(cell))
+    return not _has_left(cell) and (_state(cell).get("status") == "failed" or (shows_error and not _may_fail(cell)))
 
 
 def left_early(notebook: NotebookNode) -> bool:
@@ -54,20 +55,31 @@ def left_early(notebook: NotebookNode) -> bool:
     return any(_has_left(cell) for cell in notebook.cells)
 
 
-def _has_left(cell: NotebookNode) -> bool:
-    return any(
-        o.output_type == "error" and o.ename == "SystemExit" and o.evalue in ("", "0") for o in cell.get("outputs", [])
+def is_exit(output: NotebookNode) -> bool:
+    """Whether an output is what `sys.exit(0)` leaves."""
+    return (
+        output.get("output_type") == "error"
+        and output.get("ename") == "SystemExit"
+        and output.get("evalue") in ("", "0", "None")
     )
+
+
+def _may_fail(cell: NotebookNode) -> bool:
+    return "raises-exception" in (cell.metadata.get("tags") or [])
+
+
+def _has_left(cell: NotebookNode) -> bool:
+    return not _may_fail(cell) and any(is_exit(output) for output in _outputs(cell))
 
 
 def never_ran(cell: NotebookNode) -> bool:
     """Whether a cell of code was not reached."""
-    return cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("status") == "pending"
+    return cell.cell_type == "code" and _state(cell).get("status") == "pending"
 
 
 def cells(notebook: NotebookNode) -> list[NotebookNode]:
     """The cells without papermill's notes about an error."""
-    return [cell for cell in notebook.cells if MARKER not in cell.metadata.get("tags", [])]
+    return [cell for cell in notebook.cells if MARKER not in (cell.metadata.get("tags") or [])]
 
 
 def summary(notebook: NotebookNode) -> list[NotebookNode]:
@@ -78,22 +90,44 @@ def summary(notebook: NotebookNode) -> list[NotebookNode]:
             inside = re.match(r"## Summary\b", cell.source) is not None
         if inside:
             section.append(cell)
-    return section if any(cell.get("outputs") for cell in section) else []
+    return section if any(_outputs(cell) for cell in section) else []
 
 
 def headline(notebook: NotebookNode) -> str | None:
     """The first line of text that the summary shows, at most 300 characters."""
-    for output in (output for cell in summary(notebook) for output in cell.get("outputs", [])):
-        text = output.get("text") or output.get("data", {}).get("text/plain", "")
-        if lines := [line for line in text.splitlines() if line.strip()]:
+    for output in (output for cell in summary(notebook) for output in _outputs(cell)):
+        shown = text_of(output)
+        if lines := [line for line in shown[:HEAD].splitlines() if line.strip()]:
             return lines[0].strip()[:300]
     return None
 
 
 def incidents(notebook: NotebookNode) -> int | None:
     """The number of incidents that the notebook states; None if it states none."""
-    for output in (output for cell in cells(notebook) for output in cell.get("outputs", [])):
-        stated = output.get("data", {}).get(FACTS, {}).get("incidents")
-        if isinstance(stated, int):
-            return stated
+    for output in (output for cell in cells(notebook) for output in _outputs(cell)):
+        stated = bundle(output).get(FACTS)
+        if isinstance(stated, dict) and isinstance(stated.get("incidents"), int):
+            return stated["incidents"]
     return None
+
+
+def text_of(output: NotebookNode) -> str:
+    """The plain text of an output; empty where it has none."""
+    return text(output.get("text") or bundle(output).get("text/plain", ""))
+
+
+def bundle(output: NotebookNode) -> dict:
+    """The forms of an output by kind; empty where it has none."""
+    data = output.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _outputs(cell: NotebookNode) -> list[NotebookNode]:
+    found = cell.get("outputs")
+    return [output for output in found if isinstance(output, dict)] if isinstance(found, list) else []
+
+
+def _state(cell: NotebookNode) -> dict:
+    """What papermill notes of a cell."""
+    state = cell.metadata.get("papermill")
+    return state if isinstance(state, dict) else {}

@@ -5,48 +5,81 @@ One file that needs nothing else: no script runs in it and it can fetch nothing 
 
 import html
 import re
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 
 import nbformat
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
 from pulsebook.archive import notebook as facts
+from pulsebook.archive.cells import markup
+from pulsebook.archive.document import DocumentError, read, settled, text
+from pulsebook.archive.outputs import Surroundings, note, shortened
 from pulsebook.archive.record import Record
+from pulsebook.settings import ROOT
 
 WEB = Path(__file__).with_name("web")
 POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; frame-src data:; "
-    "form-action 'none'; base-uri 'none'"
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
 )
+TITLE, LINKS, FACT, ERROR = 300, 500, 4_000, 100_000  # characters of a title; links; characters of a fact, of an error
 
 
 def render(record: Record) -> str:
-    """The page of a try, from its record and its notebook (both redacted already)."""
-    executed = nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4)
+    """The page of a try, from its record and its notebook (both redacted already). Whatever they hold, there is a page."""
+    try:
+        executed = read(record.executed)
+    except DocumentError as why:
+        return page(
+            f"{record.path.stem} · {record.period}",
+            f"<header><h1>{_escaped(record.path.stem)}</h1>\n{outcome(record)}</header>",
+            note(f"The cells are not shown: {why}."),
+            _about(record),
+        )
     cells = [_tagged(cell) for cell in facts.cells(executed)]
-    title = cells.pop(0) if cells and cells[0].cell_type == "markdown" else None
     first = {cell.id for cell in facts.summary(executed)}
-    name = re.sub(r"^#+\s*", "", title.source.splitlines()[0]) if title and title.source.strip() else record.path.stem
-    if title:
-        title.source = "\n".join(title.source.splitlines()[1:])
+    name = record.path.stem
+    if cells and cells[0].cell_type == "markdown" and re.match(r"#+\s*\S", cells[0].source):
+        heading, _, cells[0].source = cells[0].source.partition("\n")
+        name = heading.lstrip("#").strip()[:TITLE]
+    around = Surroundings(folder=_folder(record))
     return page(
         f"{name} · {record.period}",
-        f"<header><h1>{html.escape(name)}</h1>\n{outcome(record)}</header>",
-        body([c for c in cells if c.id in first], executed, "summary"),
+        f"<header><h1>{_escaped(name)}</h1>\n{outcome(record)}</header>",
+        _main([cell for cell in cells if cell.id in first], executed, "summary", around),
         _contents(cells, first),
-        body(([title] if title else []) + [c for c in cells if c.id not in first], executed),
-        f"<footer><h2>About this run</h2>{facts_of(record)}</footer>",
+        _main([cell for cell in cells if cell.id not in first], executed, "cells", around),
+        _about(record),
     )
 
 
 def prepare() -> None:
     """Load and compile what the first page takes: half a second that later pages do not need."""
-    body([nbformat.v4.new_code_cell("1")], nbformat.v4.new_notebook())
+    new = nbformat.v4
+    colours = [new.new_output("stream", text="\x1b[31m1\x1b[0m")]
+    body([new.new_code_cell("1", outputs=colours), new.new_markdown_cell("# 1")], new.new_notebook())
     _highlighting()
+
+
+def body(cells: list[NotebookNode], of: NotebookNode, kind: str = "cells") -> str:
+    """The markup of some cells of a notebook."""
+    return _main(settled({"cells": cells}).cells, of, kind, Surroundings())
+
+
+def _main(cells: list[NotebookNode], of: NotebookNode, kind: str, around: Surroundings) -> str:
+    if not cells:
+        return ""
+    info = of.metadata.get("language_info")
+    named = (info.get("pygments_lexer") or info.get("name")) if isinstance(info, dict) else None
+    language = named if isinstance(named, str) else "ipython3"
+    return f"<main class={kind}>{''.join(markup(cell, language, around) for cell in cells)}</main>"
+
+
+def _folder(record: Record) -> Path | None:
+    """Where the notebook lies as its author wrote it; None where that is not here."""
+    notebook = ROOT / text(record.notebook)
+    return notebook.parent if notebook.suffix == ".ipynb" and notebook.parent.is_dir() else None
 
 
 def page(title: str, *parts: str) -> str:
@@ -55,7 +88,7 @@ def page(title: str, *parts: str) -> str:
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{html.escape(title)}</title>
+<title>{_escaped(title)}</title>
 <style>{style}{_highlighting()}</style></head>
 <body>
 {chr(10).join(part for part in parts if part)}
@@ -63,62 +96,60 @@ def page(title: str, *parts: str) -> str:
 """
 
 
-def body(cells: list[NotebookNode], of: NotebookNode, kind: str = "cells") -> str:
-    """The markup of some cells of a notebook."""
-    if not cells:
-        return ""
-    part = nbformat.v4.new_notebook(cells=cells, metadata=of.metadata)
-    markup, _ = _exporter().from_notebook_node(part)
-    markup = re.sub(r"<(?=meta\b)", "&lt;", markup, flags=re.I)  # an output's own: no policy keeps it from leading away
-    return f"<main class={kind}>{markup}</main>"
-
-
 def facts_of(record: Record) -> str:
     """Parameters and origin of a try, as a list."""
+    airflow, given, versions = (
+        value if isinstance(value, dict) else {} for value in (record.airflow, record.parameters, record.versions)
+    )
+    changed = " and changes" if record.git_dirty else ""
     shown = {
-        "run": f"{record.airflow.get('run_id') or record.path.parent.name}, {record.path.stem}",
-        "started": f"{record.started[:19].replace('T', ' ')} UTC",
-        "parameters": ", ".join(f"{name} = {value!r}" for name, value in record.parameters.items()),
-        "notebook": f"{record.notebook} at {record.git_commit[:12]}{' and changes' if record.git_dirty else ''}",
-        "on": f"{record.host}; " + ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        "run": f"{airflow.get('run_id') or record.path.parent.name}, {record.path.stem}",
+        "started": f"{text(record.started)[:19].replace('T', ' ')} UTC",
+        "parameters": ", ".join(f"{name} = {value!r}" for name, value in given.items()),
+        "notebook": f"{text(record.notebook)} at {text(record.git_commit)[:12]}{changed}",
+        "on": f"{text(record.host)}; " + ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
-    return f"<dl>{''.join(f'<dt>{n}</dt><dd>{html.escape(text)}</dd>' for n, text in shown.items() if text)}</dl>"
+    rows = (f"<dt>{name}</dt><dd>{_escaped(shortened(fact, FACT))}</dd>" for name, fact in shown.items() if fact)
+    return f"<dl>{''.join(rows)}</dl>"
 
 
 def outcome(record: Record) -> str:
     """How a try ended, as markup."""
     kind = "good" if record.status == "succeeded" else "busy" if record.status in ("running", "skipped") else "bad"
-    took = f"in {record.duration:.1f} s" if record.duration is not None else ""
-    error = f"<pre class=error>{html.escape(record.error)}</pre>" if record.error else ""
-    return (
-        f"<p><b class='status {kind}'>{html.escape(record.status)}</b> {html.escape(record.period)} {took}</p>{error}"
-    )
+    took = f"in {record.duration:.1f} s" if isinstance(record.duration, int | float) else ""
+    error = f"<pre class=error>{_escaped(shortened(text(record.error), ERROR))}</pre>" if record.error else ""
+    return f"<p><b class='status {kind}'>{_escaped(record.status)}</b> {_escaped(record.period)} {took}</p>{error}"
+
+
+def _about(record: Record) -> str:
+    return f"<footer><h2>About this run</h2>{facts_of(record)}</footer>"
 
 
 def _contents(cells: list[NotebookNode], first: set[str]) -> str:
     """Links to the sections; the one where the run stopped is marked."""
-    links, failed = [], [cell.id for cell in cells if facts.has_failed(cell)]
+    links, failed = [], {cell.id for cell in cells if facts.has_failed(cell)}
     for cell in cells:
-        for level, text in re.findall(r"^(#{1,3}) (.+)$", cell.source, re.M) if cell.cell_type == "markdown" else []:
+        to = html.escape(f"#cell-id={cell.id}")
+        heads = re.findall(r"^(#{1,3}) (.{1,300})", cell.source, re.M) if cell.cell_type == "markdown" else []
+        for level, said in heads:
             up = " ↑" if cell.id in first else ""
-            links.append(f"<li class=l{len(level)}><a href='#cell-id={cell.id}'>{html.escape(text)}{up}</a></li>")
+            links.append(f"<li class=l{len(level)}><a href='{to}'>{_escaped(said)}{up}</a></li>")
         if cell.id in failed:
-            links.append(f"<li class=bad><a href='#cell-id={cell.id}'>stopped here</a></li>")
+            links.append(f"<li class=bad><a href='{to}'>stopped here</a></li>")
+    if len(links) > LINKS:
+        stopped = [link for link in links[LINKS:] if "class=bad" in link]
+        links = [*links[:LINKS], f"<li>… {len(links) - LINKS} more</li>", *stopped[:LINKS]]
     return f"<nav><ul>{''.join(links)}</ul></nav>" if links else ""
 
 
 def _tagged(cell: NotebookNode) -> NotebookNode:
-    """A copy whose tags the style sheet knows."""
-    cell = deepcopy(cell)
-    tags = list(cell.metadata.get("tags", []))
-    tags += ["never-ran"] if facts.never_ran(cell) else ["stopped"] if facts.has_failed(cell) else []
-    cell.metadata["tags"] = tags
+    """The cell with tags that the style sheet knows; it is this page's own."""
+    cell.metadata["tags"] += ["never-ran"] if facts.never_ran(cell) else ["stopped"] if facts.has_failed(cell) else []
     return cell
 
 
-@cache
-def _exporter() -> HTMLExporter:
-    return HTMLExporter(template_name="basic", exclude_anchor_links=True, embed_images=True)
+def _escaped(given) -> str:
+    return html.escape(text(given))
 
 
 @cache

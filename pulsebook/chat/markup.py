@@ -3,13 +3,12 @@
 import html
 import re
 
+from pulsebook.archive.htmltokens import tokens
+from pulsebook.chat.tags import ATTRIBUTES, refused
 from pulsebook.texts import visible
 
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024  # characters after the tags and entities are parsed
 _ATOM = re.compile(r"<(?P<closing>/?)(?P<tag>[a-z][a-z-]*)(?:\s[^>]*)?>|&(?:#\d+|#x[0-9a-fA-F]+|[a-z]+);|.", re.S)
-
-_TAGS = {"b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "a", "code", "pre", "blockquote", "span"}
-_TAGS |= {"tg-spoiler", "tg-emoji"}
 
 
 def escape(value) -> str:
@@ -26,15 +25,17 @@ def check(marked: str) -> None:
     """Refuse what Telegram would refuse, also where a page takes its place.
 
     Raises:
-        ValueError: an unknown tag, one that is not closed, a bare `<`.
+        ValueError: an unknown tag or attribute, a link to anywhere but the web, a tag that is not closed, a bare `<`.
     """
     opened = []
     for atom in _ATOM.finditer(marked):
         tag = atom["tag"]
-        if atom[0] == "<" or tag and tag not in _TAGS or atom["closing"] and (not opened or opened.pop() != tag):
+        if atom[0] == "<" or tag and tag not in ATTRIBUTES or atom["closing"] and (not opened or opened.pop() != tag):
             around = marked[max(0, atom.start() - 30) : atom.end() + 30]
             raise ValueError(f"Telegram takes no {atom[0]} in {around!r}; what comes from data goes through escape")
         if tag and not atom["closing"]:
+            if why := refused(next(tokens(atom[0]))):
+                raise ValueError(f"Telegram takes no {atom[0][:200]}: {why}; what comes from data goes through escape")
             opened.append(tag)
     if opened:
         raise ValueError(f"<{opened[-1]}> is not closed in {marked[:60]!r}")

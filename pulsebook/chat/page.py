@@ -5,16 +5,20 @@ takes the place of the first. An id is the chat, the key and the part: `team fee
 """
 
 import hashlib
-import html
 import json
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from pulsebook.archive import store
 from pulsebook.archive.redact import redact
 from pulsebook.chat.markup import escape, plain
+from pulsebook.chat.tags import shown
 from pulsebook.settings import settings
 
+POLICY = (
+    "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+)
 SHOWN = 300  # newest messages on the page; older ones stay in messages.jsonl
 
 _STYLE = """
@@ -89,7 +93,8 @@ def _page(messages: list[dict]) -> str:
         body.append(_article(message, at, first))
     older = f" · {len(messages) - SHOWN} older ones in messages.jsonl" if len(messages) > SHOWN else ""
     return f"""<!doctype html>
-<html lang="{settings().language}"><head><meta charset="utf-8"><title>Pulsebook chat</title>
+<html lang="{settings().language}"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Pulsebook chat</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
 <body><header><b>Pulsebook</b><small>{len(messages)} messages{older}</small></header>
 <main>{"".join(body)}</main></body></html>
@@ -97,22 +102,23 @@ def _page(messages: list[dict]) -> str:
 
 
 def _article(message: dict, at: datetime, first: dict) -> str:
-    pictures = "".join(f'<a href="{name}"><img src="{name}" alt="chart"></a>' for name in message["photos"])
+    names = [quote(str(name)) for name in message["photos"]]
+    pictures = "".join(f'<a href="{name}"><img src="{name}" alt="chart"></a>' for name in names)
     replied = first.get(message["reply_to"])
     reply = ""
     if replied:
         headline = escape(plain(replied["text"]).strip().split("\n")[0])
         reply = f'<a class="reply" href="#{_anchor(replied["id"])}">{headline}</a>'
-    anchor = _anchor(message["id"])
-    note = f"{html.escape(message['note'])} · " if message["note"] else ""
+    anchor, chat = _anchor(message["id"]), escape(message["chat"])
+    note = f"{escape(message['note'])} · " if message["note"] else ""
     many = " many" if len(message["photos"]) > 2 else ""
     return (
-        f'<article id="{anchor}"><span class="from {message["chat"]}">Pulsebook → {message["chat"]}</span>{reply}'
+        f'<article id="{anchor}"><span class="from {chat}">Pulsebook → {chat}</span>{reply}'
         + (f'<div class="pictures{many}">{pictures}</div>' if pictures else "")
-        + (f'<div class="text">{message["text"]}</div>' if message["text"] else "")
+        + (f'<div class="text">{shown(message["text"])}</div>' if message["text"] else "")
         + f'<footer>{note}<a href="#{anchor}">{at:%H:%M}</a></footer></article>'
     )
 
 
 def _anchor(id: str) -> str:
-    return "m" + hashlib.sha256(id.encode()).hexdigest()[:12]
+    return "m" + hashlib.sha256(id.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -90,7 +90,7 @@ function detail(run) {
 }
 function beside(...runs) {  // two pages next to each other; what differs in numbers and code the command tells
   const box = make("dialog"), close = make("button", "", "close");
-  box.append(...runs.map(run => { const frame = make("iframe"); frame.src = address(run.path, ".html"); frame.title = run.path; return frame; }), close);
+  box.append(...runs.map(run => { const frame = make("iframe"); frame.src = address(run.path, ".html"); frame.title = run.path; frame.sandbox = "allow-popups"; return frame; }), close);
   close.onclick = () => box.close();
   box.onclose = () => box.remove();
   document.body.append(box);
