@@ -96,6 +96,7 @@ class NotebookOperator(PapermillOperator):
                     "log_url": getattr(ti, "log_url", None),
                 },
                 cell_timeout=self.cell_timeout,
+                kernel_name=self.kernel_name,
             )
         if record.status == "skipped":
             raise AirflowSkipException(

@@ -29,7 +29,7 @@ def settle(notebook: NotebookNode) -> None:
 
 
 def stopped_at(notebook: NotebookNode) -> str:
-    """Number and heading of the cell that failed or was cut off: `cell [3] under “Load”`; empty if there is none."""
+    """Number and heading, if any, of the cell that failed or was cut off: `cell [3] under “Load”`; empty if none was."""
     heading, number = "", 0
     for cell in cells(notebook):
         if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
@@ -37,16 +37,15 @@ def stopped_at(notebook: NotebookNode) -> str:
         if cell.cell_type == "code" and cell.source.strip():
             number += 1
             if has_failed(cell):
-                return f"cell [{cell.get('execution_count') or number}] under “{heading}”"
+                return f"cell [{cell.get('execution_count') or number}]{f' under “{heading}”' if heading else ''}"
     return ""
 
 
 def has_failed(cell: NotebookNode) -> bool:
-    """Whether an executed cell failed or was cut off."""
-    return not _has_left(cell) and (
-        cell.metadata.get("papermill", {}).get("status") == "failed"
-        or any(output.output_type == "error" for output in cell.get("outputs", []))
-    )
+    """Whether an executed cell failed or was cut off. One that may fail (`raises-exception`) shows its error and has not."""
+    status = cell.metadata.get("papermill", {}).get("status")
+    shows_error = any(output.output_type == "error" for output in cell.get("outputs", []))
+    return not _has_left(cell) and (status == "failed" or (shows_error and not _may_fail(cell)))
 
 
 def left_early(notebook: NotebookNode) -> bool:
@@ -54,8 +53,12 @@ def left_early(notebook: NotebookNode) -> bool:
     return any(_has_left(cell) for cell in notebook.cells)
 
 
+def _may_fail(cell: NotebookNode) -> bool:
+    return "raises-exception" in cell.metadata.get("tags", [])
+
+
 def _has_left(cell: NotebookNode) -> bool:
-    return any(
+    return not _may_fail(cell) and any(
         o.output_type == "error" and o.ename == "SystemExit" and o.evalue in ("", "0") for o in cell.get("outputs", [])
     )
 
