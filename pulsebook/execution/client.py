@@ -12,14 +12,13 @@ from jupyter_client.manager import KernelManager
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
-from nbformat.v4 import output_from_msg
 from papermill.clientwrap import PapermillNotebookClient
 
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, said
 from pulsebook.execution.in_kernel import STATED
 from pulsebook.execution.outputs import NotebookOutputs
 from pulsebook.execution.signs import Signs
-from pulsebook.execution.trim import FIELD, FRAME, shortened, size_of, writable
+from pulsebook.execution.trim import FIELD, FRAME, output_of, shortened, size_of, writable
 from pulsebook.guard import Guard
 
 GRACE = 5.0  # seconds that a reply may lag behind the kernel's being idle
@@ -171,12 +170,11 @@ class Client(PapermillNotebookClient):
             self._hooked += FRAME + size_of(content)
             if self._hooked < WIDGETS * self.kept.limits.cell:  # the rest is shown in the cell
                 return super().output(outs, msg, display_id, cell_index)
-        try:
-            output = output_from_msg(msg)
-        except ValueError:
+        output = output_of(msg["msg_type"], content)
+        if output:
+            self._cell.add(output, display_id)
+        else:
             self.log.error("unknown message of the kernel: %s", msg["msg_type"])
-            return None
-        self._cell.add(output, display_id)
         return None
 
     def clear_output(self, outs: list, msg: dict, cell_index: int) -> None:
@@ -189,9 +187,7 @@ class Client(PapermillNotebookClient):
     def _update_display_id(self, display_id: str, msg: dict) -> None:
         """nbclient's hook for new data of what is shown under an id."""
         if msg["msg_type"] == "update_display_data":
-            msg["header"]["msg_type"] = msg["msg_type"] = "display_data"
-            self.kept.update(display_id, output_from_msg(msg))
-            msg["header"]["msg_type"] = msg["msg_type"] = "update_display_data"
+            self.kept.update(display_id, output_of("display_data", msg["content"]))
 
     def handle_comm_msg(self, outs: list, msg: dict, cell_index: int) -> None:
         """nbclient's hook for widgets. Their state is saved as long as it stays within what the notebook may put out."""

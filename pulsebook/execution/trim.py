@@ -69,6 +69,23 @@ def writable(value):
     return {writable(key): writable(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+def output_of(kind: str, content: dict) -> NotebookNode | None:
+    """The output that a message of the kernel tells of; None if it tells of none.
+
+    nbformat's own way validates, which takes seconds for a large one.
+    """
+    if kind == "stream":
+        return NotebookNode(output_type=kind, name=content["name"], text=content.get("text", ""))
+    if kind == "error":
+        return NotebookNode({"output_type": kind, "ename": "", "evalue": "", "traceback": [], **content})
+    if kind not in ("display_data", "execute_result"):
+        return None
+    shown = {"data": NotebookNode(content.get("data") or {}), "metadata": NotebookNode(content.get("metadata") or {})}
+    if kind == "execute_result":
+        shown["execution_count"] = content.get("execution_count")
+    return NotebookNode(output_type=kind, **shown)
+
+
 def fit(output: NotebookNode, text_room: int, picture_room: int) -> None:
     """Shorten an output in place: its texts to `text_room` characters together, its pictures to `picture_room`.
 
