@@ -25,7 +25,7 @@ from pulsebook.archive.record import Record
 from pulsebook.archive.redact import redact, redact_notebook, register
 from pulsebook.archive.store import replace
 from pulsebook.execution.client import Client as _Client  # noqa: F401 (the name of old)
-from pulsebook.execution.engine import Engine, kernel_of
+from pulsebook.execution.engine import Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied
 from pulsebook.execution.outputs import Limits
 from pulsebook.settings import ROOT, place, settings

@@ -51,14 +51,12 @@ def words(error, depth=0):
 
 def _unspeakable(error):
     """The exception whose message could not be shown, where that failure is all that IPython knows; else the exception."""
-    cause, seen = error, set()
-    while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))
-        try:
-            str(cause)
-        except BaseException:
-            return cause
-        cause = cause.__context__
+    trace = error.__traceback__
+    while trace is not None:
+        subject = trace.tb_frame.f_locals.get("self")
+        if trace.tb_frame.f_code.co_name in ("__str__", "__repr__") and isinstance(subject, BaseException):
+            return subject
+        trace = trace.tb_next
     return error
 
 
