@@ -18,7 +18,7 @@ from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, f
 from pulsebook.execution.in_kernel import STATED
 from pulsebook.execution.outputs import NotebookOutputs
 from pulsebook.execution.signs import Signs
-from pulsebook.execution.trim import FIELD, FRAME, output_of, shortened, size_of, writable
+from pulsebook.execution.trim import FRAME, output_of, size_of
 from pulsebook.guard import Guard
 
 GRACE = 5.0  # seconds that a reply may lag behind the kernel's being idle
@@ -155,7 +155,7 @@ class Client(PapermillNotebookClient):
         raised = failure_of(cell, reply, self._stated)
         if not raised or may_fail:
             return
-        name, message = (writable(shortened(text, FIELD)) for text in raised)
+        name, message = raised
         if (name, message) != ("SystemExit", "0"):
             self.failure = CellFailed(said(name, message, cell))
         raise CellExecutionError("", name, message)

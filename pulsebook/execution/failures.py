@@ -5,6 +5,8 @@ import re
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from pulsebook.execution.trim import FIELD, shortened, writable
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POINTED = re.compile(r"^-+> *\d+ (.*)", re.M)  # the line of the cell that IPython's traceback points to
 LOST = (
@@ -41,9 +43,9 @@ def failure_of(cell: NotebookNode, reply: dict | None, stated: dict | None) -> t
     name, message = (str(known["ename"]), str(known.get("evalue") or "")) if known else LOST
     if name == "SystemExit" and message in ("", "None", "False"):
         message = "0"
+    name, message = writable(shortened(name, FIELD)), writable(shortened(message, FIELD))
     if not shown:
-        lines = (reply or {}).get("traceback") or [f"{name}: {message}"]
-        cell.outputs.append(new_output("error", ename=name, evalue=message, traceback=list(lines)))
+        cell.outputs.append(new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"]))
     elif stated:
         shown[-1].update(ename=name, evalue=message)
     return name, message

@@ -208,6 +208,6 @@ class CellOutputs:
                 gone = len(entry.parts.popleft())
                 self._grow(entry, -gone)
             else:
-                gone = entry.text + entry.pictures
+                gone = entry.text - FRAME + entry.pictures
                 self._forget(self._tail.popleft())
             self._missing += gone
