@@ -8,20 +8,14 @@ papermill writes after each cell; its output goes through a handler of ours that
 import logging
 import os
 import re
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 
 import IPython  # noqa: F401 (its modules import each other: begun by the kernel's start and the page's at once, both fail)
 import papermill
-from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
-from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine, papermill_engines
-from papermill.exceptions import PapermillExecutionError
-from papermill.iorw import papermill_io
-from traitlets.config import Config
+from papermill.iorw import load_notebook_node, papermill_io
 
 from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
@@ -29,7 +23,10 @@ from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
 from pulsebook.archive.redact import redact, redact_notebook, register
 from pulsebook.archive.store import replace
-from pulsebook.guard import Guard
+from pulsebook.execution.client import Client as _Client  # noqa: F401 (the name of old)
+from pulsebook.execution.engine import Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
+from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied
+from pulsebook.execution.outputs import Limits
 from pulsebook.parameters import ParameterError as ParameterError
 from pulsebook.parameters import accepted, recorded
 from pulsebook.settings import ROOT, place, settings
@@ -69,6 +66,7 @@ def run(
     map_index: int | None = None,
     airflow: dict | None = None,
     cell_timeout: float | None = None,
+    kernel_name: str | None = None,
 ) -> Record:
     """Execute a notebook with parameters; its evidence goes to `folder/{name}-try{attempt}`.
 
@@ -76,12 +74,15 @@ def run(
 
     Args:
         cell_timeout: seconds that one cell may take; None: no limit.
+        kernel_name: the kernel to take; default: the notebook's own, or where it names none this environment's Python.
 
-    A notebook that has nothing to do may end itself with `sys.exit(0)`: it is then `skipped`.
+    A notebook that has nothing to do may end itself with `sys.exit(0)`, `exit()` or `quit()`: it is then `skipped`. A cell
+    tagged `raises-exception` may fail. The kernel works in the notebook's folder, or where `PULSEBOOK_WORKING_FOLDER` says.
 
     Raises:
         ParameterError: before anything is executed. The record says so too.
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
+        KernelMissing: the kernel is not installed. The record says so too.
     """
     _know_secrets()
     mended = mend_folder(folder)
@@ -100,14 +101,14 @@ def run(
         with record.beating():
             _prepare_the_end()
             _show(record, *mended)
-            executed = _execute(notebook, parameters, record.executed, cell_timeout)
+            executed = _execute(notebook, parameters, record.executed, cell_timeout, kernel_name)
         status, error = "skipped" if left_early(executed) else "succeeded", None
-    except PapermillExecutionError as failure:
-        status, error = "failed", f"{failure.ename}: {failure.evalue}"
-    except CellTimeoutError:
-        status, error = "timed out", f"took longer than {cell_timeout:g} s"
-    except DeadKernelError:
-        status, error = "kernel died", "the kernel died: out of memory, or killed from outside?"
+    except CellFailed as failure:
+        status, error = "failed", str(failure)
+    except CellTimedOut as late:
+        status, error = "timed out", str(late)
+    except (KernelDied, DeadKernelError) as death:
+        status, error = "kernel died", str(death)
     except BaseException as reason:
         status = "timed out" if "Timeout" in type(reason).__name__ else "killed" if _is_exit(reason) else "failed"
         error = f"{type(reason).__name__}: {reason}"
@@ -123,54 +124,6 @@ def run(
     return record
 
 
-class _Client(PapermillNotebookClient):
-    """papermill's client whose kernel does not outlive the task."""
-
-    def __init__(self, *args, guard: Guard, **kwargs):
-        super().__init__(*args, **kwargs)
-        self.guard = guard
-
-    def papermill_execute_cells(self):
-        self.guard.watch(self.km.provisioner.pgid or self.km.provisioner.pid)
-        try:
-            super().papermill_execute_cells()
-        except BaseException:
-            self.shutdown_kernel = "immediate"  # it is busy with a cell that nobody waits for
-            raise
-
-
-class _Engine(NBClientEngine):
-    """papermill's engine with a kernel over IPC (TCP ports are raced for) and an honest end after a kill."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, cell_timeout=None, **_):
-        sockets = tempfile.mkdtemp(prefix="pb-")  # short: a socket's path has at most 107 characters
-        # seconds: ending, one ipykernel in thirty hangs (its threads wait for each other); SIGTERM follows after half of them
-        config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k", "shutdown_wait_time": 2.0}})
-        guard = Guard()
-        client = _Client(
-            nb_man,
-            guard=guard,
-            kernel_name=kernel_name,
-            timeout=cell_timeout,
-            startup_timeout=60,
-            log=kernel_log,
-            config=config,
-            resources={"metadata": {"path": str(ROOT)}},
-        )
-        try:
-            client.execute(env=_kernel_environment(nb_man.nb.metadata.papermill["output_path"]) | guard.mark)
-        except BaseException:
-            # papermill calls every cell completed: the one that was cut off is the last that has started
-            started = [c for c in nb_man.nb.cells if c.metadata.papermill["start_time"]]
-            if started:
-                nb_man.cell_exception(started[-1])
-            raise
-        finally:
-            guard.end()
-            shutil.rmtree(sockets, ignore_errors=True)
-
-
 class _Handler:
     """papermill's way to a file of the archive."""
 
@@ -178,7 +131,10 @@ class _Handler:
         return place(path.removeprefix(SCHEME)).read_text(encoding="utf-8")
 
     def write(self, text, path):
-        replace(place(path.removeprefix(SCHEME)), redact_notebook(text))
+        whole = text.encode("utf-16", "surrogatepass").decode(
+            "utf-16", "replace"
+        )  # no file holds half a surrogate pair
+        replace(place(path.removeprefix(SCHEME)), redact_notebook(whole))
 
     def listdir(self, path):
         return [str(p) for p in place(path.removeprefix(SCHEME)).iterdir()]
@@ -187,17 +143,31 @@ class _Handler:
         return path.removeprefix(SCHEME)
 
 
-papermill_engines.register("pulsebook", _Engine)
 papermill_io.register(SCHEME, _Handler())
 
 
-def _execute(notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None) -> NotebookNode:
-    return papermill.execute_notebook(
+def _execute(
+    notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None, kernel_name: str | None
+) -> NotebookNode:
+    name, language = kernel_of(load_notebook_node(str(notebook)), kernel_name)
+    output = f"{SCHEME}{executed}"
+    prepared = papermill.execute_notebook(
         _literal(notebook),
-        _literal(f"{SCHEME}{executed}"),
+        _literal(output),
         parameters=parameters,
-        engine_name="pulsebook",
+        kernel_name=name,
+        language=language,
+        prepare_only=True,
+    )
+    megabyte = 1_000_000
+    return Engine.execute_notebook(
+        prepared,
+        name,
+        output_path=output,
         progress_bar=False,
+        folder=ROOT / settings().working_folder if settings().working_folder else notebook.resolve().parent,
+        environment=_kernel_environment(output),
+        limits=Limits(int(settings().cell_output_limit * megabyte), int(settings().notebook_output_limit * megabyte)),
         cell_timeout=cell_timeout,
     )
 

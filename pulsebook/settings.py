@@ -19,7 +19,15 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]  # the project: relative paths start here
-SHOWN = {"table_engine", "query_timeout", "timezone", "language", "telegram_thread_id"}  # in errors: no secrets
+LIMITS = ("cell_output_limit", "notebook_output_limit")
+SHOWN = {
+    "table_engine",
+    "query_timeout",
+    "timezone",
+    "language",
+    "telegram_thread_id",
+    *LIMITS,
+}  # in errors: no secrets
 
 
 class SettingsError(ValueError):
@@ -68,6 +76,9 @@ class Settings(BaseSettings):
     language: Literal["en", "ru"] = "en"
     notebooks: Path = ROOT / "notebooks"
     outputs: Any = ROOT / "outputs"  # a Path, or for s3://bucket/prefix an Object
+    cell_output_limit: float = Field(1.0, ge=0.02, le=100)  # MB that the texts of one cell may take
+    notebook_output_limit: float = Field(20.0, ge=0.1, le=1000)  # MB that all outputs of a notebook may take
+    working_folder: str = ""  # where kernels work, seen from the project; empty: in the notebook's own folder
     archive_url: str = ""  # where `outputs` is served; empty: chat messages carry no links
     dashboard_url: str = ""  # linked in alerts
     executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel

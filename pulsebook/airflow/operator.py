@@ -144,6 +144,7 @@ class NotebookOperator(PapermillOperator):
                         "log_url": getattr(ti, "log_url", None),
                     },
                     cell_timeout=self.cell_timeout,
+                    kernel_name=self.kernel_name,
                 )
             except runner.ParameterError as error:  # no retry mends it
                 raise AirflowFailException(str(error)) from None

@@ -1,0 +1,60 @@
+"""How a cell failed, in words; and whether it has not failed but left."""
+
+import re
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_output
+
+from pulsebook.execution.trim import FIELD, shortened, writable
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+POINTED = re.compile(r"^-+> *\d+ (.*)", re.M)  # the line of the cell that IPython's traceback points to
+LOST = (
+    "NoReply",
+    "the kernel is idle and has not said how the cell ended: whether it did its work is unknown",
+)
+
+
+class CellFailed(RuntimeError):
+    """A cell raised an exception; the message is what it said."""
+
+
+class KernelDied(RuntimeError):
+    """The kernel cannot go on; the message says why, as far as that can be known."""
+
+
+class CellTimedOut(RuntimeError):
+    """A cell took longer than it may."""
+
+
+def failure_of(cell: NotebookNode, reply: dict | None, stated: dict | None) -> tuple[str, str] | None:
+    """Name and message of what a cell raised; None if it succeeded. The cell's outputs show it afterwards.
+
+    Args:
+        reply: the kernel's reply to the cell; None: none came.
+        stated: what the kernel stated by itself (see `in_kernel`), as far as it did.
+    """
+    if reply and any(p.get("source") == "ask_exit" and not p.get("keepkernel") for p in reply.get("payload") or []):
+        stated = {"ename": "SystemExit", "evalue": "0"}
+    elif reply and reply["status"] == "ok":
+        return None
+    shown = [output for output in cell.outputs if output.output_type == "error"]
+    known = stated or (shown[-1] if shown else None) or (reply if reply and reply.get("ename") else None)
+    name, message = (str(known["ename"]), str(known.get("evalue") or "")) if known else LOST
+    if name == "SystemExit" and message in ("", "None", "False"):
+        message = "0"
+    name, message = writable(shortened(name, FIELD)), writable(shortened(message, FIELD))
+    if not shown:
+        cell.outputs.append(new_output("error", ename=name, evalue=message, traceback=[f"{name}: {message}"]))
+    elif stated:
+        shown[-1].update(ename=name, evalue=message)
+    return name, message
+
+
+def said(name: str, message: str, cell: NotebookNode) -> str:
+    """What a cell raised, in one text. An exception without a message is told by the line that raised it."""
+    if message.strip():
+        return f"{name}: {message}"
+    traceback = [line for output in cell.outputs if output.output_type == "error" for line in output.traceback]
+    lines = POINTED.findall(COLOUR.sub("", "\n".join(traceback)))
+    return f"{name} without a message{f', in the line: {lines[-1].strip()}' if lines else ''}"

@@ -1,0 +1,81 @@
+"""Loaded into IPython kernels as an extension, so that the runner hears how a cell ended.
+
+- What a cell raised is stated in words of its own. IPython shows groups of exceptions, usage errors and what a handler of
+  the cell's own (`set_custom_exc`) takes as mere text, and a message that cannot be made into text ends without a reply.
+- `exit()` and `quit()` end the cell there and then, as they do in Python: IPython's let it go on to its last line.
+- Half a surrogate pair in an output or an error no longer keeps the kernel from sending it.
+
+Only the standard library: it runs in whatever environment the kernel has, from Python 3.8 on.
+"""
+
+import json
+
+STATED = "application/vnd.pulsebook.error+json"  # {"ename": …, "evalue": …}, in a display_data message
+MEMBERS, LENGTH = 10, 500  # of a group: so many exceptions are named, with so many characters each
+
+
+def load_ipython_extension(shell):
+    """IPython's hook."""
+
+    def state(result):
+        error = result.error_before_exec or result.error_in_exec
+        if error is not None:
+            name, message = words(error)
+            shell.display_pub.publish({STATED: {"ename": name, "evalue": message}, "text/plain": ""})
+
+    shell.events.register("post_run_cell", state)
+    shell.user_ns["exit"] = shell.user_ns["quit"] = _leaving()
+    session = shell.kernel.session
+    pack = session.pack
+
+    def tolerant(content):
+        try:
+            return pack(content)
+        except UnicodeEncodeError:
+            return json.dumps(content, default=str).encode("ascii")
+
+    session.pack = tolerant
+
+
+def words(error, depth=0):
+    """Name and message of an exception; a group's message names its members. Never fails."""
+    error = _unspeakable(error)
+    message = _message(error)
+    members = getattr(error, "exceptions", None)
+    if isinstance(members, (list, tuple)) and depth < 5 and all(isinstance(m, BaseException) for m in members):
+        said = [": ".join(filter(None, words(member, depth + 1)))[:LENGTH] for member in members[:MEMBERS]]
+        more = [f"and {len(members) - MEMBERS} more"] if len(members) > MEMBERS else []
+        message = f"{message}: {'; '.join(said + more)}"
+    return type(error).__name__, message
+
+
+def _unspeakable(error):
+    """The exception whose message could not be shown, where that failure is all that IPython knows; else the exception."""
+    trace = error.__traceback__
+    while trace is not None:
+        subject = trace.tb_frame.f_locals.get("self")
+        if trace.tb_frame.f_code.co_name in ("__str__", "__repr__") and isinstance(subject, BaseException):
+            return subject
+        trace = trace.tb_next
+    return error
+
+
+def _message(error):
+    try:
+        return str(error)
+    except BaseException as failure:
+        return f"its message cannot be shown: str() of it raises {type(failure).__name__}"
+
+
+def _leaving():
+    from IPython.core.autocall import IPyAutocall
+
+    class Leaving(IPyAutocall):
+        """Ends the notebook: `exit`, `exit()`, `quit(3)`."""
+
+        rewrite = False
+
+        def __call__(self, code=None, keep_kernel=None):
+            raise SystemExit(code)
+
+    return Leaving()

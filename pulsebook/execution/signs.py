@@ -1,0 +1,81 @@
+"""Whether a kernel can still answer. Not whether it is quick: one that computes for hours, also in C, is well."""
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+from jupyter_client.manager import KernelManager
+
+from pulsebook.execution.failures import KernelDied
+
+STOPPED = 10.0  # seconds that a kernel may be stopped, or not listen, before it counts as gone
+OUT_OF_MEMORY = "out of memory, or killed from outside?"
+
+
+class Signs:
+    """Watches one kernel.
+
+    Args:
+        manager: jupyter's, of a kernel that has started.
+        session: the name that the kernel gives its session in its messages; another one is another kernel.
+    """
+
+    def __init__(self, manager: KernelManager, session: str):
+        self._manager, self._session = manager, session
+        self._gone_since: float | None = None
+        self._restarted = False
+
+    def seen(self, message: dict) -> None:
+        """Take note of a message of the kernel."""
+        if message["msg_type"] == "status" and message["content"].get("execution_state") in ("starting", "restarting"):
+            self._restarted = self._restarted or message["header"]["session"] != self._session
+
+    async def check(self) -> None:
+        """Raise if the kernel can no longer answer.
+
+        Raises:
+            KernelDied: its process is gone, has been replaced, is stopped, or has closed its sockets.
+        """
+        if self._restarted:
+            raise KernelDied("the kernel restarted itself: all variables are lost")
+        code = await self._manager.provisioner.poll()
+        if code is not None:
+            raise KernelDied(_ended(code))
+        silent = _stopped(self._manager.provisioner.pid) or self._deaf()
+        if not silent:
+            self._gone_since = None
+            return
+        self._gone_since = self._gone_since or time.monotonic()
+        if time.monotonic() - self._gone_since > STOPPED:
+            raise KernelDied(silent)
+
+    def _deaf(self) -> str:
+        """Why nothing can reach the kernel; empty if it listens. A busy or stopped process still does."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+            knocking.settimeout(0.1)
+            try:
+                knocking.connect(f"{self._manager.ip}-{self._manager.shell_port}")
+            except (ConnectionRefusedError, FileNotFoundError):
+                return "the kernel no longer listens: another program has taken its process, or it closed its sockets"
+            except OSError:  # its queue is full: it is there
+                return ""
+        return ""
+
+
+def _stopped(pid: int) -> str:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:  # no /proc here, or gone meanwhile: then its end is seen next time
+        return ""
+    return "the kernel was stopped (SIGSTOP) and not continued" if state == "T" else ""
+
+
+def _ended(code: int) -> str:
+    if code >= 0:
+        return f"the kernel died: its process ended itself with exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    if -code == signal.SIGKILL:
+        return f"the kernel died: {OUT_OF_MEMORY} ({name})"
+    crash = ", a crash in compiled code" if -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS) else ""
+    return f"the kernel died: {name}{crash}"
