@@ -8,7 +8,6 @@ papermill writes after each cell; its output goes through a handler of ours that
 import ast
 import logging
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -28,25 +27,17 @@ from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
-from pulsebook.archive.redact import redact, redact_notebook, register
+from pulsebook.archive.redact import WithoutSecrets, redact, redact_notebook, register_secrets_of
 from pulsebook.archive.store import replace
 from pulsebook.guard import Guard
+from pulsebook.kernel_output import KernelOutput
 from pulsebook.settings import ROOT, place, settings
 
 log = logging.getLogger(__name__)
 SCHEME = "archive:"
-SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIAL")
-
-
-def _without_secrets(entry: logging.LogRecord) -> bool:
-    """For the log."""
-    entry.msg, entry.args = redact(entry.getMessage()), ()
-    return True
-
-
-log.addFilter(_without_secrets)
 kernel_log = logging.getLogger(f"{__name__}.kernel")
-kernel_log.addFilter(_without_secrets)
+for logger in (log, kernel_log, logging.getLogger("papermill")):
+    logger.addFilter(WithoutSecrets())
 kernel_log.setLevel(logging.INFO)  # at DEBUG nbclient writes down every message to and from the kernel
 
 
@@ -83,7 +74,7 @@ def run(
         ParameterError: before anything is executed.
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
     """
-    _know_secrets()
+    register_secrets_of(notebook, parameters)
     check_parameters(notebook, parameters)
     mend_folder(folder)
     record = Record.open(
@@ -165,7 +156,7 @@ class _Engine(NBClientEngine):
         sockets = tempfile.mkdtemp(prefix="pb-")  # short: a socket's path has at most 107 characters
         # seconds: ending, one ipykernel in thirty hangs (its threads wait for each other); SIGTERM follows after half of them
         config = Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/k", "shutdown_wait_time": 2.0}})
-        guard = Guard()
+        guard, output = Guard(), KernelOutput()
         client = _Client(
             nb_man,
             guard=guard,
@@ -177,7 +168,8 @@ class _Engine(NBClientEngine):
             resources={"metadata": {"path": str(ROOT)}},
         )
         try:
-            client.execute(env=_kernel_environment(nb_man.nb.metadata.papermill["output_path"]) | guard.mark)
+            environment = _kernel_environment(nb_man.nb.metadata.papermill["output_path"]) | guard.mark
+            client.execute(env=environment, stdout=output.stdout, stderr=output.stderr)
         except BaseException:
             # papermill calls every cell completed: the one that was cut off is the last that has started
             started = [c for c in nb_man.nb.cells if c.metadata.papermill["start_time"]]
@@ -186,6 +178,7 @@ class _Engine(NBClientEngine):
             raise
         finally:
             guard.end()
+            output.end()
             shutil.rmtree(sockets, ignore_errors=True)
 
 
@@ -227,13 +220,6 @@ def _kernel_environment(executed: str) -> dict[str, str]:
     if page.is_relative_to(settings().outputs):
         inherited["PULSEBOOK_EXECUTED_AS"] = str(page.relative_to(settings().outputs))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
-
-
-def _know_secrets() -> None:
-    """Have values hidden whose variables' names say that they are secret."""
-    for name, value in os.environ.items():
-        if SECRET_NAME.search(name) and len(value) >= 8 and not value.startswith(("/", "~")):
-            register(value)
 
 
 def _prepare_the_end() -> None:
