@@ -27,7 +27,7 @@ from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
-from pulsebook.archive.redact import WithoutSecrets, redact, redact_notebook, register_secrets_of
+from pulsebook.archive.redact import WithoutSecrets, holds_secret, redact, redact_notebook, redact_values, register_secrets_of
 from pulsebook.archive.store import replace
 from pulsebook.guard import Guard
 from pulsebook.kernel_output import KernelOutput
@@ -101,14 +101,16 @@ def run(
     except BaseException as reason:
         status = "timed out" if "Timeout" in type(reason).__name__ else "killed" if _is_exit(reason) else "failed"
         error = f"{type(reason).__name__}: {reason}"
-        secret = redact(error) != error
-        if _is_exit(reason) or not secret:
+        secret = holds_secret(reason)
+        if not secret:
             raise
+        if _is_exit(reason):
+            raise type(reason)(redact(str(reason))) from None
     finally:
         finish(record, status, error)
         _show(record)
         log.info("%s: %s", status, record.executed)
-    if error:
+    if error:  # outside of what handles the first one: that is not shown beside it
         raise NotebookFailed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
     return record
 
@@ -128,7 +130,7 @@ def check_parameters(notebook: Path, parameters: dict) -> None:
             expected = type(ast.literal_eval(known[name]["default"])).__name__
         found = type(value).__name__
         if found != expected and not (expected == "float" and found == "int"):
-            got = redact(f"{found}: {value!r}")
+            got = f"{found}: {redact_values(value, name)!r}"
             raise ParameterError(f"parameter {name} of {notebook.name} must be {expected}, got {got}")
 
 

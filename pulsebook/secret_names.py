@@ -36,6 +36,9 @@ _ABOUT = {  # a name that ends so tells of a secret: `token_count`, `password_fi
     "error", "message", "msg", "title", "input", "widget", "form", "page", "reset", "status", "state", "valid", "set",
     "method", "mode", "algorithm", "encoding", "index", "idx", "number", "num", "price", "cost", "rate", "through",
 }  # fmt: skip
+_PLACEHOLDER = re.compile(
+    r"(?:(?i:bearer|basic|token|bot)\s+)?(?:\{[^{}]*\}|\{\{.*\}\}|\$\{?\w+\}?|\$\(.*\)|%\(?\w*\)?s|<[^<>]*>|\*+|\.{3}|…|[xX]{3,}|\[redacted\])+"
+)
 _FOLDERS = {"PWD", "OLDPWD"}  # of a shell
 
 _DSN = re.compile(
@@ -78,7 +81,7 @@ def secrets_of(variables: Mapping[str, str]) -> set[str]:
         if is_secret(name) and not is_path(value):
             found |= {value, value.strip()}
         found.update(passwords_in(value))
-    return {secret for secret in found if _can_be_hidden(secret)}
+    return {secret for secret in found if _can_be_hidden(secret) and not is_placeholder(secret)}
 
 
 def passwords_in(value: str) -> Iterator[str]:
@@ -111,6 +114,11 @@ def secrets_within(value, name: str = "") -> Iterator[str]:
         yield from passwords_in(value)
     elif isinstance(value, int | float) and not isinstance(value, bool) and is_password(name):
         yield str(value)
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether the value stands for one that is not there: `{password}`, `$PASSWORD`, `<password>`, `***`."""
+    return len(value) < 500 and bool(_PLACEHOLDER.fullmatch(value.strip()))
 
 
 def is_path(value: str) -> bool:

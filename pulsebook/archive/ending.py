@@ -9,11 +9,12 @@ import nbformat
 
 from pulsebook.archive import notebook as facts
 from pulsebook.archive.record import Record, RecordError
-from pulsebook.archive.redact import redact, redact_notebook
+from pulsebook.archive.redact import WithoutSecrets, redact, redact_notebook
 from pulsebook.archive.store import change, replace
 from pulsebook.settings import settings
 
 log = logging.getLogger(__name__)
+log.addFilter(WithoutSecrets())
 
 
 def finish(record: Record, status: str, error: str | None = None, ended: float | None = None) -> None:

@@ -16,7 +16,9 @@ from pygments.formatters import HtmlFormatter
 
 from pulsebook.archive import notebook as facts
 from pulsebook.archive.record import Record
+from pulsebook.archive.redact import lost_literals
 
+LOST = "<p>A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here.</p>"
 WEB = Path(__file__).with_name("web")
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; frame-src data:; "
@@ -35,7 +37,7 @@ def render(record: Record) -> str:
         title.source = "\n".join(title.source.splitlines()[1:])
     return page(
         f"{name} · {record.period}",
-        f"<header><h1>{html.escape(name)}</h1>\n{outcome(record)}</header>",
+        f"<header><h1>{html.escape(name)}</h1>\n{outcome(record)}{LOST if lost_literals(executed) else ''}</header>",
         body([c for c in cells if c.id in first], executed, "summary"),
         _contents(cells, first),
         body(([title] if title else []) + [c for c in cells if c.id not in first], executed),

@@ -23,11 +23,12 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from pulsebook.archive.redact import redact_values
+from pulsebook.archive.redact import WithoutSecrets, redact_values
 from pulsebook.archive.store import create, replace, touch
 from pulsebook.settings import ROOT
 
 log = logging.getLogger(__name__)
+log.addFilter(WithoutSecrets())
 BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
 PACKAGES = ("papermill", "nbclient", "ipykernel", "pandas", "matplotlib", "apache-airflow")
 

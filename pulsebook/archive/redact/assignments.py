@@ -8,7 +8,7 @@ Code that computes a value (`password = os.environ["X"]`, `token = get_token()`)
 import re
 from collections.abc import Iterator
 
-from pulsebook.secret_names import is_password, is_path, is_secret
+from pulsebook.secret_names import is_password, is_path, is_placeholder, is_secret
 
 Span = tuple[int, int]
 _KEYWORDS = (
@@ -34,11 +34,9 @@ _REST_OF_LINE = re.compile(r"[^\n\r\"'<>]{1,1000}")
 _NO_SPACE = re.compile(r"\S{1,512}")
 _CODE = re.compile(r"[A-Za-z_][\w.]*[(\[]|[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$")
 _SCHEME = re.compile(r"(?i:basic|bearer|token|digest|apikey|negotiate|aws4-hmac-sha256)\s+")
-_PLACEHOLDER = re.compile(
-    r"(?:(?i:bearer|basic|token|bot)\s+)?(?:\{[^{}]*\}|\{\{.*\}\}|\$\{?\w+\}?|\$\(.*\)|%\(?\w*\)?s|<[^<>]*>|\*+|\.{3}|…|[xX]{3,}|\[redacted\])+"
-)
 _AFTER_QUOTE = re.compile(r"[\s,;:)\]}&|+.%<>\\\"'#]|$")
 _CLOSED = re.compile(r"\s*[+,).%\]]")
+_BEFORE_CODE = re.compile(r"\b(?:lambda\b[^:\n]{0,50}|(?:if|elif|while|not|and|or|in) )\Z")
 _PLAIN = {  # what is said of a secret, and types of columns and variables
     "required", "optional", "missing", "none", "null", "true", "false", "yes", "no", "empty", "unset", "set", "hidden",
     "redacted", "masked", "changed", "unchanged", "invalid", "valid", "wrong", "incorrect", "expired", "disabled", "enabled",
@@ -46,11 +44,6 @@ _PLAIN = {  # what is said of a secret, and types of columns and variables
     "password", "token", "secret", "given", "not", "nan", "nat", "undefined", "accepted", "rejected", "denied", "stored",
 }  # fmt: skip
 LONGEST = 4096  # characters of a quoted value
-
-
-def is_placeholder(value: str) -> bool:
-    """Whether the value stands for one that is not there: `{password}`, `$PASSWORD`, `<password>`, `***`."""
-    return len(value) < 500 and bool(_PLACEHOLDER.fullmatch(value.strip()))
 
 
 def assigned(text: str, small: str, code: bool) -> Iterator[Span]:
@@ -147,7 +140,7 @@ def _end_of_quoted(text: str, start: int, quote: str) -> int:
 
 def _bare(name, text, start, found, code, quoted_name, sign) -> Iterator[Span]:
     at, alone = found.end(), not text[text.rfind("\n", 0, start) + 1 : start].strip(" \t-")
-    if "\n" in (found["after"] or ""):
+    if "\n" in (found["after"] or "") or sign in ("==", "!=") or _BEFORE_CODE.search(text, max(0, start - 60), start):
         return
     tight = sign == "=" and not found["before"] and not found["after"]
     if (scheme := _SCHEME.match(text, at)) or ("-" in name.strip("-") and sign == ":"):  # a header
@@ -184,7 +177,7 @@ def _bare(name, text, start, found, code, quoted_name, sign) -> Iterator[Span]:
             len(word) >= 6 and is_password(name) and (tight or found["option"] or alone and ends_line)
         )
     if sure:
-        yield from _kept(name, text, value.start(), value.end())
+        yield from _kept(name, text, value.start(), value.start() + len(word.rstrip(",;")))
 
 
 def _kept(name: str, text: str, start: int, end: int, quoted: bool = False) -> Iterator[Span]:

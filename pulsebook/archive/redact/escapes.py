@@ -2,9 +2,9 @@ r"""A text with its escapes resolved, which knows where in the text each byte of
 
     folded("p%40ss\\u002Fw&#39;d")     # b"p@ss/wd", as also of p@ss/w'd, p@ss\/w'\''d, p%2540ss%2fw''d and the like
 
-Every way in which tools spell a text (URL, HTML, JSON, Python, SQL, shell, escape codes of a terminal, several of them one
-within another) comes to the same bytes: escapes resolved until none is left, quotes and backslashes left out, a space as `+`,
-a line end or tab as the letter of its escape (`\n` is n, whatever the number of backslashes).
+Every way in which tools spell a text (URL, HTML, JSON, Python, SQL, shell, INI, escape codes of a terminal, several of them one
+within another) comes to the same bytes: escapes resolved until none is left; quotes, backslashes, `%` and `$` left out; a space
+as `+`; a line end or tab as the letter of its escape (`\n` is n, whatever the number of backslashes).
 """
 
 import html
@@ -23,16 +23,15 @@ _TOKEN = re.compile(  # every alternative begins with a literal, so that what is
          )
   | \\(?P<backslashes>\\++)
   | %%(?:25){0,16}(?P<percent>[0-9a-fA-F]{2})
-  | %%(?P<percents>%%++)
-  | \$(?P<dollars>\$++)
   | &(?:amp;){0,16}(?:\#0{0,8}[0-9]{1,7} | \#[xX]0{0,8}[0-9a-fA-F]{1,6} | [A-Za-z][A-Za-z0-9]{1,30});
     """
     % (_SEQUENCE, _SEQUENCE),
     re.X,
 )
-_SIGNS = (b"\\", b"%", b"&", b"\x1b", b"$$")  # one of them is in every token
-_QUOTES = b"\\'\""
-_QUOTED = re.compile(rb"[\\'\"]+")
+_SIGNS = (b"\\", b"%", b"&", b"\x1b")  # one of them is in every token
+LEFT_OUT = b"\\'\"%$"  # also those that are doubled to stand for themselves
+_QUOTING = re.compile(rb"[\\'\"%$]+")
+_QUOTING_OR_ESCAPE = re.compile(rb"[\\'\"%$&]")
 _CONTROL = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"a": b"\a", b"0": b"\0"}
 _PLAIN = bytes.maketrans(b"\n\r\t\b\f\v\a\0\x1b ", b"nrtbfva0e+")
 ROUNDS = 4  # escapes within escapes: more are nobody's spelling
@@ -47,20 +46,20 @@ def folded(data: bytes) -> bytes:
         before, data = data, _TOKEN.sub(lambda found: _resolved(found[0]), data)
         if data == before:
             break
-    return data.translate(_PLAIN, _QUOTES)
+    return data.translate(_PLAIN, LEFT_OUT)
 
 
 class View:
     """What `folded` makes of a text, and the way back."""
 
     def __init__(self, data: bytes):
-        self._layers = []
+        self._data, self._layers = data, []
         for _ in range(ROUNDS):
             before, data = data, self._layer(data, _TOKEN, _resolved)
             if data == before:
                 break
         self._plain = data  # escapes resolved, quotes still there
-        self.folded = self._layer(data, _QUOTED, lambda _: b"").translate(_PLAIN)
+        self.folded = self._layer(data, _QUOTING, lambda _: b"").translate(_PLAIN)
 
     def _layer(self, data: bytes, pattern: re.Pattern, resolve) -> bytes:
         parts, starts, tokens, last, length = [], [], [], 0, 0
@@ -90,10 +89,9 @@ class View:
         beside = self._plain[max(start - 1, 0) : start] + self._plain[end : end + 1]
         return not re.search(rb"[A-Za-z0-9]", beside)
 
-    def holds_quotes(self, start: int, end: int) -> bool:
-        """Whether a quote or backslash stands within a part of `folded`."""
-        start, end = self._within_plain(start, end)
-        return bool(_QUOTED.search(self._plain, start, end))
+    def leaves_out(self, start: int, end: int) -> bool:
+        """Whether a part of `folded` comes from a text with signs that are left out, or with escapes, which may hide some."""
+        return bool(_QUOTING_OR_ESCAPE.search(self._data, *self.origin(start, end)))
 
     def _within_plain(self, start: int, end: int) -> tuple[int, int]:
         return _back(self._layers[-1], start, end)
@@ -128,8 +126,6 @@ def _resolved(spelt: bytes) -> bytes:
         return bytes([int(token["octal"], 8)])
     if token["control"]:
         return _CONTROL[token["control"]]
-    if token["percents"] or token["dollars"]:
-        return token[0][:1]
     if token["backslashes"]:
         return b"\\"  # left out with the quotes
     return html.unescape(re.sub(rb"^&(?:amp;)*(?=[#\w]+;)", b"&", token[0]).decode()).encode("utf-8", "surrogatepass")

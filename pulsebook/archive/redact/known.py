@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from pulsebook.archive.redact.encoded import Encoded
-from pulsebook.archive.redact.escapes import View, folded
+from pulsebook.archive.redact.escapes import LEFT_OUT, View, folded
 from pulsebook.settings import settings
 
 HIDDEN = "[redacted]"
 SHORTEST, UNMISTAKABLE = 4, 8  # characters: shorter secrets are left alone; from here on hidden within words too
 LINE = 16  # characters of a line of a secret that is hidden by itself too: the body of a key
-QUOTES = "\\'\""
 _registered: set[str] = set()
 
 
@@ -50,7 +49,7 @@ class _Form:
     def __init__(self, secret: str, spelt: bytes):
         self.folded = folded(spelt)
         self.word = len(secret) < UNMISTAKABLE
-        self.quoted = any(sign in secret.strip(QUOTES) for sign in QUOTES)
+        self.leaves_out = any(sign in spelt.strip(LEFT_OUT) for sign in (b"'", b'"', b"\\", b"%", b"$"))
 
 
 class _Finder:
@@ -83,7 +82,7 @@ class _Finder:
         for form in self.forms:
             for start in _places(form.folded, view.folded):
                 end = start + len(form.folded)
-                if (not form.word or view.is_word(start, end)) and (not form.quoted or view.holds_quotes(start, end)):
+                if (not form.word or view.is_word(start, end)) and (not form.leaves_out or view.leaves_out(start, end)):
                     found.append(view.origin(start, end))
         for secret, word in self.exact:
             for start in _places(secret, data):

@@ -11,8 +11,7 @@ from pathlib import Path
 import nbformat
 
 from pulsebook.archive.redact.known import UNMISTAKABLE, register
-from pulsebook.archive.redact.shapes import is_placeholder
-from pulsebook.secret_names import is_secret, secrets_within
+from pulsebook.secret_names import is_placeholder, is_secret, secrets_within
 
 _MAGIC = re.compile(r"^\s*[%!].*$", re.M)
 

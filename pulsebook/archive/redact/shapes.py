@@ -6,7 +6,8 @@ Values that a name calls secret are found by `assignments`.
 import re
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.assignments import assigned, is_placeholder
+from pulsebook.archive.redact.assignments import assigned
+from pulsebook.secret_names import is_placeholder
 from pulsebook.url_passwords import spans as passwords_of_urls
 
 Span = tuple[int, int]

@@ -55,3 +55,16 @@ class WithoutSecrets(logging.Filter):
             text += "\n" + "".join(traceback.format_exception(*entry.exc_info)).rstrip()
         entry.msg, entry.args, entry.exc_info, entry.exc_text = redact(text), (), None, None
         return True
+
+
+def holds_secret(error: BaseException) -> bool:
+    """Whether an error, or one that it comes from, says a secret: in its message, its arguments or its notes."""
+    seen, open_ends = [], [error]
+    while open_ends:
+        one = open_ends.pop()
+        if one is None or one in seen:
+            continue
+        seen.append(one)
+        open_ends += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+    said = "\n".join(f"{one}\n{one.args!r}\n{getattr(one, '__notes__', '')}" for one in seen)
+    return redact(said) != said
