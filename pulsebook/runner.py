@@ -27,7 +27,14 @@ from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
-from pulsebook.archive.redact import WithoutSecrets, holds_secret, redact, redact_notebook, redact_values, register_secrets_of
+from pulsebook.archive.redact import (
+    WithoutSecrets,
+    holds_secret,
+    redact,
+    redact_notebook,
+    redact_values,
+    register_secrets_of,
+)
 from pulsebook.archive.store import replace
 from pulsebook.guard import Guard
 from pulsebook.kernel_output import KernelOutput

@@ -12,7 +12,7 @@ import urllib.parse
 
 import nbformat
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
@@ -30,9 +30,12 @@ def nothing_registered(monkeypatch, outputs):
     monkeypatch.setattr(known, "_registered", set())
 
 
-def count(_, number=itertools.count()):
+NUMBERS = itertools.count()
+
+
+def count(_) -> str:
     """A name for an example that holds nothing of it: pytest puts the name into the environment."""
-    return str(next(number))
+    return str(next(NUMBERS))
 
 
 HIDING = [
@@ -325,3 +328,240 @@ def test_a_text_without_the_secret_comes_back_identical(secret, text):
     assume(len(bare) >= 8 and not any(bare[:4] in re.sub(r"['\"\\]", "", reading) for reading in readings(text)))
     known.register(secret)
     assert redact(text) == text
+
+
+def notebook_with(place: str, text: str) -> dict:
+    """A notebook that holds a text in a given place."""
+    new = nbformat.v4
+    stream = new.new_output("stream", name="stdout", text="rows\n")
+    shown = new.new_output("display_data", {"text/plain": "x", "application/json": {"a": [1]}}, metadata={})
+    failed = new.new_output("error", ename="ValueError", evalue="x", traceback=["one", "two"])
+    cell = new.new_code_cell("x = 1", outputs=[stream, shown, failed], metadata={"papermill": {"status": "completed"}})
+    markdown = new.new_markdown_cell("# Title", attachments={"a.png": {"image/png": "aaaa"}})
+    made = new.new_notebook(cells=[markdown, cell])
+    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    made.metadata.papermill = {"parameters": {"day": "2026-11-22"}, "exception": None}
+    match place:
+        case "code":
+            cell.source = f"x = {text!r}\nprint(x)"
+        case "markdown":
+            markdown.source = f"# Title\n\nis {text} here"
+        case "stream":
+            stream.text = f"first\n{text}\nlast\n"
+        case "two streams":
+            cell.outputs[0] = new.new_output("stream", name="stdout", text=f"a {text[:4]}")
+            cell.outputs.insert(1, new.new_output("stream", name="stdout", text=f"{text[4:]} b"))
+        case "text/plain" | "text/html" | "image/svg+xml":
+            shown.data[place] = f"<b>\n{html.escape(text) if place != 'text/plain' else text}</b>"
+        case "json value":
+            shown.data["application/json"] = {"rows": [{"name": text}]}
+        case "json key":
+            shown.data["application/vnd.x+json"] = {"rows": [{text: 1}]}
+        case "json in text":
+            shown.data["text/plain"] = json.dumps({"a": text, "b": [text]}, indent=1)
+        case "media type":
+            shown.data[text] = "x"
+        case "picture":
+            shown.data["image/png"] = base64.b64encode(b"\x89PNG" + text.encode() + b"..").decode()
+        case "picture in lines":
+            shown.data["image/jpeg"] = base64.encodebytes(b"\x89PNG" * 30 + text.encode() + b".." * 30).decode()
+        case "attachment":
+            markdown.attachments["a.png"]["image/png"] = base64.encodebytes(b"x" * 99 + text.encode()).decode()
+        case "attachment's name":
+            markdown.attachments[text] = {"image/png": "aaaa"}
+        case "traceback":
+            failed.traceback = ["first", f"\x1b[31m{text}\x1b[0m", "last"]
+        case "evalue" | "ename":
+            failed[place] = text
+        case "metadata of an output":
+            shown.metadata = {"name": text, "id": [text], "status": {"name": text}, text: {"kernelspec": text}}
+        case "metadata of a cell":
+            cell.metadata["name"] = text
+            cell.metadata["note"] = {"status": [text]}
+        case "tag":
+            cell.metadata["tags"] = ["parameters", text]
+        case "metadata":
+            made.metadata["title"] = {"id": text, "language_info": text}
+        case "kernelspec":
+            made.metadata.kernelspec.display_name = text
+        case "parameter":
+            made.metadata.papermill["parameters"] = {"place": text, "more": [{"x": text}]}
+        case "status":
+            cell.metadata.papermill["status"] = text
+    return made
+
+
+PLACES = [
+    "code", "markdown", "stream", "two streams", "text/plain", "text/html", "image/svg+xml", "json value", "json key",
+    "json in text", "media type", "picture", "picture in lines", "attachment", "attachment's name", "traceback", "evalue",
+    "ename", "metadata of an output", "metadata of a cell", "tag", "metadata", "kernelspec", "parameter", "status",
+]  # fmt: skip
+
+
+def all_texts(value) -> list[str]:
+    """Every text of a notebook as somebody sees it: lines joined, base64 decoded too."""
+    if isinstance(value, dict):
+        return [text for key, item in value.items() for text in (key, *all_texts(item))]
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ["".join(value), *(text for item in value for text in all_texts(item))]
+    if isinstance(value, list):
+        streams = "".join("".join(item["text"]) for item in value if isinstance(item, dict) and "text" in item)
+        return [streams, *(text for item in value for text in all_texts(item))]
+    if not isinstance(value, str):
+        return [str(value)]
+    try:
+        return [value, base64.b64decode(value).decode("utf-8", "replace")]
+    except ValueError:
+        return [value]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@trying(deadline=None, derandomize=True, max_examples=8)
+@given(secret=SECRETS)
+def test_no_place_of_a_notebook_keeps_a_secret_and_it_stays_a_valid_notebook(place, secret):
+    known._registered.clear()
+    document = nbformat.writes(notebook_with(place, secret))
+    known.register(secret)
+    clean = redact_notebook(document)
+    read = nbformat.reads(clean, 4)
+    nbformat.validate(read)
+    assert HIDDEN in clean
+    for text in all_texts(json.loads(clean)):
+        assert not any(secret in reading for reading in readings(text))
+    for cell in read.cells:
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+    assert read.metadata.kernelspec.name == "python3" and read.cells[1].outputs[0].name == "stdout"
+    assert redact_notebook(clean) == clean
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_notebook_without_secrets_comes_back_identical(place):
+    known.register("s3cret-of-somebody")
+    document = nbformat.writes(notebook_with(place, "just words"))
+    assert redact_notebook(document) == document
+
+
+def test_what_code_calls_a_secret_is_hidden_in_every_output():
+    source = "API_KEY = 'k3y-of-somebody'\nother, my_pwd = 1, 'w0rd-of-mine'\nprint(API_KEY)"
+    output = nbformat.v4.new_output("stream", name="stdout", text="k3y-of-somebody w0rd-of-mine")
+    cell = nbformat.v4.new_code_cell(source, outputs=[output])
+    clean = redact_notebook(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
+    assert "k3y" not in clean and "w0rd" not in clean
+    ast.parse(nbformat.reads(clean, 4).cells[0].source)
+
+
+def test_literals_are_those_that_names_call_secret():
+    source = """
+%load_ext x
+password = "one-1"; user = "me"
+a.token, b = "two-2", "not"
+f(api_key="three-3", host="h", pwd=None)
+headers = {"X-ClickHouse-Key": "four-4", "Host": "h"}
+os.environ.setdefault("DB_PASSWORD", "five-5")
+def f(x, secret="six-6", *, passphrase="seven-7"): ...
+password = os.getenv("X") or "eight-8"
+token = get_token("no")
+password = SecretStr("nine-9")
+auth_token: str = "Bearer ten-10"
+password = os.environ["no"]
+"""
+    found = {"one-1", "two-2", "three-3", "four-4", "five-5", "six-6", "seven-7", "eight-8", "nine-9", "ten-10"}
+    assert literals.literals(source) == found
+    assert literals.literals("SELECT 1 FROM") == set()
+
+
+def test_values_are_hidden_under_names_that_call_them_secret():
+    given_ = {
+        "db_password": "abc",
+        "n": 5,
+        "token": None,
+        "day": "2026-11-22",
+        "pwd": 1234,
+        "tokens": 7,
+        "x": [{"api_key": "q"}],
+    }
+    hidden = {
+        "db_password": HIDDEN,
+        "n": 5,
+        "token": None,
+        "day": "2026-11-22",
+        "pwd": HIDDEN,
+        "tokens": 7,
+        "x": [{"api_key": HIDDEN}],
+    }
+    assert redact_values(given_) == hidden
+
+
+SECRET_VARIABLES = {
+    "db_password": "abc-12", "MYSQL_PWD": "abc-12", "SMTP_PASS": "abc-12", "PGPASSWORD": "abc-12", "SSH_PASSPHRASE": "abc-12",
+    "aws_secret_access_key": "/AbcDefGhiJkl+1234567890abcdefghijklmnop", "APP_SECRET": "~abc-12", "GITHUB_TOKEN": "abc-12",
+    "AIRFLOW__CORE__FERNET_KEY": "abc-12=", "MY_CREDENTIALS": "abc-12",
+}  # fmt: skip
+WITHIN_VARIABLES = {
+    "DATABASE_URL": "postgres://me:abc-12@h/db", "BROKER": "redis://:abc%2D12@h:1/0", "DSN": "host=h password='abc-12' port=1",
+    "ODBC": "Server=h;Pwd=abc-12;", "AIRFLOW_CONN_X": '{"conn_type": "http", "password": "abc-12"}',
+    "AIRFLOW_CONN_Y": '{"conn_type": "http", "extra": {"api_key": "abc-12"}}', "HOOK": "https://h/?api_key=abc-12&x=1",
+    "AIRFLOW_CONN_Z": '{"extra": "{\\"secret\\": \\"abc-12\\"}"}', "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "a+b://me:abc-12@h/x",
+    "CELERY": "redis://:abc-12@h:1;redis://:other-1@h:2",
+}  # fmt: skip
+PLAIN_VARIABLES = {
+    "PWD": "/srv/abc-12", "PASSWORD_FILE": "/run/secrets/abc-12", "TOKEN_PATH": "/abc-12", "SECRETS_DIR": "/abc-12",
+    "SSH_KEY_PATH": "~/abc-12", "DB_PASSWORD": "/etc/passwd", "TOKENIZERS_PARALLELISM": "false-1", "GIT_ASKPASS": "abc-12",
+    "API_TOKEN": "", "HOME_URL": "http://h:8123/a@b", "PRIMARY_KEY": "abc-12", "DB_PASSWORD_": "no", "X_PASSWORD": "true",
+}  # fmt: skip
+
+
+def test_variables_are_secret_by_name_and_by_what_their_values_hold():
+    for name, value in SECRET_VARIABLES.items():
+        assert secrets_of({name: value}) == {value}, name
+    for name, value in WITHIN_VARIABLES.items():
+        assert "abc-12" in secrets_of({name: value}), name
+        assert value not in secrets_of({name: value}), name
+    for name, value in PLAIN_VARIABLES.items():
+        assert not secrets_of({name: value}), name
+
+
+@pytest.mark.parametrize("spelt", ["p!w$9aZ", "p%21w%249aZ", "p%2fw%2F9aZ", "p%40w:9aZ"])
+def test_a_password_is_known_as_its_url_spells_it(monkeypatch, spelt):
+    monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", f"http://me:{spelt}@h:8123")
+    settings.cache_clear()
+    assert {spelt, urllib.parse.unquote(spelt)} == set(settings().secrets)
+    for text in (spelt, urllib.parse.unquote(spelt), urllib.parse.quote(urllib.parse.unquote(spelt), safe="").lower()):
+        assert redact(f"is {text} here") == f"is {HIDDEN} here" or "z" in text
+
+
+@fixed
+@given(password=st.text(st.sampled_from("abcXYZ0189@/'\":!$%&+=?#"), min_size=6, max_size=20))
+def test_the_password_of_a_url_is_found_where_a_host_and_port_follow(password):
+    assume(
+        not re.match(r"\d{1,5}[/?#\"':]", password) and not re.search(r"://|@\w+:\d|[\"'][,;:)]|[\"']$", password + "@")
+    )
+    url = f"postgres://me:{password}@host:5432/db"
+    assert [url[start:end] for start, end in spans(url)] == [password]
+
+
+HOSTILE = [
+    "\\" * 300_000, "%25" * 100_000, "&amp;" * 60_000, "&" + "amp;" * 60_000, "&#" + "0" * 300_000, "\x1b[" + "0;" * 150_000,
+    "\x1b[" * 150_000, "://" * 100_000, "://a:" * 60_000, "://a:b@" * 40_000, "://a:" + "b@" * 150_000, "://a:" + "'@" * 150_000,
+    "password" * 40_000, "password=" * 40_000, "password='" * 30_000, "password: " * 30_000, "password = \\\"" * 20_000,
+    "key" * 100_000, "key:" * 80_000, "token: a." * 40_000, "auth=(" * 50_000, "auth=('a','" * 30_000, "identified by '" * 20_000,
+    "bearer " * 40_000, "curl " * 60_000, "-----BEGIN PRIVATE KEY-----" * 10_000, "password" + " " * 300_000, "password:" + "\n" * 300_000,
+    "eyJaaaaaaaaa." * 25_000, "gh" * 150_000, "password: a[" * 25_000, "password='" + "\\'" * 150_000, "<password>" * 30_000,
+    "a@b:c" * 60_000, "\\u0041" * 50_000, "\\u{" * 100_000, "'" * 300_000, "sk-" * 100_000, "%3a%2f%2f" * 30_000, "aB3+" * 75_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=count)
+def test_redaction_takes_time_in_proportion_to_the_text(text):
+    known.register("s3cr'et/of-somebody")
+    started = time.process_time()
+    redact(text)
+    assert time.process_time() - started < 6, "0.3 MB; some 0.2 s on an idle machine"
+
+
+@pytest.mark.parametrize(
+    "name", ["db_password", "SMTP_PASS", "apiKey", "X-ClickHouse-Key", "AccountKey", "парольБД", "client_secret"]
+)
+def test_names_that_say_secret(name):
+    assert is_secret(name)
