@@ -7,7 +7,6 @@ papermill writes after each cell; its output goes through a handler of ours that
 
 import logging
 import os
-import re
 import threading
 from pathlib import Path
 
@@ -21,7 +20,13 @@ from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
-from pulsebook.archive.redact import redact, redact_notebook, register
+from pulsebook.archive.redact import (
+    WithoutSecrets,
+    holds_secret,
+    redact,
+    redact_notebook,
+    register_secrets_of,
+)
 from pulsebook.archive.store import replace
 from pulsebook.execution.client import Client as _Client  # noqa: F401 (the name of old)
 from pulsebook.execution.engine import Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
@@ -33,18 +38,9 @@ from pulsebook.settings import ROOT, place, settings
 
 log = logging.getLogger(__name__)
 SCHEME = "archive:"
-SECRET_NAME = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIAL")
-
-
-def _without_secrets(entry: logging.LogRecord) -> bool:
-    """For the log."""
-    entry.msg, entry.args = redact(entry.getMessage()), ()
-    return True
-
-
-log.addFilter(_without_secrets)
 kernel_log = logging.getLogger(f"{__name__}.kernel")
-kernel_log.addFilter(_without_secrets)
+for logger in (log, kernel_log, logging.getLogger("papermill")):
+    logger.addFilter(WithoutSecrets())
 kernel_log.setLevel(logging.INFO)  # at DEBUG nbclient writes down every message to and from the kernel
 
 
@@ -84,7 +80,7 @@ def run(
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
         KernelMissing: the kernel is not installed. The record says so too.
     """
-    _know_secrets()
+    register_secrets_of(notebook, parameters)
     mended = mend_folder(folder)
     record = Record.open(
         folder,
@@ -112,14 +108,16 @@ def run(
     except BaseException as reason:
         status = "timed out" if "Timeout" in type(reason).__name__ else "killed" if _is_exit(reason) else "failed"
         error = f"{type(reason).__name__}: {reason}"
-        secret = redact(error) != error
-        if _is_exit(reason) or not secret:
+        secret = holds_secret(reason)
+        if not secret:
             raise
+        if _is_exit(reason):
+            raise type(reason)(redact(str(reason))) from None
     finally:
         finish(record, status, error)
         _show(record)
         log.info("%s: %s", status, record.executed)
-    if error:
+    if error:  # outside of what handles the first one: that is not shown beside it
         raise NotebookFailed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
     return record
 
@@ -131,9 +129,8 @@ class _Handler:
         return place(path.removeprefix(SCHEME)).read_text(encoding="utf-8")
 
     def write(self, text, path):
-        whole = text.encode("utf-16", "surrogatepass").decode(
-            "utf-16", "replace"
-        )  # no file holds half a surrogate pair
+        # no file holds half a surrogate pair
+        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         replace(place(path.removeprefix(SCHEME)), redact_notebook(whole))
 
     def listdir(self, path):
@@ -184,13 +181,6 @@ def _kernel_environment(executed: str) -> dict[str, str]:
     if page.is_relative_to(settings().outputs):
         inherited["PULSEBOOK_EXECUTED_AS"] = str(page.relative_to(settings().outputs))
     return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
-
-
-def _know_secrets() -> None:
-    """Have values hidden whose variables' names say that they are secret."""
-    for name, value in os.environ.items():
-        if SECRET_NAME.search(name) and len(value) >= 8 and not value.startswith(("/", "~")):
-            register(value)
 
 
 def _prepare_the_end() -> None:

@@ -8,8 +8,9 @@ This is the one module that reads the environment. Every name has the prefix `PU
 raises `SettingsError`, which names the variable and shows its value only where that can be no secret.
 """
 
+import os
 import re
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -17,6 +18,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from pulsebook.secret_names import secrets_of
 
 ROOT = Path(__file__).resolve().parents[1]  # the project: relative paths start here
 LIMITS = ("cell_output_limit", "notebook_output_limit")
@@ -152,12 +155,17 @@ class Settings(BaseSettings):
             raise ValueError("PULSEBOOK_TELEGRAM_TOKEN is set, so PULSEBOOK_TELEGRAM_CHAT_ID must be set too")
         return self
 
-    @property
+    @cached_property
     def secrets(self) -> list[str]:
-        """Passwords and tokens that must never be shown."""
+        """Passwords and tokens that must never be shown, a password also as its URL spells it."""
         urls = (self.clickhouse_url.get_secret_value(), self.source_url.get_secret_value())
-        passwords = {unquote(p) for url in urls if (p := urlsplit(url).password)}
+        passwords = {spelt for url in urls if (p := urlsplit(url).password) for spelt in (p, unquote(p))}
         return sorted({*passwords, self.telegram_token.get_secret_value()} - {""})
+
+    @cached_property
+    def secrets_of_environment(self) -> frozenset[str]:
+        """What the other variables of the environment hold that must never be shown, as it is when first asked for."""
+        return frozenset(secrets_of(os.environ))
 
     @property
     def ops_chat_id(self) -> str:

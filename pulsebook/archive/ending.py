@@ -13,11 +13,12 @@ from pulsebook.archive import process
 from pulsebook.archive.draft import NAME
 from pulsebook.archive.record import RUNNING, Record, RecordError, is_record
 from pulsebook.archive.record_file import LARGEST
-from pulsebook.archive.redact import redact, redact_notebook
+from pulsebook.archive.redact import WithoutSecrets, redact, redact_notebook
 from pulsebook.archive.store import change, replace
 from pulsebook.settings import settings
 
 log = logging.getLogger(__name__)
+log.addFilter(WithoutSecrets())
 TRIED = 3  # earlier runs: one that is damaged costs no later one its comparison
 
 

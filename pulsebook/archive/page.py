@@ -17,8 +17,12 @@ from pulsebook.archive.cells import markup
 from pulsebook.archive.document import DocumentError, read, settled, text
 from pulsebook.archive.outputs import Surroundings, note, shortened
 from pulsebook.archive.record import Record
+from pulsebook.archive.redact import lost_literals
 from pulsebook.settings import ROOT
 
+LOST = (
+    "<p>A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here.</p>"
+)
 WEB = Path(__file__).with_name("web")
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
@@ -46,7 +50,7 @@ def render(record: Record) -> str:
     around = Surroundings(folder=_folder(record))
     return page(
         f"{name} · {record.period}",
-        f"<header><h1>{_escaped(name)}</h1>\n{outcome(record)}</header>",
+        f"<header><h1>{_escaped(name)}</h1>\n{outcome(record)}{LOST if lost_literals(executed) else ''}</header>",
         _main([cell for cell in cells if cell.id in first], executed, "summary", around),
         _contents(cells, first),
         _main([cell for cell in cells if cell.id not in first], executed, "cells", around),

@@ -25,10 +25,11 @@ from pulsebook.archive import origin, process, record_file
 from pulsebook.archive.names import folder_of as folder_of
 from pulsebook.archive.names import parse_try, try_name
 from pulsebook.archive.record_file import Damaged, iso
-from pulsebook.archive.redact import redact_values
+from pulsebook.archive.redact import WithoutSecrets, redact_values
 from pulsebook.archive.store import create, replace, touch
 
 log = logging.getLogger(__name__)
+log.addFilter(WithoutSecrets())
 BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
 AHEAD = 3600.0  # seconds: a sign of life from further in the future comes from a wrong clock, and is none
 RUNNING = "running"

@@ -12,6 +12,7 @@ from pulsebook.execution.client import Client
 from pulsebook.execution.outputs import Limits, NotebookOutputs
 from pulsebook.execution.sockets import sockets, sweep
 from pulsebook.guard import Guard
+from pulsebook.kernel_output import KernelOutput
 
 DEFAULT = "python3"  # the kernel of this environment
 log = logging.getLogger("pulsebook.runner.kernel")
@@ -46,7 +47,7 @@ class Engine(NBClientEngine):
         """
         sweep()
         with sockets() as place:
-            guard = Guard(place)
+            guard, output = Guard(place), KernelOutput()
             # seconds: ending, one ipykernel in thirty hangs (its threads wait for each other); SIGTERM follows after half
             connection = {"transport": "ipc", "ip": f"{place}/k", "connection_file": f"{place}/kernel.json"}
             client = Client(
@@ -61,7 +62,7 @@ class Engine(NBClientEngine):
                 resources={"metadata": {"path": str(folder)}},
             )
             try:
-                client.execute(env=environment | guard.mark)
+                client.execute(env=environment | guard.mark, stdout=output.stdout, stderr=output.stderr)
                 if client.failure:
                     raise client.failure
             except BaseException:
@@ -72,6 +73,7 @@ class Engine(NBClientEngine):
                 raise
             finally:
                 guard.end()
+                output.end()
 
 
 def kernel_of(notebook: NotebookNode, named: str | None = None) -> tuple[str, str]:

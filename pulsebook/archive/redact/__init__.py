@@ -1,0 +1,20 @@
+"""Takes secrets out of whatever is saved, logged or raised.
+
+    redact("password=hunter22")         # "password=[redacted]", where hunter22 is a known secret
+    redact_values({"a": ["hunter22"]})  # the same for every text within, and for what its key calls secret
+    redact_notebook(document)           # the same for the JSON of a notebook, pictures included
+
+Known secrets are those of the settings and of the environment and those given to `register`; they are found however they are
+spelt (`known`, `escapes`, `encoded`). What merely looks like a secret (`shapes`) and what its name calls one (`assignments`)
+is hidden too.
+"""
+
+from pulsebook.archive.redact.known import HIDDEN, register
+from pulsebook.archive.redact.literals import register_secrets_of
+from pulsebook.archive.redact.notebooks import lost_literals, redact_notebook
+from pulsebook.archive.redact.texts import WithoutSecrets, holds_secret, redact, redact_values
+
+__all__ = [
+    "HIDDEN", "WithoutSecrets", "holds_secret", "lost_literals", "redact", "redact_notebook", "redact_values", "register",
+    "register_secrets_of",
+]  # fmt: skip

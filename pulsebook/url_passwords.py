@@ -1,0 +1,43 @@
+"""Where the passwords of URLs stand within a text, also those that should have been escaped and were not.
+
+    spans("postgres://me:pw-1@host/db")     # [(14, 18)]: pw-1
+
+A password may hold `@`, `/` and quotes. Where a text can be read in two ways, the reading that hides more is taken only
+if a host with a port follows: `http://me:a@b/c@host:8123` is, `http://me:a@host/c@d` is not, `http://host:8123/@d` has none.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+_SCHEME = re.compile(r":\\{0,8}/\\{0,8}/")
+_USER = re.compile(r"[^\s:/\"'\\<>\[\]]{0,256}:")
+_PORT = re.compile(r"(?:\d{1,5}|\{[^{}\s]{0,60}\}|\$\{?\w{1,60}\}?)(?:[/?#\s\"'\\<>)\],;]|$)")
+_STRICT = re.compile(r"[^\s/\"'\\<>]{0,1000}")
+_LOOSE = re.compile(r"(?:[^\s<>\"']|[\"'](?![\s,;:)\]}]|$)){0,1000}")
+_HOST = re.compile(r"[\w\[]")
+_HOST_AND_PORT = re.compile(r"(?:[\w.-]{1,255}|\[[\da-fA-F:.]{2,45}\]):\d{1,5}(?!\w)")
+
+
+def spans(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of every password in a URL of the text, in order; linear in the text's length."""
+    begins = [found.end() for found in _SCHEME.finditer(text)]
+    for start, limit in pairwise([*begins, len(text)]):
+        if (user := _USER.match(text, start, limit)) and not _PORT.match(text, user.end()):
+            end = _end(text, user.end(), limit, "@" in user[0])
+            if end > user.end():
+                yield user.end(), end
+
+
+def _end(text: str, start: int, limit: int, of_mail: bool) -> int:
+    """Where the password ends, before its `@`; 0 if there is none."""
+    strict = text.rfind("@", start, _STRICT.match(text, start, limit).end())
+    loose = _LOOSE.match(text, start, limit).end()
+    signs = [at for at in range(start, loose) if text[at] == "@"] if "@" in text[start:loose] else []
+    sure = [at for at in signs if at > strict and _HOST_AND_PORT.match(text, at + 1)]
+    if sure:
+        return sure[0] if strict < 0 else sure[-1]
+    if strict >= 0:
+        return strict
+    # `git@host:owner/name@v1` is no password
+    return 0 if of_mail else next((at for at in signs if _HOST.match(text, at + 1)), 0)

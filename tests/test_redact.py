@@ -1,0 +1,567 @@
+"""No secret stays readable: however it is spelt, whatever it is called, wherever in a notebook it stands."""
+
+import ast
+import base64
+import html
+import itertools
+import json
+import re
+import shlex
+import time
+import urllib.parse
+
+import nbformat
+import pytest
+from hypothesis import assume, given
+from hypothesis import settings as trying
+from hypothesis import strategies as st
+
+from pulsebook.archive.redact import HIDDEN, known, literals, redact, redact_notebook, redact_values
+from pulsebook.secret_names import is_secret, secrets_of
+from pulsebook.settings import settings
+from pulsebook.url_passwords import spans
+
+LEAK = "s3cr-et/9"  # in every example below this is what must not be left
+
+
+@pytest.fixture(autouse=True)
+def nothing_registered(monkeypatch, outputs):
+    """Each test knows only what it registers itself."""
+    monkeypatch.setattr(known, "_registered", set())
+
+
+NUMBERS = itertools.count()
+
+
+def count(_) -> str:
+    """A name for an example that holds nothing of it: pytest puts the name into the environment."""
+    return str(next(NUMBERS))
+
+
+HIDING = [
+    # code
+    f"password = '{LEAK}'",
+    f'API_KEY = "{LEAK}"  # of the bot',
+    f"DB_PASSWORD: str = '{LEAK}'",
+    f"password: Optional[str] = '{LEAK}'",
+    f"connect(host='h', password='{LEAK}', port=1)",
+    f"dict(pwd='{LEAK}')",
+    f"{{'host': 'h', 'password': '{LEAK}'}}",
+    f'{{"password": "{LEAK}", "x": 1}}',
+    f'{{\\"password\\": \\"{LEAK}\\"}}',
+    f'{{\\\\\\"password\\\\\\": \\\\\\"{LEAK}\\\\\\"}}',
+    f"{{&#x27;password&#x27;: &#x27;{LEAK}&#x27;}}",
+    f"{{&quot;password&quot;: &quot;{LEAK}&quot;}}",
+    f"os.environ['PGPASSWORD'] = '{LEAK}'",
+    f"os.environ.setdefault('PGPASSWORD', '{LEAK}')",
+    f"os.getenv('DB_PASSWORD', '{LEAK}')",
+    f"headers.append(('X-ClickHouse-Key', '{LEAK}'))",
+    f"password = (\n    '{LEAK}'\n)",
+    f"password = b'{LEAK}'",
+    f"password = rf'{LEAK}'",
+    f"password = '''{LEAK}'''",
+    f"password = SecretStr('{LEAK}')",
+    f"passwords = ['first-1', '{LEAK}']",
+    f"if password == '{LEAK}':",
+    f"requests.get(url, auth=('me', '{LEAK}'))",
+    f"HTTPBasicAuth('me', '{LEAK}')",
+    f"server.login('me@x.org', '{LEAK}')",
+    f"пароль = '{LEAK}'",
+    f"const password = `x`; let apiKey = '{LEAK}';",
+    f"CREATE USER x IDENTIFIED WITH sha256_password BY '{LEAK}'",
+    f"ALTER USER x WITH PASSWORD '{LEAK}'",
+    # output, logs, configuration
+    f"password={LEAK}",
+    f"password={LEAK}, host=h",
+    f"host=h password={LEAK} port=1",
+    f"Server=h;Uid=me;Pwd={LEAK};Port=1",
+    f"jdbc:postgresql://h/db?user=me&password={LEAK}&ssl=1",
+    f"https://h/?a=b&api_key={LEAK}",
+    f"https://h/?a=b&amp;access_token={LEAK}",
+    f"password: {LEAK}",
+    f"password : {LEAK}",
+    f"  smtp_pass: {LEAK}\n  smtp_host: h",
+    f'- password: "{LEAK}"',
+    f"password = {LEAK}",
+    f"DB_PASSWORD={LEAK}\nHOME=/root",
+    f"export PGPASSWORD='{LEAK}'",
+    f"PGPASSWORD={LEAK} psql -h h",
+    f"clickhouse-client --password {LEAK} -q x",
+    f"clickhouse-client --password={LEAK} -q x",
+    f"clickhouse-client --password '{LEAK}' -q x",
+    f"curl -u me:{LEAK} https://h/",
+    f"X-ClickHouse-Key: {LEAK}",
+    f"curl -H 'X-ClickHouse-Key: {LEAK}' h",
+    f"X-Api-Key: {LEAK}\r\nHost: h",
+    f"Authorization: Basic {LEAK.replace('-', '')}",
+    f"Authorization: Bearer {LEAK}",
+    f"Authorization: Token {LEAK}",
+    f"'Authorization': 'Token {LEAK}'",
+    f"Proxy-Authorization: Basic {LEAK}",
+    f"Cookie: session={LEAK}; other=1",
+    f"<password>{LEAK}</password>",
+    f"host         h\npassword     {LEAK}\nport         1\ndtype: object",
+    f"\x1b[38;5;28;01mpassword\x1b[39m\x1b[33m=\x1b[39m\x1b[33m'{LEAK}'\x1b[39m",
+    # URLs
+    f"http://me:{LEAK.replace('/', '')}@h:1/",
+    f"http://me:{LEAK}@h:1/",
+    f"redis://:{LEAK}@h/0",
+    f"postgres://me:it's{LEAK}@h/db",
+    f'postgres://me:a"b{LEAK}@h/db',
+    f"postgres://me:p@ss{LEAK}@h:5432/db",
+    f"postgres://me:p@{LEAK.replace('/', '')}@h/db",
+    f"smtp://me@x.org:{LEAK.replace('/', '')}@smtp.x.org",
+    f"http:\\/\\/me:{LEAK.replace('/', '')}@h",
+    f"next=http%3A%2F%2Fme%3A{LEAK.replace('/', '')}%40h",
+    f"['http://me:{LEAK}@h:1/', 'x@y.z']",
+]
+
+
+@pytest.mark.parametrize("text", HIDING, ids=count)
+def test_what_is_written_like_a_secret_is_hidden(text):
+    for left in (LEAK, "3cr-et", "et/9", "3cret"):
+        assert left not in redact(text), text
+    assert HIDDEN in redact(text)
+
+
+SURVIVING = [
+    "password = os.environ['X']",
+    'password = os.environ["DB_PASSWORD"]',
+    "password = os.environ.get('DB_PASSWORD')",
+    "password = os.getenv('DB_PASSWORD', '')",
+    "token = get_token()",
+    "token = get_token(user2)",
+    "password = getpass('Password: ')",
+    "password = getpass.getpass(prompt='Password: ')",
+    "password = input('Password: ')\nuser = 'me'",
+    "print('password:', password, 'user')",
+    'print("token: " + token, "x")',
+    "print(f'password={password}')",
+    "print(f\"password='{password}'\")",
+    "url = f'http://{user}:{password}@{host}:{port}/'",
+    "url = f\"http://{user}:{quote(password, safe='')}@{host}\"",
+    "connect(password=password, token=self.token)",
+    "connect(password=settings.password)",
+    "tokens = 5",
+    "max_tokens: 100",
+    "token_count=123456",
+    "def login(user, password):",
+    "def login(user: str, password: str = ''):",
+    "password: str",
+    "password: SecretStr | None = None",
+    "class Login:\n    token: str\n    password: Optional[str] = None",
+    "password: see the wiki",
+    "Password: required",
+    "The password is in the vault. Token: none.",
+    "the password: it must hold eight letters",
+    "{'password': ''}",
+    "{'password': None, 'token': True}",
+    "{'password': '***'}",
+    "{'password': '{{ conn.x.password }}'}",
+    "df = df.drop(columns=['password', 'country'])",
+    "df[['token', 'country']]",
+    "{'token': 'hello', 'pos': 'NOUN'}",
+    "{'password': 'object', 'n': 'int64'}",
+    "primary_key = 'user_id_2'",
+    "ORDER BY sort_key = 'abc123'",
+    "PWD=/srv/data/2026",
+    "http://127.0.0.1:8123/?x=a@b.c",
+    "http://h:8888/lab?mail=me@x.org",
+    "http://h:{port}/x@y",
+    "pip install git+ssh://git@github.com:org/repo.git@v1.0",
+    "https://medium.com/@me/a:b",
+    "mail me@x.org, see http://h/a:b and c@d",
+    "password_file = '/run/secrets/db-1'",
+    "secret_name = 'db-password-1'",
+    "compass = 'north-1'",
+    "first key: value1x",
+    "keyboard = 'qwerty-1'",
+    "for token in tokens: print(token)",
+    "lambda token: token2x",
+    "pass\nexcept KeyError:",
+    "1 passed, 2 failed: test_password in 0.12s",
+    "password == other",
+    "assert token != token2",
+    "if not password: raise ValueError('no password')",
+    "bearer of news",
+    "auth = (user, password)",
+    "IDENTIFIED BY {password}",
+    "`token`: the run's token, `secret`: none",
+]
+
+
+@pytest.mark.parametrize("code", [True, False])
+@pytest.mark.parametrize("text", SURVIVING, ids=count)
+def test_code_that_computes_a_secret_and_prose_about_one_survive(text, code):
+    assert redact(text, code=code) == text
+
+
+SIGNS = "'\"\\/@%&+=!$#?<>{}()[]:;,.~^*|`- éЯ€😀"
+SECRETS = st.text(st.sampled_from("abcdefghijkXYZ0123456789" + SIGNS), min_size=8, max_size=24).filter(
+    lambda secret: len(re.sub(r"%..|\\u....|\\x..|\\.|\W", "", secret)) >= 6 and secret == secret.strip()
+)
+AROUND = st.text(st.sampled_from("abcXYZ019 \n\t.,:;()<>=\"'\\&%#/é"), max_size=12)
+
+
+def each(form: str):
+    """A spelling that escapes every character, by its number."""
+    return lambda secret: "".join(form.format(ord(c)) for c in secret)
+
+
+def mixed_case(quoted: str) -> str:
+    return re.sub("%..", lambda found: found[0].lower() if found.start() % 2 else found[0].title(), quoted)
+
+
+def coloured(secret: str) -> str:
+    return "\x1b[1m" + "\x1b[38;5;28m".join([secret[:3], secret[3:5], secret[5:]]) + "\x1b[0m"
+
+
+SPELLINGS = {
+    "plain": str,
+    "url": lambda s: urllib.parse.quote(s, safe=""),
+    "url, of mixed case": lambda s: mixed_case(urllib.parse.quote(s, safe="")),
+    "url, some signs": lambda s: urllib.parse.quote(s, safe="!$&'()*+,;=:@/"),
+    "form": urllib.parse.quote_plus,
+    "url, twice": lambda s: urllib.parse.quote(urllib.parse.quote(s, safe=""), safe=""),
+    "url, every byte": lambda s: "".join(f"%{byte:02x}" for byte in s.encode()),
+    "json": lambda s: json.dumps(s)[1:-1],
+    "json, as it is": lambda s: json.dumps(s, ensure_ascii=False)[1:-1],
+    "json of json": lambda s: json.dumps(json.dumps(s)[1:-1])[1:-1],
+    "json, slashes": lambda s: json.dumps(s)[1:-1].replace("/", "\\/"),
+    "json, for html": lambda s: re.sub("[<>&']", lambda c: f"\\u{ord(c[0]):04x}", json.dumps(s)[1:-1]),
+    "repr": lambda s: repr(s)[1:-1],
+    "repr of repr": lambda s: repr(repr(s)[1:-1])[1:-1],
+    "ascii": lambda s: ascii(s)[1:-1],
+    "bytes": lambda s: repr(s.encode())[2:-1],
+    "unicode_escape": lambda s: s.encode("unicode_escape").decode(),
+    "every \\u": lambda s: (
+        json.dumps("".join(s)) and "".join(f"\\u{ord(c):04x}" if ord(c) < 65536 else json.dumps(c)[1:-1] for c in s)
+    ),
+    "html": html.escape,
+    "html, &apos;": lambda s: html.escape(s).replace("&#x27;", "&apos;"),
+    "html, &#39;": lambda s: html.escape(s).replace("&#x27;", "&#39;"),
+    "html, twice": lambda s: html.escape(html.escape(s)),
+    "html, every character": each("&#{};"),
+    "json of html": lambda s: json.dumps(html.escape(s))[1:-1],
+    "shell": lambda s: shlex.quote(s).strip("'"),
+    "shell, '\\''": lambda s: s.replace("'", "'\\''"),
+    "sql": lambda s: s.replace("'", "''"),
+    "sql, backslashes": lambda s: s.replace("\\", "\\\\").replace("'", "\\'"),
+    "csv": lambda s: s.replace('"', '""'),
+    "ini": lambda s: s.replace("%", "%%"),
+    "compose": lambda s: s.replace("$", "$$"),
+    "coloured": coloured,
+    "coloured json": lambda s: json.dumps(coloured(s))[1:-1],
+    "hexadecimal": lambda s: s.encode().hex(),
+}
+
+
+def readings(text: str) -> set[str]:
+    """What somebody can read in a text; written without the module under test."""
+    seen, fresh = set(), {text}
+    while fresh and len(seen) < 500:
+        seen |= fresh
+        fresh = {
+            reading
+            for known_text in fresh
+            for reading in (
+                html.unescape(known_text),
+                urllib.parse.unquote(known_text),
+                known_text.replace("+", " "),
+                re.sub("\x1b" + r"\[[0-9;]*m", "", known_text),
+                re.sub(r"\\u([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), known_text),
+                re.sub(r"\\x([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), known_text),
+                known_text.replace("\\\\", "\\"),
+                re.sub(r"\\(['\"/])", r"\1", known_text),
+                known_text.replace("''", "'").replace('""', '"').replace("'\\''", "'"),
+                known_text.replace("$$", "$").replace("%%", "%"),
+            )
+        } - seen
+    return seen
+
+
+def fixed(function):
+    return trying(deadline=None, derandomize=True, max_examples=25)(function)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS, ids=count)
+@fixed
+@given(secret=SECRETS, before=AROUND, after=AROUND)
+def test_a_known_secret_is_hidden_in_every_spelling(spelling, secret, before, after):
+    assume(secret not in before + after)
+    known._registered.clear()
+    known.register(secret)
+    spelt = SPELLINGS[spelling](secret)
+    hidden = redact(f"{before} {spelt} {after}")
+    assert HIDDEN in hidden
+    assert spelt not in hidden
+    assert not any(secret in reading for reading in readings(hidden))
+    assert secret not in hidden and secret[:-1] not in hidden
+
+
+WRAPS = {"lines": "\n", "CRLF": "\r\n", "JSON": "\\n", "a list of lines": '\\n",\n   "', "indented": "\n    "}
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+@fixed
+@given(secret=SECRETS, before=st.binary(max_size=80), after=st.binary(max_size=80), width=st.integers(4, 76))
+def test_a_known_secret_is_hidden_in_base64_also_in_lines(wrap, secret, before, after, width):
+    known._registered.clear()
+    known.register(secret)
+    assume(secret.encode() not in before + after)
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(before + secret.encode() + after).decode()
+        wrapped = WRAPS[wrap].join(whole[at : at + width] for at in range(0, len(whole), width))
+        left = re.sub(r"\\n|[^\w+/=-]", "", redact(f"x: {wrapped} .").replace(HIDDEN, "....")).strip("x")
+        for run in re.findall(r"[\w+/-]{4,}", left.replace("....", "=")):
+            for shift in range(4):
+                piece = run[shift:].replace("-", "+").replace("_", "/")
+                assert secret.encode()[1:-1] not in base64.b64decode(piece[: len(piece) // 4 * 4])
+
+
+@trying(deadline=None, derandomize=True, max_examples=100)
+@given(secret=SECRETS, text=st.text(st.sampled_from("abcXYZ0129" + SIGNS + "\n"), max_size=80))
+def test_a_text_without_the_secret_comes_back_identical(secret, text):
+    known._registered.clear()
+    assume(redact(text) == text)
+    bare = re.sub(r"['\"\\]", "", secret)
+    assume(len(bare) >= 8 and not any(bare[:4] in re.sub(r"['\"\\]", "", reading) for reading in readings(text)))
+    known.register(secret)
+    assert redact(text) == text
+
+
+def notebook_with(place: str, text: str) -> dict:
+    """A notebook that holds a text in a given place."""
+    new = nbformat.v4
+    stream = new.new_output("stream", name="stdout", text="rows\n")
+    shown = new.new_output("display_data", {"text/plain": "x", "application/json": {"a": [1]}}, metadata={})
+    failed = new.new_output("error", ename="ValueError", evalue="x", traceback=["one", "two"])
+    cell = new.new_code_cell("x = 1", outputs=[stream, shown, failed], metadata={"papermill": {"status": "completed"}})
+    markdown = new.new_markdown_cell("# Title", attachments={"a.png": {"image/png": "aaaa"}})
+    made = new.new_notebook(cells=[markdown, cell])
+    made.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    made.metadata.papermill = {"parameters": {"day": "2026-11-22"}, "exception": None}
+    match place:
+        case "code":
+            cell.source = f"x = {text!r}\nprint(x)"
+        case "markdown":
+            markdown.source = f"# Title\n\nis {text} here"
+        case "stream":
+            stream.text = f"first\n{text}\nlast\n"
+        case "two streams":
+            cell.outputs[0] = new.new_output("stream", name="stdout", text=f"a {text[:4]}")
+            cell.outputs.insert(1, new.new_output("stream", name="stdout", text=f"{text[4:]} b"))
+        case "text/plain" | "text/html" | "image/svg+xml":
+            shown.data[place] = f"<b>\n{html.escape(text) if place != 'text/plain' else text}</b>"
+        case "json value":
+            shown.data["application/json"] = {"rows": [{"name": text}]}
+        case "json key":
+            shown.data["application/vnd.x+json"] = {"rows": [{text: 1}]}
+        case "json in text":
+            shown.data["text/plain"] = json.dumps({"a": text, "b": [text]}, indent=1)
+        case "media type":
+            shown.data[text] = "x"
+        case "picture":
+            shown.data["image/png"] = base64.b64encode(b"\x89PNG" + text.encode() + b"..").decode()
+        case "picture in lines":
+            shown.data["image/jpeg"] = base64.encodebytes(b"\x89PNG" * 30 + text.encode() + b".." * 30).decode()
+        case "attachment":
+            markdown.attachments["a.png"]["image/png"] = base64.encodebytes(b"x" * 99 + text.encode()).decode()
+        case "attachment's name":
+            markdown.attachments[text] = {"image/png": "aaaa"}
+        case "traceback":
+            failed.traceback = ["first", f"\x1b[31m{text}\x1b[0m", "last"]
+        case "evalue" | "ename":
+            failed[place] = text
+        case "metadata of an output":
+            shown.metadata = {"name": text, "id": [text], "status": {"name": text}, text: {"kernelspec": text}}
+        case "metadata of a cell":
+            cell.metadata["name"] = text
+            cell.metadata["note"] = {"status": [text]}
+        case "tag":
+            cell.metadata["tags"] = ["parameters", text]
+        case "metadata":
+            made.metadata["title"] = {"id": text, "language_info": text}
+        case "kernelspec":
+            made.metadata.kernelspec.display_name = text
+        case "parameter":
+            made.metadata.papermill["parameters"] = {"place": text, "more": [{"x": text}]}
+        case "status":
+            cell.metadata.papermill["status"] = text
+    return made
+
+
+PLACES = [
+    "code", "markdown", "stream", "two streams", "text/plain", "text/html", "image/svg+xml", "json value", "json key",
+    "json in text", "media type", "picture", "picture in lines", "attachment", "attachment's name", "traceback", "evalue",
+    "ename", "metadata of an output", "metadata of a cell", "tag", "metadata", "kernelspec", "parameter", "status",
+]  # fmt: skip
+
+
+def all_texts(value) -> list[str]:
+    """Every text of a notebook as somebody sees it: lines joined, base64 decoded too."""
+    if isinstance(value, dict):
+        return [text for key, item in value.items() for text in (key, *all_texts(item))]
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return ["".join(value), *(text for item in value for text in all_texts(item))]
+    if isinstance(value, list):
+        streams = "".join("".join(item["text"]) for item in value if isinstance(item, dict) and "text" in item)
+        return [streams, *(text for item in value for text in all_texts(item))]
+    if not isinstance(value, str):
+        return [str(value)]
+    try:
+        return [value, base64.b64decode(value).decode("utf-8", "replace")]
+    except ValueError:
+        return [value]
+
+
+@pytest.mark.parametrize("place", PLACES)
+@trying(deadline=None, derandomize=True, max_examples=8)
+@given(secret=SECRETS)
+def test_no_place_of_a_notebook_keeps_a_secret_and_it_stays_a_valid_notebook(place, secret):
+    known._registered.clear()
+    document = nbformat.writes(notebook_with(place, secret))
+    known.register(secret)
+    clean = redact_notebook(document)
+    read = nbformat.reads(clean, 4)
+    nbformat.validate(read)
+    assert HIDDEN in clean
+    for text in all_texts(json.loads(clean)):
+        assert not any(secret in reading for reading in readings(text))
+    for cell in read.cells:
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+    assert read.metadata.kernelspec.name == "python3" and read.cells[1].outputs[0].name == "stdout"
+    assert redact_notebook(clean) == clean
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_notebook_without_secrets_comes_back_identical(place):
+    known.register("s3cret-of-somebody")
+    document = nbformat.writes(notebook_with(place, "just words"))
+    assert redact_notebook(document) == document
+
+
+def test_what_code_calls_a_secret_is_hidden_in_every_output():
+    source = "API_KEY = 'k3y-of-somebody'\nother, my_pwd = 1, 'w0rd-of-mine'\nprint(API_KEY)"
+    output = nbformat.v4.new_output("stream", name="stdout", text="k3y-of-somebody w0rd-of-mine")
+    cell = nbformat.v4.new_code_cell(source, outputs=[output])
+    clean = redact_notebook(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
+    assert "k3y" not in clean and "w0rd" not in clean
+    ast.parse(nbformat.reads(clean, 4).cells[0].source)
+
+
+def test_literals_are_those_that_names_call_secret():
+    source = """
+%load_ext x
+password = "one-1"; user = "me"
+a.token, b = "two-2", "not"
+f(api_key="three-3", host="h", pwd=None)
+headers = {"X-ClickHouse-Key": "four-4", "Host": "h"}
+os.environ.setdefault("DB_PASSWORD", "five-5")
+def f(x, secret="six-6", *, passphrase="seven-7"): ...
+password = os.getenv("X") or "eight-8"
+token = get_token("no")
+password = SecretStr("nine-9")
+auth_token: str = "Bearer ten-10"
+password = os.environ["no"]
+"""
+    found = {"one-1", "two-2", "three-3", "four-4", "five-5", "six-6", "seven-7", "eight-8", "nine-9", "ten-10"}
+    assert literals.literals(source) == found
+    assert literals.literals("SELECT 1 FROM") == set()
+
+
+def test_values_are_hidden_under_names_that_call_them_secret():
+    given_ = {
+        "db_password": "abc",
+        "n": 5,
+        "token": None,
+        "day": "2026-11-22",
+        "pwd": 1234,
+        "tokens": 7,
+        "x": [{"api_key": "q"}],
+    }
+    hidden = {
+        "db_password": HIDDEN,
+        "n": 5,
+        "token": None,
+        "day": "2026-11-22",
+        "pwd": HIDDEN,
+        "tokens": 7,
+        "x": [{"api_key": HIDDEN}],
+    }
+    assert redact_values(given_) == hidden
+
+
+SECRET_VARIABLES = {
+    "db_password": "abc-12", "MYSQL_PWD": "abc-12", "SMTP_PASS": "abc-12", "PGPASSWORD": "abc-12", "SSH_PASSPHRASE": "abc-12",
+    "aws_secret_access_key": "/AbcDefGhiJkl+1234567890abcdefghijklmnop", "APP_SECRET": "~abc-12", "GITHUB_TOKEN": "abc-12",
+    "AIRFLOW__CORE__FERNET_KEY": "abc-12=", "MY_CREDENTIALS": "abc-12",
+}  # fmt: skip
+WITHIN_VARIABLES = {
+    "DATABASE_URL": "postgres://me:abc-12@h/db", "BROKER": "redis://:abc%2D12@h:1/0", "DSN": "host=h password='abc-12' port=1",
+    "ODBC": "Server=h;Pwd=abc-12;", "AIRFLOW_CONN_X": '{"conn_type": "http", "password": "abc-12"}',
+    "AIRFLOW_CONN_Y": '{"conn_type": "http", "extra": {"api_key": "abc-12"}}', "HOOK": "https://h/?api_key=abc-12&x=1",
+    "AIRFLOW_CONN_Z": '{"extra": "{\\"secret\\": \\"abc-12\\"}"}', "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "a+b://me:abc-12@h/x",
+    "CELERY": "redis://:abc-12@h:1;redis://:other-1@h:2",
+}  # fmt: skip
+PLAIN_VARIABLES = {
+    "PWD": "/srv/abc-12", "PASSWORD_FILE": "/run/secrets/abc-12", "TOKEN_PATH": "/abc-12", "SECRETS_DIR": "/abc-12",
+    "SSH_KEY_PATH": "~/abc-12", "DB_PASSWORD": "/etc/passwd", "TOKENIZERS_PARALLELISM": "false-1", "GIT_ASKPASS": "abc-12",
+    "API_TOKEN": "", "HOME_URL": "http://h:8123/a@b", "PRIMARY_KEY": "abc-12", "DB_PASSWORD_": "no", "X_PASSWORD": "true",
+}  # fmt: skip
+
+
+def test_variables_are_secret_by_name_and_by_what_their_values_hold():
+    for name, value in SECRET_VARIABLES.items():
+        assert secrets_of({name: value}) == {value}, name
+    for name, value in WITHIN_VARIABLES.items():
+        assert "abc-12" in secrets_of({name: value}), name
+        assert value not in secrets_of({name: value}), name
+    for name, value in PLAIN_VARIABLES.items():
+        assert not secrets_of({name: value}), name
+
+
+@pytest.mark.parametrize("spelt", ["p!w$9aZ", "p%21w%249aZ", "p%2fw%2F9aZ", "p%40w:9aZ"])
+def test_a_password_is_known_as_its_url_spells_it(monkeypatch, spelt):
+    monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", f"http://me:{spelt}@h:8123")
+    settings.cache_clear()
+    assert {spelt, urllib.parse.unquote(spelt)} == set(settings().secrets)
+    for text in (spelt, urllib.parse.unquote(spelt), urllib.parse.quote(urllib.parse.unquote(spelt), safe="").lower()):
+        assert redact(f"is {text} here") == f"is {HIDDEN} here" or "z" in text
+
+
+@fixed
+@given(password=st.text(st.sampled_from("abcXYZ0189@/'\":!$%&+=?#"), min_size=6, max_size=20))
+def test_the_password_of_a_url_is_found_where_a_host_and_port_follow(password):
+    assume(
+        not re.match(r"\d{1,5}[/?#\"':]", password) and not re.search(r"://|@\w+:\d|[\"'][,;:)]|[\"']$", password + "@")
+    )
+    url = f"postgres://me:{password}@host:5432/db"
+    assert [url[start:end] for start, end in spans(url)] == [password]
+
+
+HOSTILE = [
+    "\\" * 300_000, "%25" * 100_000, "&amp;" * 60_000, "&" + "amp;" * 60_000, "&#" + "0" * 300_000, "\x1b[" + "0;" * 150_000,
+    "\x1b[" * 150_000, "://" * 100_000, "://a:" * 60_000, "://a:b@" * 40_000, "://a:" + "b@" * 150_000, "://a:" + "'@" * 150_000,
+    "password" * 40_000, "password=" * 40_000, "password='" * 30_000, "password: " * 30_000, "password = \\\"" * 20_000,
+    "key" * 100_000, "key:" * 80_000, "token: a." * 40_000, "auth=(" * 50_000, "auth=('a','" * 30_000, "identified by '" * 20_000,
+    "bearer " * 40_000, "curl " * 60_000, "-----BEGIN PRIVATE KEY-----" * 10_000, "password" + " " * 300_000, "password:" + "\n" * 300_000,
+    "eyJaaaaaaaaa." * 25_000, "gh" * 150_000, "password: a[" * 25_000, "password='" + "\\'" * 150_000, "<password>" * 30_000,
+    "a@b:c" * 60_000, "\\u0041" * 50_000, "\\u{" * 100_000, "'" * 300_000, "sk-" * 100_000, "%3a%2f%2f" * 30_000, "aB3+" * 75_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=count)
+def test_redaction_takes_time_in_proportion_to_the_text(text):
+    known.register("s3cr'et/of-somebody")
+    started = time.process_time()
+    redact(text)
+    assert time.process_time() - started < 6, "0.3 MB; some 0.2 s on an idle machine"
+
+
+@pytest.mark.parametrize(
+    "name", ["db_password", "SMTP_PASS", "apiKey", "X-ClickHouse-Key", "AccountKey", "парольБД", "client_secret"]
+)
+def test_names_that_say_secret(name):
+    assert is_secret(name)
