@@ -54,7 +54,7 @@ KINDS = [
 texts = st.one_of(
     st.sampled_from(HOSTILE), st.text(st.characters(), max_size=30), st.sampled_from([PNG, SVG, "12", "a, 7"])
 )
-marked = st.lists(texts, max_size=5).map("".join)
+marked = st.lists(texts, min_size=1, max_size=5).map("".join)
 leaf = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), marked)
 anything = st.recursive(
     leaf, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(marked, inner, max_size=3), max_leaves=6
@@ -63,10 +63,10 @@ bundles = st.dictionaries(st.sampled_from(KINDS), st.one_of(marked, st.lists(mar
 
 
 def odd(**fields):
-    """A dictionary whose fields are as they should be, or anything, or absent."""
-    return st.fixed_dictionaries(
-        {}, optional={name: st.one_of(field, field, field, anything) for name, field in fields.items()}
-    )
+    """A dictionary whose fields are as they should be; now and then one is something else, or absent."""
+    other = {name: st.one_of(field, anything) for name, field in fields.items()}
+    sound = st.fixed_dictionaries(fields)
+    return st.one_of(sound, sound, sound, st.fixed_dictionaries({}, optional=other))
 
 
 outputs_of_cells = st.one_of(
@@ -78,14 +78,14 @@ outputs_of_cells = st.one_of(
 cells = st.one_of(
     odd(cell_type=st.just("markdown"), id=marked, source=marked, metadata=odd(tags=st.lists(marked, max_size=2)),
         attachments=st.dictionaries(marked, bundles, max_size=2)),
-    odd(cell_type=st.just("code"), id=marked, source=marked, outputs=st.lists(outputs_of_cells, max_size=4),
+    odd(cell_type=st.just("code"), id=marked, source=marked, outputs=st.lists(outputs_of_cells, min_size=1, max_size=4),
         metadata=odd(tags=st.lists(marked, max_size=2), papermill=odd(status=st.sampled_from(["failed", "pending"]))),
         execution_count=leaf),
     odd(cell_type=st.sampled_from(["raw", "heading"]), source=marked),
     anything,
 )  # fmt: skip
 notebooks = st.fixed_dictionaries(
-    {"cells": st.lists(cells, max_size=5), "nbformat": st.just(4), "nbformat_minor": st.just(5)},
+    {"cells": st.lists(cells, min_size=2, max_size=6), "nbformat": st.just(4), "nbformat_minor": st.just(5)},
     optional={"metadata": odd(language_info=odd(name=marked), widgets=anything)},
 )
 
