@@ -18,12 +18,13 @@ GOOD, BUSY, SKIPPED = "succeeded", RUNNING, "skipped"
 
 def records_of(outputs: Path) -> list[Path]:
     """The files of all records."""
-    return records_among(outputs, store.files(outputs, "[!.]*/*/*/*-try*.json"))
+    return list(records_among(store.files(outputs, "[!.]*/*/*/*-try*.json")).values())
 
 
-def records_among(outputs: Path, found: list[Path]) -> list[Path]:
-    """The records among some files, in the order of their names; a copy beside one is called otherwise."""
-    return sorted(path for path in found if is_record(path) and files.NAME.fullmatch(name_of(outputs, path)))
+def records_among(found: list[Path]) -> dict[str, Path]:
+    """The records among some files of runs, by name and in that order; a copy beside one is called otherwise."""
+    named = {"/".join(path.parts[-4:]).removesuffix(".json"): path for path in found if is_record(path)}
+    return {name: named[name] for name in sorted(named) if files.NAME.fullmatch(name)}
 
 
 def name_of(outputs: Path, path: Path) -> str:

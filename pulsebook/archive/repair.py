@@ -17,7 +17,7 @@ class Repaired:
     """What was found, and is at rest now."""
 
     files: list[Path]  # of runs, whatever they are
-    records: list[Path]
+    records: dict[str, Path]  # by name
     known: dict[str, dict]  # the runs that the index knew
     damaged: dict[Path, str]  # files of the index, and what was wrong; made anew
     lacking: set[str]  # runs that the index did not know, by name; entered
@@ -34,8 +34,8 @@ def repair(outputs: Path) -> Repaired:
     index.update(outputs)
     entered = index.entries(outputs)
     found = store.files(outputs, "[!.]*/*/*/*")
-    records = records_among(outputs, found)
-    unknown = [path for path in records if index.name_of(outputs, path) not in entered]
+    records = records_among(found)
+    unknown = [path for name, path in records.items() if name not in entered]
     lacking = _enter(outputs, unknown) if unknown else set()
     _remove_drafts(outputs, found)
     return Repaired(found, records, known, damaged, lacking)

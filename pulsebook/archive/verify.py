@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pulsebook.archive import index
 from pulsebook.archive.ending import mend
-from pulsebook.archive.record import Record, RecordError, checksum, is_record
+from pulsebook.archive.index_runs import records_among
+from pulsebook.archive.record import Record, RecordError, checksum
 from pulsebook.archive.repair import repair
 
 SETTLED = 60.0  # seconds after its end a try's files and the index are as they stay
@@ -41,8 +42,7 @@ def verify(outputs: Path) -> Verdict:
     known = index.entries(outputs)
     findings = [Finding(_below(outputs, file), "altered", f"{why}; made anew") for file, why in found.damaged.items()]
     running = files = 0
-    for path in found.records:
-        name = index.name_of(outputs, path)
+    for name, path in found.records.items():
         entered = known.pop(name, None)
         try:
             record = Record.load(path)
@@ -96,7 +96,7 @@ def _of_files(record: Record, outputs: Path) -> list[Finding]:
 
 def _without_record(outputs: Path, files: list[Path]) -> list[Finding]:
     """Files that look like a try's and have no record."""
-    records = {file for file in files if is_record(file)}
+    records = {*records_among(files).values()}
     tries = [file for file in files if re.fullmatch(r"[^.].*-try.*\.(ipynb|html|json)", file.name, re.S)]
     lost = [f for f in tries if f.with_name(re.sub(r"(\.diff)?\.\w+$", ".json", f.name)) not in records]
     return [Finding(_below(outputs, file), "no record") for file in sorted(lost, key=str)]
