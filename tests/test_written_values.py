@@ -20,7 +20,7 @@ import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pulsebook.warehouse import Warehouse, WarehouseError
+from pulsebook.warehouse import Warehouse, WarehouseError, bulk
 from pulsebook.warehouse.unfit import UnfitError
 from pulsebook.warehouse.wire import wire
 
@@ -501,3 +501,32 @@ def test_a_frame_that_cannot_be_matched_is_refused_in_words(frame, says, warehou
         warehouse.write(frame, table)
     assert warehouse.scalar(f"SELECT count() FROM {table}") == 0
     assert warehouse.write(pd.DataFrame({"n": [], "v": []}), table) == 0
+
+
+NANOSECONDS = pd.Series(pd.to_datetime([5, 10**9, 5] * 3, unit="ns", utc=True))
+BULKY = [
+    *(column for columns in FRAMES.values() for column in columns),
+    pd.Series(["a", "b", None, "a", "b", "a"], dtype="str"),
+    pd.Series(["1", "300", "1", "1", "1"]).astype("category"),
+    pd.Series([0, -1, 255]),
+    pd.Series([0, 256], dtype="uint64"),
+    pd.Series([0.0, -0.0, 5.0, math.inf]),
+    pd.Series([5.0, math.nan]),
+    pd.Series(pd.to_datetime(["2026-01-01"] * 5 + [None])),
+    pd.Series(pd.to_datetime(["2026-01-01 01:00"] * 5)).dt.tz_localize("Asia/Tokyo"),
+    pd.Series(pd.to_datetime(["1969-12-31", "2026-01-01", "2107-01-01"], utc=True)),
+    NANOSECONDS,
+    NANOSECONDS.dt.tz_localize(None),
+    pd.Series([], dtype="int64"),
+]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_many_values_at_once_travel_as_each_of_them_does(kind):
+    for column in BULKY:
+        column = pd.Series(column)
+        found = bulk.cells(column, kind, wire(kind)) if len(column) else None
+        if found is not None:
+            assert found == [wire(kind).encode(value) for value in column]
+    numbers = pd.Series([1, 0, 1])
+    assert (bulk.cells(numbers, kind, wire(kind)) is not None) == (bare(kind) in INTEGERS)
