@@ -24,6 +24,7 @@ _SHOWS = {"SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK"}
 _NAMING = {"AS", "FROM", "JOIN", "SELECT", "WHERE", "AND", "OR", "NOT", "BY", "DISTINCT", "ON", "DATABASE", "TABLE"}
 _ENDINGS = {"SETTINGS", ";"}
 DESCRIBED = ("DESCRIBE TABLE (", "\n) FORMAT JSONCompact")  # around a SELECT
+_END = "the end of the statement"
 _POSITION = re.compile(r"position (\d+)( \(.*?\))?? \(line \d+, col \d+\)", re.S)
 
 
@@ -51,11 +52,12 @@ class Statement:
         def own(match: re.Match) -> str:
             at = int(match[1]) - 1 - len(before.encode())
             if at >= len(sent):
-                return "the end of the statement"
+                return _END
             here = len(sent[: max(at, 0)].decode(errors="ignore"))
             return f"position {here + 1}{match[2] or ''} ({_place(self.text, here, 'line {}, col {}')})"
 
-        return _POSITION.sub(own, answer.replace(after, ""))
+        said = _POSITION.sub(own, answer.replace(after, ""))
+        return re.sub(rf"({_END}): [) ]*(FORMAT )?\w+", r"\1", said)  # what it quotes from there on is not the author's
 
 
 def _place(text: str, at: int, pattern: str = "line {}, column {}") -> str:
@@ -70,6 +72,8 @@ def _tokens(sql: str) -> list[tuple[int, str]]:
         end = match.end()
         if match.lastgroup == "comment":
             end = _comment_end(sql, at)
+            if end is None:
+                raise StatementError(f"{_place(sql, at)}: this comment is never closed")
         elif match.lastgroup == "heredoc":
             close = sql.find(match[0], end)
             end = close + len(match[0]) if close >= 0 else end
@@ -79,7 +83,7 @@ def _tokens(sql: str) -> list[tuple[int, str]]:
     return found
 
 
-def _comment_end(sql: str, start: int) -> int:
+def _comment_end(sql: str, start: int) -> int | None:
     """Where a comment ends. Newer servers let comments hold comments; where they do not close, the first end counts."""
     depth, first = 0, 0
     for match in _COMMENT.finditer(sql, start):
@@ -88,7 +92,7 @@ def _comment_end(sql: str, start: int) -> int:
             first = first or match.end()
         if not depth:
             return match.end()
-    return first or len(sql)
+    return first or None
 
 
 def statement(sql: str) -> Statement:

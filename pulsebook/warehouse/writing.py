@@ -8,6 +8,7 @@ table in one statement.
 import pandas as pd
 from pandahouse import to_clickhouse
 
+from pulsebook.warehouse import bulk
 from pulsebook.warehouse.errors import RefusedError, WarehouseError
 from pulsebook.warehouse.http import through
 from pulsebook.warehouse.kinds import identifier, kind, unwrapped
@@ -72,6 +73,9 @@ def _wire(values: pd.Series, of: str) -> Wire:
 
 
 def _cells(values: pd.Series, of: Wire, type_: str, table: str) -> pd.Series:
+    at_once = bulk.cells(values, type_, of)
+    if at_once is not None:
+        return pd.Series(at_once, dtype=object)
     cells = []
     for row, value in enumerate(values):
         try:
