@@ -281,8 +281,9 @@ def test_other_fields_and_nested_values_are_rendered_as_ever(dag, operator):
     )
     task.render_template_fields({"x": "20261122"})
     assert task.input_nb == "20261122.ipynb" and task.parameters == {"a": {"b": ["20261122", 5, None]}}
-    with pytest.raises(jinja2.UndefinedError):
-        task.render_template("{{ nothing.here }}", {})
+    for template in ("{{ nothing.here }}", "{{ nothing }}", "of {{ nothing }}"):
+        with pytest.raises(jinja2.UndefinedError):
+            task.render_template(template, {})
 
 
 def test_every_notebook_task_has_an_execution_timeout(dag, operator):

@@ -4,10 +4,15 @@ There Jinja evaluates whatever text it has rendered: `"2026"`, or the id of a ru
 that is one expression gives the value of that expression, and any other gives text.
 """
 
-from jinja2 import Template
+from jinja2 import Template, Undefined
 
 
 def rendered(template: Template, context: dict) -> object:
-    """The value of a template that a native environment has compiled."""
+    """The value of a template that a native environment has compiled.
+
+    Raises:
+        jinja2.UndefinedError: a name in it is not known, also where the name is all there is.
+    """
     parts = list(template.root_render_func(template.new_context(dict(context))))
-    return parts[0] if len(parts) == 1 else "".join(map(str, parts))
+    is_value = len(parts) == 1 and not isinstance(parts[0], Undefined)
+    return parts[0] if is_value else "".join(map(str, parts))
