@@ -6,7 +6,7 @@ import time
 
 from pulsebook import runner
 from pulsebook.archive.record import Record
-from pulsebook.guard import ending_with
+from pulsebook.guard import Guard, ending_with
 from tests.test_archive import FORK, WAITING, a_notebook, lives, until
 
 
@@ -42,3 +42,17 @@ def test_a_task_whose_worker_is_killed_ends_as_killed_and_so_does_its_kernel(tmp
 def test_a_process_whose_parent_lives_is_left_alone():
     with ending_with(os.getppid()):
         time.sleep(1.5)
+
+
+def test_a_guard_that_was_killed_does_not_change_how_a_run_ends(tmp_path):
+    guard = Guard(tmp_path)
+    guard._process.kill()
+    guard._process.wait()
+    guard.end()
+
+
+def test_a_guard_removes_the_folder_of_the_sockets(tmp_path):
+    (tmp_path / "pb-x").mkdir()
+    (tmp_path / "pb-x" / "kernel.json").write_text("{}")
+    Guard(tmp_path / "pb-x").end()
+    assert not (tmp_path / "pb-x").exists()
