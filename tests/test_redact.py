@@ -381,7 +381,7 @@ def notebook_with(place: str, text: str) -> dict:
         case "tag":
             cell.metadata["tags"] = ["parameters", text]
         case "metadata":
-            made.metadata["title"] = {"id": text, "language_info": text}
+            made.metadata["note"] = {"id": text, "language_info": text}
         case "kernelspec":
             made.metadata.kernelspec.display_name = text
         case "parameter":
