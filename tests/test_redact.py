@@ -5,9 +5,11 @@ import base64
 import html
 import itertools
 import json
+import logging
 import re
 import shlex
 import time
+import traceback
 import urllib.parse
 
 import nbformat
@@ -16,10 +18,12 @@ from hypothesis import assume, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
-from pulsebook.archive.redact import HIDDEN, known, literals, redact, redact_notebook, redact_values
+from pulsebook import runner
+from pulsebook.archive.redact import HIDDEN, WithoutSecrets, known, literals, redact, redact_notebook, redact_values
 from pulsebook.secret_names import is_secret, secrets_of
 from pulsebook.settings import settings
 from pulsebook.url_passwords import spans
+from tests.test_archive import a_notebook
 
 LEAK = "s3cr-et/9"  # in every example below this is what must not be left
 
@@ -381,7 +385,7 @@ def notebook_with(place: str, text: str) -> dict:
         case "tag":
             cell.metadata["tags"] = ["parameters", text]
         case "metadata":
-            made.metadata["title"] = {"id": text, "language_info": text}
+            made.metadata["note"] = {"id": text, "language_info": text}
         case "kernelspec":
             made.metadata.kernelspec.display_name = text
         case "parameter":
@@ -565,3 +569,78 @@ def test_redaction_takes_time_in_proportion_to_the_text(text):
 )
 def test_names_that_say_secret(name):
     assert is_secret(name)
+
+
+WRITTEN = (
+    "connection = {'host': 'https://ch.example', 'user': 'reader', 'password': 'sample-pass-1'}\n"
+    "DB_PASSWORD = 'sample-pass-2'\napi_key = \"sample-key-0003\"\nprint(connection)",
+    "print(api_key, DB_PASSWORD[:20], db_password)",
+    "display({'text/plain': 'x'}, metadata={'name': db_password}, raw=True)",
+    "raise ValueError(db_password + ' was refused')",
+)
+
+
+def test_passwords_as_people_write_them_reach_no_file_of_the_archive_and_the_page_says_so(
+    tmp_path, outputs, caplog, capfd
+):
+    notebook = a_notebook(tmp_path / "step.ipynb", "## Load", *WRITTEN, parameters='db_password = ""  # of the server')
+    with pytest.raises(runner.NotebookFailed) as caught:
+        runner.run(notebook, {"db_password": "sample-pass-4"}, outputs / "etl" / "2026-11-20" / "run-1")
+    texts = {file.name: file.read_text() for file in outputs.rglob("*") if file.is_file()}
+    said = capfd.readouterr()
+    texts |= {"error": str(caught.value), "log": caplog.text, "output": said.out + said.err}
+    for name, text in texts.items():
+        assert not re.findall(r"sample-(?:pass|key)-\w+", text), name
+    executed = nbformat.reads(texts["step-try1.ipynb"], 4)
+    nbformat.validate(executed)
+    for cell in executed.cells:
+        if cell.cell_type == "code":
+            ast.parse(cell.source)
+    assert "ValueError: [redacted] was refused" in texts["step-try1.json"]
+    assert "A secret in the code was taken out" in texts["step-try1.html"]
+
+
+def test_a_page_whose_code_lost_nothing_says_nothing_of_it(tmp_path, outputs):
+    notebook = a_notebook(tmp_path / "step.ipynb", "## Load", "print(1)")
+    record = runner.run(notebook, {"place": "x"}, outputs / "etl" / "2026-11-20" / "run-1")
+    assert "was taken out" not in record.html.read_text()
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, runner.Killed])
+@pytest.mark.parametrize("where", ["message", "cause", "context", "note", "group"])
+def test_an_error_that_leaves_a_run_shows_no_secret_of_what_it_comes_from(kind, where, tmp_path, outputs, monkeypatch):
+    known.register(LEAK)
+
+    def fails(*_, **__):
+        error = kind("the end" if where != "message" else f"is {LEAK}")
+        if where == "note":
+            error.add_note(f"with {LEAK}")
+        if where == "group":
+            error.__cause__ = ExceptionGroup("both", [ValueError(LEAK)])
+        if where == "cause":
+            raise error from ValueError(LEAK)
+        if where == "context":
+            try:
+                raise ValueError(LEAK)
+            except ValueError:
+                raise error  # noqa: B904 (the context is what is tried)
+        raise error
+
+    monkeypatch.setattr(runner, "_execute", fails)
+    monkeypatch.setattr(runner, "_prepare_the_end", lambda: None)
+    with pytest.raises(BaseException) as caught:  # noqa: B017, PT011 (of several kinds)
+        runner.run(a_notebook(tmp_path / "step.ipynb", "1"), {"place": "x"}, outputs / "etl" / "2026-11-20" / "run-1")
+    assert isinstance(caught.value, kind if kind is not RuntimeError else runner.NotebookFailed)
+    assert LEAK not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_log_entry_with_an_error_shows_no_secret(caplog):
+    known.register(LEAK)
+    log = logging.getLogger("tests.without_secrets")
+    log.addFilter(WithoutSecrets())
+    try:
+        raise ValueError(f"is {LEAK}")
+    except ValueError:
+        log.exception("for %s", LEAK)
+    assert "for [redacted]" in caplog.text and "ValueError: is [redacted]" in caplog.text and LEAK not in caplog.text
+    assert "test_a_log_entry" in caplog.text, "where it comes from is still said"

@@ -43,7 +43,7 @@ _PLAIN = {  # what is said of a secret, and types of columns and variables
     "default", "unknown", "str", "string", "bytes", "object", "text", "varchar", "secretstr", "int", "int64", "fixedstring",
     "password", "token", "secret", "given", "not", "nan", "nat", "undefined", "accepted", "rejected", "denied", "stored",
 }  # fmt: skip
-LONGEST = 4096  # characters of a quoted value
+LONGEST, MOST_QUOTES = 4096, 50  # characters of a quoted value, and quotes within it
 
 
 def assigned(text: str, small: str, code: bool) -> Iterator[Span]:
@@ -53,11 +53,15 @@ def assigned(text: str, small: str, code: bool) -> Iterator[Span]:
         small: the text in small letters, as long as the text.
         code: whether the text is code.
     """
+    done = 0
     for start, end in _names(text, small):
+        if start < done:
+            continue  # within a value
         found = _SEPARATOR.match(text, end)
-        if not found or not is_secret(text[start:end]):
-            continue
-        yield from _values(text, start, end, found, code)
+        if found and is_secret(text[start:end]):
+            for span in _values(text, start, end, found, code):
+                done = span[1]
+                yield span
 
 
 def _names(text: str, small: str) -> Iterator[Span]:
@@ -126,7 +130,10 @@ def _end_of_quoted(text: str, start: int, quote: str) -> int:
     if len(quote.lstrip("\\")) == 1 and (line := text.find("\n", start, limit)) >= 0:
         limit = line
     first, at, slashes = -1, start - 1, len(quote) - len(quote.lstrip("\\"))
-    while (at := text.find(quote, at + 1, limit)) >= 0:
+    for _ in range(MOST_QUOTES):
+        at = text.find(quote, at + 1, limit)
+        if at < 0:
+            break
         before = at - len(text[max(start, at - 40) : at].rstrip("\\")) - max(start, at - 40)
         if before % 2 if slashes == 0 else before:
             continue

@@ -8,7 +8,6 @@ CORE = 6  # characters of base64 that are no coincidence in a megabyte of pictur
 HEX = 12  # digits that are none
 _BETWEEN = rb"(?:\\{1,8}[nr]|[\s\"',\\])*+"  # the lines of base64, also as JSON and Python write them
 _IGNORED = b" \t\r\n\"',\\"
-_LINE_END = re.compile(rb"\\+[nr]")
 
 
 class Encoded:
@@ -24,6 +23,7 @@ class Encoded:
             }
             cores |= {core for shift in range(3) if len(core := _core(data, shift)) >= CORE}
         self.cores = cores | {core.replace(b"+", b"-").replace(b"/", b"_") for core in cores}
+        self.all = [*self.cores, *(spelt for spelt in self.whole if not any(core in spelt for core in self.cores))]
 
     def may_be_in(self, data: bytes) -> bool:
         """Whether a closer look is due."""
@@ -38,8 +38,8 @@ class Encoded:
         ]
 
     def _found(self, data: bytes) -> list[bytes]:
-        together = (_LINE_END.sub(b"", data) if b"\\" in data else data).translate(None, _IGNORED)
-        return [spelt for spelt in (*self.whole, *self.cores) if spelt in together]
+        together = data.replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _IGNORED)
+        return [spelt for spelt in self.all if spelt in together]
 
 
 def _core(data: bytes, shift: int) -> bytes:

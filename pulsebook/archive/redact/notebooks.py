@@ -89,6 +89,9 @@ def _texts(value, key: str = "", within: str = "") -> Iterator[tuple[str, bool]]
     elif isinstance(value, list) and value and all(isinstance(item, str) for item in value) and key != "tags":
         yield ("\n" if key == "traceback" else "").join(value), within == "code" or key == "traceback"
     elif isinstance(value, list):
+        streams = [_joined(item.get("text", "")) for item in value if _is_stream(item)]
+        if len(streams) > 1:
+            yield "".join(streams), False  # a secret may lie across two
         for item in value:
             yield from _texts(item, key)
     elif isinstance(value, str):

@@ -1,0 +1,121 @@
+"""What a kernel's processes write to their own output reaches the task's log, and no secret with it."""
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from pulsebook import runner
+from pulsebook.archive.redact import known
+from pulsebook.kernel_output import LONGEST_LINE, KernelOutput
+from tests.test_archive import a_notebook, only_record
+
+SECRET = "s3cr-et'of/9"
+KEY = "-----BEGIN PRIVATE KEY-----\nMIIEpAIBAAKCAQEAvT8kAbCd12\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.fixture(autouse=True)
+def one_secret(monkeypatch, outputs):
+    monkeypatch.setattr(known, "_registered", {SECRET})
+
+
+def written(capfd, *parts: bytes, pause: float = 0.0) -> str:
+    """What reaches the task's output of what is written in parts."""
+    output = KernelOutput()
+    for part in parts:
+        view = memoryview(part)
+        while view:
+            view = view[os.write(output.stdout, view) :]
+        time.sleep(pause)
+    output.end()
+    return capfd.readouterr().out
+
+
+def test_lines_pass_and_secrets_do_not(capfd):
+    assert written(capfd, b"one\n", f"is {SECRET} here\n".encode(), b"two") == "one\nis [redacted] here\ntwo"
+
+
+def test_a_secret_over_two_writes_is_found(capfd):
+    half = len(SECRET) // 2
+    assert written(capfd, SECRET[:half].encode(), SECRET[half:].encode() + b"\n", pause=0.2) == "[redacted]\n"
+
+
+def test_a_private_key_over_several_writes_is_found(capfd):
+    parts = [line.encode() for line in KEY.splitlines(keepends=True)]
+    assert written(capfd, *parts, b"after\n", pause=0.1) == "[redacted]\nafter\n"
+
+
+def test_a_secret_in_a_line_without_end_is_found_wherever_it_lies(capfd):
+    line = b"x" * (LONGEST_LINE - len(SECRET) // 2)
+    said = written(capfd, line, SECRET.encode(), b"y" * LONGEST_LINE, SECRET.encode())
+    assert SECRET[:5] not in said and SECRET[-5:] not in said and said.count("[redacted]") == 2
+    assert said.replace("[redacted]", "") == (line + b"y" * LONGEST_LINE).decode()
+
+
+def test_bytes_that_are_no_text_pass_as_they_are(capfdbinary):
+    output = KernelOutput()
+    os.write(output.stderr, b"\xff\x00\xd0 caf\xe9\r\n" + SECRET.encode() + b"\xfe\n")
+    output.end()
+    assert capfdbinary.readouterr().err == b"\xff\x00\xd0 caf\xe9\r\n[redacted]\xfe\n"
+
+
+def test_a_process_that_outlives_the_kernel_keeps_nobody_waiting(capfd):
+    output = KernelOutput()
+    flood = subprocess.Popen(["yes"], stdout=output.stdout, start_new_session=True)
+    idle = subprocess.Popen(["sleep", "60"], stdout=output.stdout, stderr=output.stderr, start_new_session=True)
+    started = time.monotonic()
+    time.sleep(0.2)
+    output.end()
+    assert time.monotonic() - started < 10
+    assert not [thread for thread in threading.enumerate() if thread.name == "kernel output 2"]
+    flood.wait(20)  # its pipe is gone
+    idle.kill()
+    idle.wait()
+
+
+def test_who_writes_is_not_kept_waiting_where_the_tasks_output_is_gone(tmp_path):
+    program = (
+        "import os, sys\nfrom pulsebook.kernel_output import KernelOutput\n"
+        "reader, writer = os.pipe()\nos.dup2(writer, 1)\nos.close(writer)\nos.close(reader)\n"
+        "output = KernelOutput()\n"
+        "for _ in range(50):\n    os.write(output.stdout, b'x' * 9999 + b'\\n')\n"
+        "output.end()\nos._exit(7)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, cwd=runner.ROOT).returncode == 7
+
+
+CHILD = """
+import ctypes, os, subprocess, sys
+secret = __import__("base64").b64decode({encoded!r}).decode()
+subprocess.run([sys.executable, "-c", f"import os; os.write(1, {{secret!r}}.encode() + b' from a child\\\\n')"])
+os.write(1, b"out " + secret[:5].encode()); os.write(1, secret[5:].encode() + b" in two\\n")
+os.write(2, b"err " + secret.encode() + b"\\n")
+ctypes.CDLL(None).puts(secret.encode()); ctypes.CDLL(None).fflush(None)
+os.system("echo harmless >&2")
+"""
+
+
+@pytest.mark.parametrize("how", ["ends", "dies"])
+def test_neither_child_nor_c_code_of_a_cell_writes_a_secret_to_the_tasks_log(
+    how, tmp_path, outputs, capfd, monkeypatch
+):
+    folder = outputs / "etl" / "2026-11-20" / "run-1"
+    cell = CHILD.format(encoded=base64.b64encode(SECRET.encode()).decode())
+    cells = [
+        cell,
+        f"import os, signal\nos.kill(os.getpid(), {int(signal.SIGKILL)})" if how == "dies" else "1",
+    ]
+    try:
+        runner.run(a_notebook(tmp_path / "step.ipynb", "## Load", *cells), {"place": "x"}, folder)
+    except runner.NotebookFailed:
+        assert how == "dies"
+    said = capfd.readouterr()
+    assert only_record(folder).status == ("kernel died" if how == "dies" else "succeeded")
+    for text in (said.out, said.err, only_record(folder).executed.read_text()):
+        assert SECRET not in text and SECRET[:5] not in text and SECRET[5:] not in text
+    assert "[redacted] from a child" in said.out + only_record(folder).executed.read_text()
