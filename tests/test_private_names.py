@@ -79,10 +79,6 @@ TAKEN = {  # name -> what it is called with, what breaks without it
     "s3fs.S3FileSystem.set_session": ([], "the store's credentials are found through it, to be hidden"),
     "s3fs.S3FileSystem.split_path": (["path"], "bucket and key of a file of the archive"),
     "upath.registry.register_implementation": (["protocol", "cls", "clobber"], "paths of the archive read a file with one request"),
-    # nbdime
-    "nbdime.diff_format.op_patch": (["key", "diff"], "the comparison of two notebooks' code as text"),
-    "nbdime.prettyprint.pretty_print_diff": (["a", "di", "path", "config"], "the same"),
-    "nbdime.prettyprint.PrettyPrintConfig": (["out", "use_git", "use_color"], "the same"),
 }  # fmt: skip
 THERE = {  # name -> what breaks without it
     "airflow.sdk.execution_time.comms.CommsDecoder": "a task knows by it that a supervisor runs it, and ends with that one",
