@@ -210,10 +210,20 @@ def test_an_error_is_told_whatever_it_says(error, says, failed):
     assert f"check, try 2: {says}" in failed({"run_date": "2026-11-22"}, error)
 
 
-def test_a_damaged_record_keeps_no_failure_from_being_told(failed, configured):
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "",
+        '{"notebook": 1, "parameters": 2, "airflow": []}',
+        '{"notebook": 1, "parameters": 2, "started": null}',
+    ],
+)
+def test_a_damaged_record_keeps_no_failure_from_being_told(content, failed, configured):
     folder = folder_of(configured().outputs, "alerts", "2026-11-22", "run")
     folder.mkdir(parents=True)
-    (folder / "check-try2.json").write_text("{")
+    (folder / "check-try2.json").write_text(content)
     assert "alerts · 2026-11-22" in failed({"run_date": "2026-11-22"})
 
 

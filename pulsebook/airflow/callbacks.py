@@ -61,14 +61,15 @@ def _record_of(ti) -> Record | None:
     outputs = settings().outputs
     try:
         known = index.tries(outputs, names.folder_of(outputs, ti.dag_id, "any", ti.run_id), ti.task_id)
-        paths = [
-            path for one, path in known.items() if one.map_index == map_index_of(ti) and one.number >= ti.try_number
-        ]
-        found = [record for record in map(Record.load, paths) if record.airflow.get("try_number") == ti.try_number]
-        return max(found, key=lambda record: record.started, default=None)
-    except (*store.failures(outputs), ValueError):  # the failure must be told all the same
+        own = [one for one in known if one.map_index == map_index_of(ti) and one.number >= ti.try_number]
+        # a try whose files were there already took the next number
+        for one in sorted(own, key=lambda one: one.number, reverse=True):
+            record = Record.load(known[one])
+            if isinstance(record.airflow, dict) and record.airflow.get("try_number") == ti.try_number:
+                return record
+    except (*store.failures(outputs), ValueError, RecursionError):  # the failure must be told all the same
         log.exception("no record of %s, try %s, in %s", ti.task_id, ti.try_number, ti.run_id)
-        return None
+    return None
 
 
 def _period(parameters: dict | None) -> str:
