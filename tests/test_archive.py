@@ -96,7 +96,7 @@ class AirflowTaskTimeout(BaseException):
     """Airflow raises one of this name in a handler of SIGALRM."""
 
 
-def _task(notebook, folder, place, alarm):
+def _task(notebook, folder, place):
     def killed(*_):
         raise runner.Killed("the task was told to stop")
 
@@ -105,7 +105,6 @@ def _task(notebook, folder, place, alarm):
 
     signal.signal(signal.SIGTERM, killed)
     signal.signal(signal.SIGALRM, timed_out)
-    signal.setitimer(signal.ITIMER_REAL, alarm)
     try:
         with ending_with(os.getppid()):
             runner.run(notebook, {"place": str(place)}, folder)
@@ -120,9 +119,9 @@ def task(waiting, folder, tmp_path):
     """Starts a task on the waiting notebook; returns its process and the pids of kernel and children."""
     started = []
 
-    def start(alarm: float = 0):
+    def start():
         place = tmp_path / "pids"
-        process = FORK.Process(target=_task, args=(waiting, folder, place, alarm))
+        process = FORK.Process(target=_task, args=(waiting, folder, place))
         process.start()
         started.append(process)
         until(place.exists, 30, "the waiting cell", pause=0.02)
@@ -166,9 +165,10 @@ def test_a_cell_over_its_own_time_limit_has_timed_out(waiting, folder, outputs, 
 def test_record_notebook_page_and_index_are_true_and_no_process_is_left_after(
     how, status, error, task, folder, outputs
 ):
-    process, pids = task(alarm=3 if how == "timeout of the task" else 0)
+    process, pids = task()
     assert only_record(folder).status == "running" and all(lives(pid) for pid in pids)
     if how == "timeout of the task":
+        os.kill(process.pid, signal.SIGALRM)  # however long the kernel took to start
         process.join(20)
     elif how == "SIGTERM":
         os.kill(process.pid, signal.SIGTERM)
@@ -199,7 +199,7 @@ def _worker(*arguments):
 
 
 def test_a_task_whose_worker_is_killed_ends_too_and_says_so(waiting, folder, outputs, tmp_path):
-    worker = FORK.Process(target=_worker, args=(waiting, folder, tmp_path / "pids", 0))
+    worker = FORK.Process(target=_worker, args=(waiting, folder, tmp_path / "pids"))
     worker.start()
     until((tmp_path / "pids").exists, 30, "the waiting cell", pause=0.02)
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()] + [only_record(folder).pid]
