@@ -96,6 +96,17 @@ class Statement:
         return found.value.decode("utf-8", "replace") if found else None
 
     @cached_property
+    def output_at(self) -> int:
+        """Where a clause that says where the result goes may stand: after the query, before its FORMAT."""
+        end = 0
+        for token, after, name in _threes(_outermost(significant(self.source))):
+            if token.upper not in ("", ";") or token.kind not in ("space", "symbol"):
+                end = token.end
+            if _names_format(token, after, name):
+                break
+        return end
+
+    @cached_property
     def insert(self) -> Insert | None:
         """The insert that it is, also after WITH; None where it is another statement."""
         if self.keyword == "INSERT":
