@@ -9,12 +9,13 @@ import io
 import os
 import tempfile
 import threading
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 import chdb
 
-from pulsebook.local.failure import Failure, code_of
+from pulsebook.local.failure import Failure, code_of, text_of
 from pulsebook.local.query import STATEMENT, Query
 from pulsebook.local.spool import Closed, Spool
 from pulsebook.local.statement import Statement
@@ -46,8 +47,8 @@ class Engine:
         return Connection(self)
 
     def kill(self, number: str) -> None:
-        """End the statement that a connection runs, if it runs one."""
-        self._asked(f"KILL QUERY WHERE query_id = '{number}' FORMAT Null")
+        """End the statement that a connection runs, if it runs one: its text holds the connection's number."""
+        self._asked(f"KILL QUERY WHERE position(query, '{number}') > 0 AND query NOT ILIKE 'KILL %' FORMAT Null")
 
     def _asked(self, statement: str) -> str:
         with self._keeping:
@@ -60,7 +61,7 @@ class Connection:
     def __init__(self, engine: Engine):
         self.engine = engine
         self._chdb = chdb.connect(engine.path)  # it may be used by one thread at a time
-        self.number = self._one("SELECT queryID()")
+        self.number = uuid.uuid4().hex  # of itself the engine gives each statement an id that nobody outside knows
 
     def close(self) -> None:
         self._chdb.close()
@@ -118,7 +119,9 @@ class Connection:
         except RuntimeError as error:
             if code_of(error) != 62 or spool.written:
                 raise
-            return self._execute(source, query, spool)  # nothing ran: the user's own words give the better message
+            if statement.selects:
+                raise RuntimeError(_without(text_of(error), clause.decode())) from None
+            return self._execute(source, query, spool)  # SHOW and the like: some take no such clause
         finally:
             pipe.end()
         if spool.error:
@@ -126,6 +129,8 @@ class Connection:
         return _numbers(done)
 
     def _execute(self, source: bytes, query: Query, spool: Spool) -> dict[str, int]:
+        if query.statement.insert is None or query.statement.insert.selects:
+            source += f"\n/* {self.number} */".encode()
         done = self._chdb.query(source, query.format, params=query.params or None)
         if data := done.bytes():
             spool.write(data)
@@ -195,6 +200,14 @@ class Pipe:
 def quoted(text: str, quote: str = "'") -> str:
     """A literal, or an identifier with "`" as its quote. Surrogates are the bytes that they stand for."""
     return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
+
+
+def _without(text: str, clause: str) -> str:
+    """An error's text without our own words in the statement that it quotes, also where it quotes a part of them."""
+    for size in range(len(clause), len(" INTO OUTFILE"), -1):
+        if clause[:size] in text:
+            return text.replace(clause[:size], "")
+    return text
 
 
 def _at_most(data: io.IOBase, size: int) -> bytes:

@@ -116,7 +116,8 @@ class Interface:
         """The headers of a result."""
         numbers = {name: str(number) for name, number in answer.work.numbers.items()}
         answer.headers["X-ClickHouse-Summary"] = json.dumps(
-            {"read_rows": "0", "read_bytes": "0", "written_rows": "0", "written_bytes": "0", **numbers}
+            {"read_rows": "0", "read_bytes": "0", "written_rows": "0", "written_bytes": "0", **numbers},
+            separators=(",", ":"),
         )
         if not asked.statement.reads:
             answer.headers["Content-Type"] = "text/plain; charset=UTF-8"

@@ -99,11 +99,11 @@ class Statement:
     def output_at(self) -> int:
         """Where a clause that says where the result goes may stand: after the query, before its FORMAT."""
         end = 0
-        for token, after, name in _threes(_outermost(significant(self.source))):
-            if token.upper not in ("", ";") or token.kind not in ("space", "symbol"):
-                end = token.end
-            if _names_format(token, after, name):
+        for before, token, after in _threes(_outermost(significant(self.source))):
+            if _names_format(before, token, after):
                 break
+            if token.kind != "space" and token.upper != ";":
+                end = token.end
         return end
 
     @cached_property
