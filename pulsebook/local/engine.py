@@ -15,6 +15,7 @@ from pathlib import Path
 
 import chdb
 
+from pulsebook.local.confinement import Refusals, confined
 from pulsebook.local.failure import Failure, code_of, text_of
 from pulsebook.local.query import STATEMENT, Query
 from pulsebook.local.spool import Closed, Spool
@@ -34,14 +35,22 @@ class Format:
 class Engine:
     """The engine of this process; it runs statements side by side, those of one connection one after another."""
 
-    def __init__(self, path: Path, config: Path | None = None, pipes: Path | None = None):
-        """`config`: a configuration file of ClickHouse's: users, clusters, limits. `pipes`: a folder for named pipes."""
+    def __init__(self, path: Path, config: Path | None = None, pipes: Path | None = None, sources: bool = False):
+        """
+        Args:
+            config: a configuration file of ClickHouse's: users, clusters, limits; its grants replace ours.
+            pipes: a folder for named pipes.
+            sources: whether statements may use what lies outside of the data folder.
+        """
+        if config is None and not sources:
+            config = confined(Path(f"{path}-rights"))
         self.path = f"{path}?config-file={config}" if config else str(path)
         self._keeper = chdb.connect(self.path)  # keeps the engine up between requests
         self._keeping = threading.Lock()
         self.pipes = pipes or Path(tempfile.mkdtemp(prefix="pb-pipes-"))
         rows = self._asked("SELECT name, content_type FROM system.formats FORMAT TSV").splitlines()
         self.formats = {name.lower(): Format(name, kind) for name, kind in (row.split("\t") for row in rows)}
+        self.refusals = None if sources else self._confine()
 
     def connection(self) -> "Connection":
         return Connection(self)
@@ -49,6 +58,20 @@ class Engine:
     def kill(self, number: str) -> None:
         """End the statement that a connection runs, if it runs one: its text holds the connection's number."""
         self._asked(f"KILL QUERY WHERE position(query, '{number}') > 0 AND query NOT ILIKE 'KILL %' FORMAT Null")
+
+    def _confine(self) -> Refusals:
+        """Take the file system out of the database `default`, where chDB lays it under the tables."""
+        overlay = "SELECT uuid FROM system.databases WHERE name = 'default' AND engine = 'Overlay' FORMAT TSV"
+        if number := self._asked(overlay).strip():
+            try:
+                self._asked("DETACH DATABASE default")
+                self._asked(f"ATTACH DATABASE default UUID '{number}' ENGINE = Atomic")
+            except RuntimeError as error:
+                if code_of(error) != 497:  # a configuration that grants less: it says who may read `default`
+                    raise
+        engines = "SELECT name FROM system.table_engines UNION ALL SELECT name FROM system.database_engines FORMAT TSV"
+        functions = "SELECT name FROM system.table_functions FORMAT TSV"
+        return Refusals(self._asked(engines).split(), self._asked(functions).split())
 
     def _asked(self, statement: str) -> str:
         with self._keeping:
@@ -91,6 +114,10 @@ class Connection:
 
     def run(self, query: Query, spool: Spool, packed: str = "") -> dict[str, int]:
         """Execute; the result goes to the spool, packed with that method. Returns what was read and written."""
+        if refusals := self.engine.refusals:
+            for table in query.tables:
+                refusals.check_table(table.structure, table.format, table.rows)
+            refusals.check(query.statement, query.params, query.data)
         made = []
         try:
             for table in query.tables:

@@ -20,6 +20,7 @@ from pulsebook.local.failure import Failure, code_of, status_of, text_of
 from pulsebook.local.query import Query, header
 from pulsebook.local.spool import Room, Spool
 from pulsebook.local.sql import significant
+from pulsebook.local.visitors import LoopbackOnly
 from pulsebook.local.work import Desk, Work
 
 HELD_BACK = 1 << 20  # bytes of a result that wait for a possible error
@@ -34,8 +35,8 @@ class Interface:
     def __init__(self, engine: Engine, user: str, password: str, room: Room):
         self.engine, self.user, self.password, self.room = engine, user, password, room
         self._desk: Desk | None = None
-        self.app = Starlette(
-            routes=[Route("/ping", self.ping), Route("/", self.handle, methods=["GET", "POST"])],
+        self.app = LoopbackOnly(
+            Starlette(routes=[Route("/ping", self.ping), Route("/", self.handle, methods=["GET", "POST"])])
         )
 
     @property
@@ -91,7 +92,7 @@ class Interface:
             )
 
     async def _answer(self, request: Request, asked: Query, query_id: str | None) -> Response:
-        if request.method == "GET":
+        if request.method != "POST":
             if not asked.given.get("query"):
                 asked.close()
                 return PlainTextResponse("Ok.\n")

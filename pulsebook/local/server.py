@@ -29,6 +29,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -36,6 +37,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+
+from pulsebook.local.landlock import confine
 
 os.environ.setdefault("TZ", "UTC")  # one zone for the engine and for the header that names it
 
@@ -64,10 +67,16 @@ def own(folder: Path, port: int):
 
 
 @contextmanager
-def running(path: Path | str, port: int = 0, password: str = "", config: Path | None = None) -> Iterator[str]:
-    """A server as a child process for as long as the block lasts; yields its URL, with credentials if there are any."""
+def running(
+    path: Path | str, port: int = 0, password: str = "", config: Path | None = None, sources: bool = False
+) -> Iterator[str]:
+    """A server as a child process for as long as the block lasts; yields its URL, with credentials if there are any.
+
+    `sources`: whether its statements may use files, servers and programs outside of its folder.
+    """
     command = [sys.executable, "-m", "pulsebook.local.server", "--path", str(path), "--port", str(port), "--child"]
     command += ["--config", str(config)] if config else []
+    command += ["--allow-sources"] if sources else []
     environment = {**os.environ, "PULSEBOOK_LOCAL_PASSWORD": password}
     server = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, start_new_session=True
@@ -98,8 +107,29 @@ def running(path: Path | str, port: int = 0, password: str = "", config: Path | 
             server.wait()
 
 
-def _served(folder: Path, config: Path | None, user: str):
+def _limit(folder: Path, config: Path | None) -> None:
+    """Have the kernel keep this process to its folder, where it can; before the engine's threads are there."""
+    libraries = {Path(p) for p in sys.path if Path(p).name in ("site-packages", "dist-packages")}
+    system = (
+        "/usr", "/lib", "/lib64", "/bin", "/etc/localtime", "/etc/ld.so.cache", "/etc/ssl", "/dev/urandom", "/dev/null",
+        "/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/sys/vm",
+        "/sys/fs/cgroup", "/sys/devices/system",
+    )  # fmt: skip
+    read = {*map(Path, (sys.prefix, sys.base_prefix, *system)), *libraries, Path(__file__).parents[1]}
+    # a configuration may name clusters: then connections are its affair
+    confine(
+        read | {config.resolve().parent} if config else read, {folder, Path("/dev/null")}, connect=config is not None
+    )
+
+
+def _served(folder: Path, config: Path | None, user: str, password: str, sources: bool):
     """The server on a data folder."""
+    scratch = folder.resolve() / "tmp"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700)
+    tempfile.tempdir = os.environ["TMPDIR"] = str(scratch)
+    if not sources:
+        _limit(folder, config)
     import uvicorn
 
     from pulsebook.local.engine import Engine
@@ -109,11 +139,8 @@ def _served(folder: Path, config: Path | None, user: str):
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a client takes up to three files
-    scratch = folder / "tmp"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(mode=0o700)
-    engine = Engine(folder / "data", config, scratch)
-    interface = Interface(engine, user, os.environ.get("PULSEBOOK_LOCAL_PASSWORD", ""), Room(scratch))
+    engine = Engine(folder / "data", config, scratch, sources)
+    interface = Interface(engine, user, password, Room(scratch))
     return uvicorn.Server(
         uvicorn.Config(
             interface.app,
@@ -133,6 +160,12 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8123, help="0: any free one (default: 8123)")
     parser.add_argument("--user", default="default")
     parser.add_argument("--config", type=Path, help="configuration file of ClickHouse's: users, clusters, limits")
+    parser.add_argument(
+        "--allow-sources",
+        action="store_true",
+        default=os.environ.get("PULSEBOOK_LOCAL_SOURCES", "").lower() in ("1", "true"),
+        help="let statements use files, servers and programs outside of the folder (or PULSEBOOK_LOCAL_SOURCES=1)",
+    )
     parser.add_argument("--child", action="store_true", help="end when the parent process ends (Linux)")
     arguments = parser.parse_args()
     if arguments.child and sys.platform == "linux":
@@ -146,7 +179,8 @@ def main() -> int:
     except (OSError, FolderTaken) as error:
         print(f"cannot start on port {arguments.port}: {error}", file=sys.stderr)
         return 1
-    served = _served(arguments.path, arguments.config, arguments.user)
+    password = os.environ.pop("PULSEBOOK_LOCAL_PASSWORD", "")
+    served = _served(arguments.path, arguments.config, arguments.user, password, arguments.allow_sources)
     print(f"Pulsebook warehouse on http://127.0.0.1:{port} (data in {arguments.path})", flush=True)
     served.run(sockets=[listener])
     lock.close()
