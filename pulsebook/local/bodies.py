@@ -9,7 +9,7 @@ from pulsebook.local.failure import TOO_LARGE, Failure
 from pulsebook.local.spool import Room
 
 BODY = 2 << 30  # bytes of an unpacked body
-PIECE = 256 << 10  # bytes that are unpacked at a time
+PIECE = 1 << 20  # bytes that are unpacked at a time
 ZSTD_FEED = 512  # packed bytes that go to zstd at a time: a block of three can make 128 KiB
 
 

@@ -30,7 +30,7 @@ ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz", "bz2")  # of answers,
 
 
 class Interface:
-    """The application. `user` is the only one there is; an empty password lets in whoever names no password."""
+    """The application. `user` is the only one there is; an empty password lets it in with any."""
 
     def __init__(self, engine: Engine, user: str, password: str, room: Room):
         self.engine, self.user, self.password, self.room = engine, user, password, room
@@ -83,7 +83,8 @@ class Interface:
             except ValueError:
                 user, key = "?", ""
         known = (user or "default") == self.user
-        if not hmac.compare_digest((key or "").encode("utf-8", "replace"), self.password.encode()) or not known:
+        right = not self.password or hmac.compare_digest((key or "").encode("utf-8", "replace"), self.password.encode())
+        if not (known and right):
             name = re.sub(r"[^\w.@-]", "?", user or "default")
             raise Failure(
                 516,
