@@ -157,7 +157,7 @@ class Refusals:
 def _columns(statement: Statement, found: list[Token], words: list[str]) -> range:
     """The tokens among which names are those of columns: of INSERT INTO t (…), and the first of CREATE TABLE t (…)."""
     begin = words.index("(") + 1 if "(" in words else 0
-    if statement.insert and "FUNCTION" not in words[:4]:
+    if words[:1] == ["INSERT"] and "FUNCTION" not in words[:4]:
         return range(begin, sum(token.start < statement.insert.head for token in found))
     if words[:1] == ["CREATE"] and "TABLE" in words[:5] and not {"AS", "ENGINE"} & set(words[:begin]):
         return range(begin, begin + 1)
