@@ -93,10 +93,9 @@ class Refusals:
             raise _refused("KILL (but KILL QUERY WHERE query_id = '…' and KILL MUTATION)")
         if statement.keyword == "ATTACH" and "FROM" in words:
             raise _refused("ATTACH … FROM")
-        insert = statement.insert
-        columns = insert.head if insert and "FUNCTION" not in words[:4] else 0
+        insert, columns = statement.insert, _columns(statement, found, words)
         for index in range(len(found)):
-            self._check_word(found, words, index, found[index].start < columns)
+            self._check_word(found, words, index, index in columns)
         if "DICTIONARY" in words[:8]:
             _check_dictionary(found, words)
         if "IDENTIFIER" in words:
@@ -153,6 +152,16 @@ class Refusals:
             _check_format(found, words, index)
         if after == "(" and name == b"input":
             _check_texts(found, words, index + 2, "input")
+
+
+def _columns(statement: Statement, found: list[Token], words: list[str]) -> range:
+    """The tokens among which names are those of columns: of INSERT INTO t (…), and the first of CREATE TABLE t (…)."""
+    begin = words.index("(") + 1 if "(" in words else 0
+    if words[:1] == ["INSERT"] and "FUNCTION" not in words[:4]:
+        return range(begin, sum(token.start < statement.insert.head for token in found))
+    if words[:1] == ["CREATE"] and "TABLE" in words[:5] and not {"AS", "ENGINE"} & set(words[:begin]):
+        return range(begin, begin + 1)
+    return range(0)
 
 
 def _check_format(found: list[Token], words: list[str], index: int) -> None:

@@ -111,7 +111,8 @@ def _limit(folder: Path, config: Path | None) -> None:
     """Have the kernel keep this process to its folder, where it can; before the engine's threads are there."""
     libraries = {Path(p) for p in sys.path if Path(p).name in ("site-packages", "dist-packages")}
     system = (
-        "/usr", "/lib", "/lib64", "/bin", "/etc/localtime", "/etc/ld.so.cache", "/etc/ssl", "/dev/urandom", "/dev/null",
+        "/usr", "/lib", "/lib64", "/bin", "/dev/urandom", "/dev/null", "/etc/localtime", "/etc/ld.so.cache", "/etc/hosts",
+        "/etc/host.conf", "/etc/nsswitch.conf", "/etc/resolv.conf",
         "/proc/self", "/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/sys/vm",
         "/sys/fs/cgroup", "/sys/devices/system",
     )  # fmt: skip
@@ -159,6 +160,9 @@ def main() -> int:
     parser.add_argument("--path", type=Path, required=True, help="data folder")
     parser.add_argument("--port", type=int, default=8123, help="0: any free one (default: 8123)")
     parser.add_argument("--user", default="default")
+    parser.add_argument(
+        "--password-file", type=Path, help="of the user; or PULSEBOOK_LOCAL_PASSWORD; without one: none"
+    )
     parser.add_argument("--config", type=Path, help="configuration file of ClickHouse's: users, clusters, limits")
     parser.add_argument(
         "--allow-sources",
@@ -180,6 +184,8 @@ def main() -> int:
         print(f"cannot start on port {arguments.port}: {error}", file=sys.stderr)
         return 1
     password = os.environ.pop("PULSEBOOK_LOCAL_PASSWORD", "")
+    if arguments.password_file:
+        password = arguments.password_file.read_text("utf-8").strip()
     served = _served(arguments.path, arguments.config, arguments.user, password, arguments.allow_sources)
     print(f"Pulsebook warehouse on http://127.0.0.1:{port} (data in {arguments.path})", flush=True)
     served.run(sockets=[listener])
