@@ -44,6 +44,11 @@ FIXED = (
 )  # fmt: skip
 KEYWORDS = {"BACKUP", "RESTORE", "EXECUTE", "PREPARE", "COPY", "LOAD", "INSTALL"}  # of what is refused whole
 _DICTIONARY_KEYS = {"TABLE", "DB", "USER", "PASSWORD", "UPDATE_FIELD", "UPDATE_LAG"}  # of a source CLICKHOUSE
+# After these a name cannot be the first argument of a function, where it could be that of another function.
+_BEFORE_A_COLUMN = {
+    ".", ",", "=", "<", ">", "SELECT", "BY", "WHERE", "PREWHERE", "HAVING", "AND", "OR", "ON", "AS", "WHEN", "THEN", "ELSE",
+    "SET", "UPDATE", "COLUMN", "FROM", "JOIN", "INTO", "TABLE", "EXISTS",
+}  # fmt: skip
 _COMPUTED = re.compile(rb"\b(default|materialized|alias|ephemeral)\b", re.I)  # columns whose values are expressions
 _MAY_CALL_FILE = re.compile(rb"file|\\x")  # names may be spelt with codes
 VALUES = 64 << 20  # bytes of an insert with VALUES that can be looked through
@@ -144,9 +149,12 @@ class Refusals:
         if token.kind not in ("word", "name"):
             return
         name = token.value.lower()
-        if name == b"file" and not column and (after == "(" or before in ("(", "APPLY")):  # also arrayMap(file, …)
+        plain = column and after != "(" and "APPLY" not in words[max(index - 2, 0) : index]
+        if (
+            name == b"file" and not plain and (after == "(" or before not in _BEFORE_A_COLUMN)
+        ):  # also arrayMap(+file, …)
             raise _refused("the function file (a column of this name: with its table, as in t.file)")
-        if after == "(" and name in self.functions and not column:
+        if after == "(" and name in self.functions:
             raise _refused(f"the function {name.decode('latin-1')}")
         if after == "(" and name == b"format":
             _check_format(found, words, index)
