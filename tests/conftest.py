@@ -18,8 +18,8 @@ from pulsebook.local.server import running  # noqa: E402
 from pulsebook.settings import settings  # noqa: E402
 from tests.services import airflow  # noqa: E402, F401 (a fixture of several modules)
 
-ANALYST = "analyst"  # a user with that password; the embedded warehouse takes anybody unless it is told otherwise
-PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak
+ANALYST = "analyst"  # a user with that password, where a server has users; the embedded one knows only `default`
+PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak; without one of its own the embedded one takes any
 
 
 def pytest_collection_modifyitems(items):

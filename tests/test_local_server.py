@@ -24,6 +24,11 @@ from pulsebook.local.server import running
 from tests.conftest import PASSWORD
 
 CODE = "X-ClickHouse-Exception-Code"
+# An error after two megabytes and about a second.
+LATE_ERROR = """
+    SELECT number, repeat('x', 10000), sleepEachRow(0.005), throwIf(number = 250) FROM numbers(500)
+    SETTINGS max_block_size = 50, max_threads = 1
+"""
 
 
 @pytest.fixture
@@ -147,7 +152,7 @@ def test_errors_are_statuses_with_the_engines_own_text(server, statement, status
 
 
 def test_an_error_in_mid_result_is_a_status_or_a_broken_transfer(server):
-    statement = "SELECT number, throwIf(number = 5000000) FROM numbers(9000000)"
+    statement = LATE_ERROR
     whole = requests.post(server, data=statement, params={"wait_end_of_query": "1"})
     assert (whole.status_code, whole.headers[CODE]) == (500, "395")
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
@@ -156,7 +161,7 @@ def test_an_error_in_mid_result_is_a_status_or_a_broken_transfer(server):
 
 def test_an_error_in_mid_result_is_written_after_the_rows(server):
     connection = http.client.HTTPConnection(server.removeprefix("http://"), timeout=60)
-    connection.request("POST", "/", "SELECT number, throwIf(number = 5000000) FROM numbers(9000000)")
+    connection.request("POST", "/", LATE_ERROR)
     answer, tail, size = connection.getresponse(), b"", 0
     assert answer.status == 200
     with pytest.raises(http.client.IncompleteRead) as broken:

@@ -8,11 +8,14 @@ import stat
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from pulsebook.local import services, stack
+from pulsebook.local import lab, sample, services, stack
+from pulsebook.local.live import Plan
 from pulsebook.local.processes import MARK, Crew, CrewError, Member
 from pulsebook.settings import ROOT, Settings, settings
 
@@ -91,6 +94,9 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(stack, "UP", tmp_path / "up")
     monkeypatch.setattr(stack, "HOME", tmp_path / "up" / "airflow")
     monkeypatch.setattr(stack, "ROOT", tmp_path)
+    monkeypatch.setattr(stack, "WAREHOUSE", tmp_path / "warehouse")
+    monkeypatch.setattr(stack, "PASSWORD", tmp_path / "warehouse.password")
+    monkeypatch.setattr(stack, "PLAN", tmp_path / "warehouse" / "sample.json")
 
     def begin(crew: Crew, port: int, warehouse_port: int, password: str):
         start(crew, "plain")
@@ -115,7 +121,10 @@ def test_up_says_where_everything_is_and_the_password_once(folder, capsys):
     assert stack.up(0, 0) == 0
     again = capsys.readouterr().out
     assert "it is up already" in again and password not in again and "up/airflow/passwords.json" in again
-    assert [m.pid for m in Crew.load(stack.UP).members] == [pid] and stack.warehouse_url() == "http://127.0.0.1:1"
+    known = services.warehouse_password(stack.PASSWORD)
+    assert known in said and known in again and "http://127.0.0.1:1 " in again, "how to ask the warehouse"
+    assert [m.pid for m in Crew.load(stack.UP).members] == [pid]
+    assert stack.warehouse_url() == f"http://default:{known}@127.0.0.1:1"
     assert stack.down() == 0 and capsys.readouterr().out == "stopped: 1 processes\n"
     assert stack.down() == 0 and capsys.readouterr().out == "nothing is up\n" and stack.warehouse_url() == ""
 
@@ -151,7 +160,7 @@ def test_two_commands_at_a_time_do_not_meet(folder, monkeypatch, capsys):
 def test_a_setting_that_cannot_be_used_ends_a_command_with_one_message(module, folder, monkeypatch, capsys):
     monkeypatch.setenv("PULSEBOOK_TIMEZONE", "Mars/Phobos")
     monkeypatch.setattr("sys.argv", [module])
-    monkeypatch.setattr("pulsebook.local.server.running", lambda *_: settings())
+    monkeypatch.setattr("pulsebook.local.server.running", lambda *_, **__: settings())
     settings.cache_clear()
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(ROOT / "pulsebook" / "local" / f"{module}.py", run_name="__main__")
@@ -167,6 +176,58 @@ def test_the_login_is_random_private_kept_and_never_in_git(tmp_path):
     assert both["admin"] == first["admin"] and both["viewer"] not in ("", first["admin"])
     kept = services.passwords_file(stack.HOME).relative_to(ROOT)
     subprocess.run(["git", "check-ignore", "-q", str(kept)], cwd=ROOT, check=True)
+
+
+def test_the_warehouses_password_is_random_private_and_made_once(tmp_path):
+    file = tmp_path / "new" / "warehouse.password"
+    with ThreadPoolExecutor(8) as pool:
+        made = set(pool.map(services.warehouse_password, [file] * 40))
+    assert len(made) == 1 and len(made.pop()) >= 20 and os.listdir(file.parent) == [file.name]
+    assert services.warehouse_password(file) != services.warehouse_password(tmp_path / "other")
+    file.chmod(0o644)
+    services.warehouse_password(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    subprocess.run(["git", "check-ignore", "-q", str(stack.PASSWORD.relative_to(ROOT))], cwd=ROOT, check=True)
+
+
+def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_read(folder, crew, monkeypatch):
+    monkeypatch.setattr(stack, "ROOT", ROOT)  # where the server's module lies
+    url = stack._start_warehouse(crew, services.free_port())
+    password = services.warehouse_password(stack.PASSWORD)
+    assert sample.http(url)("SELECT 1") == "1\n"
+    with pytest.raises(sample.SampleError, match="Authentication failed"):
+        sample.http(crew.facts["warehouse"])("SELECT 1")
+    sample.fill(sample.http(url), 1, 100, 1, None, "Europe/Moscow", "simulator")
+    Plan(1, 100, 1, datetime.now(UTC).isoformat(), "Europe/Moscow", "simulator", filled=True).save(stack.PLAN)
+    feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", crew.facts["warehouse"], "--plan", str(stack.PLAN)]
+    feeder += ["--password-file", str(stack.PASSWORD), "--interval", "0.2"]
+    crew.start("live", feeder, {**os.environ, "PYTHONPATH": str(ROOT)}, ROOT)
+    began = int(sample.http(url)("SELECT toUInt32(now())"))
+    latest = "SELECT toUInt32(max(time)) FROM simulator.feed_actions"
+    crew.wait_for(lambda: int(sample.http(url)(latest)) > began - 60 and not crew.dead(), 60, "live events")
+    for member in crew.members:
+        assert password.encode() not in Path(f"/proc/{member.pid}/cmdline").read_bytes(), member.name
+        assert password not in crew.log(member.name).read_text(), member.name
+    assert password not in (crew.folder / "crew.json").read_text()
+
+
+def test_make_warehouse_says_how_to_ask_it(folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lab", "--warehouse-only", "--port", "0"])
+    monkeypatch.setattr(stack, "DAYS", 1)
+    monkeypatch.setattr(stack, "DAU", 100)
+    said = []
+
+    def ask_as_a_person_would():
+        said.append(capsys.readouterr().out)
+        command = re.search(r"curl .*", said[0])[0]
+        said.append(subprocess.run(["sh", "-c", command], capture_output=True, text=True).stdout)
+        return 0
+
+    monkeypatch.setattr(lab, "_until_stopped", ask_as_a_person_would)
+    assert lab.main() == 0
+    password = services.warehouse_password(stack.PASSWORD)
+    assert f"password {password}" in said[0] and "PULSEBOOK_CLICKHOUSE_URL=http://default:" in said[0]
+    assert "simulator" in said[1].split()
 
 
 def test_sample_work_reaches_neither_a_real_airflow_nor_a_real_chat_or_warehouse(tmp_path, monkeypatch):

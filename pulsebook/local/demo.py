@@ -8,6 +8,7 @@ Everything it starts it stops, also after Ctrl-C or a failure. Executed notebook
 import json
 import logging
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -86,7 +87,11 @@ def reconcile(day) -> str:
 
 def main() -> int:
     logging.basicConfig(level=logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="pulsebook-demo-") as folder, running(Path(folder)) as url:
+    password = secrets.token_urlsafe(18)  # nobody else is to ask it, nor any page of a browser
+    with (
+        tempfile.TemporaryDirectory(prefix="pulsebook-demo-") as folder,
+        running(Path(folder), password=password) as url,
+    ):
         os.environ.update(services.sample_only(url))
         settings.cache_clear()
         with phase(f"filling the embedded warehouse: {DAYS} days of a social app with {DAU:,} daily users"):

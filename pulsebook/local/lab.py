@@ -20,8 +20,9 @@ from pulsebook.settings import ROOT, SettingsError
 
 @contextmanager
 def warehouse(port: int):
-    """The warehouse for as long as the block lasts; yields its URL."""
-    with running(stack.WAREHOUSE, services.free_port(port)) as url:
+    """The warehouse for as long as the block lasts; yields its URL, with the password."""
+    password = services.warehouse_password(stack.PASSWORD)
+    with running(stack.WAREHOUSE, services.free_port(port), password) as url:
         print("… filling the warehouse up to now", flush=True)
         plan = stack.prepare(url)
         over = threading.Event()
@@ -34,6 +35,11 @@ def warehouse(port: int):
             events.join()
 
 
+def _until_stopped() -> int:
+    threading.Event().wait()
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="pulsebook.local.lab", description=__doc__.splitlines()[0])
     parser.add_argument("--warehouse-only", action="store_true")
@@ -41,10 +47,13 @@ def main() -> int:
     arguments = parser.parse_args()
     there = stack.warehouse_url()
     with nullcontext(there) if there else warehouse(arguments.port) as url:
-        print(f"warehouse: {url} ({'of `make up`' if there else 'Ctrl-C stops it'})", flush=True)
+        address = f"http://{url.rpartition('@')[2]}"
+        print(f"warehouse: {address} ({'of `make up`' if there else 'Ctrl-C stops it'})", flush=True)
+        print(f"  user default, password {services.warehouse_password(stack.PASSWORD)}")
+        print(f"  for notebooks: PULSEBOOK_CLICKHOUSE_URL={url}")
+        print(f"  for you: {services.how_to_query(address, stack.PASSWORD)}", flush=True)
         if arguments.warehouse_only:
-            threading.Event().wait(0 if there else None)
-            return 0
+            return 0 if there else _until_stopped()
         lab = [str(Path(sys.executable).with_name("jupyter")), "lab", "--ip=127.0.0.1"]
         lab.append(f"--notebook-dir={ROOT / 'notebooks'}")
         if os.geteuid() == 0:  # as in many a container; it listens on loopback alone

@@ -174,6 +174,7 @@ def keep_alive(
 def main() -> int:
     parser = argparse.ArgumentParser(prog="pulsebook.local.live", description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8123", help="the server (default: %(default)s)")
+    parser.add_argument("--password-file", type=Path, help="of its user default")
     parser.add_argument("--plan", type=Path, required=True, help="the file that tells what the sample was made from")
     parser.add_argument("--interval", type=float, default=INTERVAL, help="seconds (default: %(default)s)")
     arguments = parser.parse_args()
@@ -184,7 +185,7 @@ def main() -> int:
             f"{arguments.plan} must tell of a sample that was filled; fill one first: make warehouse", file=sys.stderr
         )
         return 1
-    keep_alive(arguments.url, plan, arguments.interval)
+    keep_alive(sample.with_password(arguments.url, arguments.password_file), plan, arguments.interval)
     return 0
 
 

@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import accumulate
+from pathlib import Path
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import requests
@@ -429,6 +431,13 @@ def http(url: str) -> Callable[[str], str]:
     return execute
 
 
+def with_password(url: str, file: Path | None) -> str:
+    """The server's URL for its user `default` with the password that a file holds; as it is where there is no file."""
+    if file is None:
+        return url
+    return url.replace("://", f"://default:{quote(file.read_text('utf-8').strip(), safe='')}@", 1)
+
+
 def _instant(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
@@ -440,6 +449,7 @@ def _instant(text: str) -> datetime:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="pulsebook.local.sample", description=__doc__.splitlines()[0])
     parser.add_argument("--url", default="http://127.0.0.1:8123", help="the server (default: %(default)s)")
+    parser.add_argument("--password-file", type=Path, help="of its user default")
     parser.add_argument("--days", type=int, default=30, help="full days before today (default: %(default)s)")
     parser.add_argument("--dau", type=int, default=20_000, help="feed users on a usual day (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
@@ -451,7 +461,8 @@ def main() -> int:
     arguments = vars(parser.parse_args())
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        print(fill(http(arguments.pop("url")), **arguments))
+        url = with_password(arguments.pop("url"), arguments.pop("password_file"))
+        print(fill(http(url), **arguments))
     except (SampleError, requests.RequestException) as error:
         print(f"no sample: {error}", file=sys.stderr)
         return 1

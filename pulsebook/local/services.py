@@ -87,6 +87,26 @@ def passwords(home: Path, *users: str) -> dict[str, str]:
     return known
 
 
+def warehouse_password(file: Path) -> str:
+    """The embedded warehouse's: made at random where there is none yet, in a file that only its owner can read."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(secrets.token_urlsafe(18) + "\n")
+    try:
+        os.link(new, file)  # whole, and only where there is none
+    except FileExistsError:
+        file.chmod(0o600)
+    finally:
+        new.unlink()
+    return file.read_text("utf-8").strip()
+
+
+def how_to_query(address: str, file: Path) -> str:
+    """What a person needs to ask the embedded warehouse something."""
+    return f"""curl -u "default:$(cat '{file}')" {address} -d 'SHOW DATABASES'"""
+
+
 def run(environment: dict[str, str], *words: str) -> str:
     """Run a command of Airflow to its end; returns what it printed.
 

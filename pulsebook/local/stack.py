@@ -8,6 +8,7 @@ Everything listens on loopback alone and lies in `.local`: the warehouse's data,
 
 import argparse
 import fcntl
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from pulsebook.settings import ROOT, SettingsError, settings
 
 LOCAL = ROOT / ".local"
 UP, WAREHOUSE = LOCAL / "up", LOCAL / "warehouse"
+PASSWORD = LOCAL / "warehouse.password"
 PLAN = WAREHOUSE / "sample.json"
 HOME = UP / "airflow"
 DAGS = {path.stem for path in (ROOT / "dags").glob("[!_]*.py")}
@@ -69,9 +71,11 @@ def down() -> int:
 
 
 def warehouse_url() -> str:
-    """Where the warehouse of the running stack listens; empty where it is not up."""
+    """Where the warehouse of the running stack listens, with its password; empty where it is not up."""
     crew = Crew.load(UP)
-    return crew.facts["warehouse"] if crew and crew.facts.get("ready") and not crew.dead() else ""
+    if not crew or not crew.facts.get("ready") or crew.dead():
+        return ""
+    return sample.with_password(crew.facts["warehouse"], PASSWORD)
 
 
 def prepare(url: str) -> live.Plan:
@@ -83,19 +87,17 @@ def prepare(url: str) -> live.Plan:
 
 
 def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
-    url, address = f"http://127.0.0.1:{warehouse_port}", f"http://127.0.0.1:{port}"
-    crew.facts = {"warehouse": url, "airflow": address}
+    address = f"http://127.0.0.1:{port}"
+    crew.facts["airflow"] = address
+    url = _start_warehouse(crew, warehouse_port)
     environment = {**services.served(HOME, port), **services.sample_only(url)}
-    server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(warehouse_port)]
-    crew.start("warehouse", server, environment, cwd=ROOT)
-    crew.wait_for(lambda: _answers(f"{url}/ping"), 30, "an answer of the embedded warehouse")
     with ThreadPoolExecutor(1) as beside, phase("filling the warehouse up to now; preparing Airflow's database"):
         migrated = beside.submit(services.run, environment, "db", "migrate")
         prepare(url)  # before Airflow starts: a DAG must not meet a day that is still being filled
         migrated.result()
     with phase("starting Airflow and the live events"):
-        feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", url, "--plan", str(PLAN)]
-        crew.start("live", feeder, environment, cwd=ROOT)
+        feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", crew.facts["warehouse"], "--plan", str(PLAN)]
+        crew.start("live", [*feeder, "--password-file", str(PASSWORD)], environment, cwd=ROOT)
         services.start(crew, environment, triggerer=True)
         crew.wait_for(lambda: services.healthy(environment, PARTS), 120, f"Airflow in good health at {address}")
         airflow = _Api(address, services.bearer(address, services.LOGIN, password))
@@ -107,6 +109,17 @@ def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
         airflow.unpause(DAGS - FIRST)
     crew.facts["ready"] = True
     crew.save()
+
+
+def _start_warehouse(crew: Crew, port: int) -> str:
+    """Returns its URL with the password, which stands in no command and no file but its own: those others can read."""
+    services.warehouse_password(PASSWORD)
+    crew.facts["warehouse"] = f"http://127.0.0.1:{port}"
+    server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(port)]
+    server += ["--password-file", str(PASSWORD)]
+    crew.start("warehouse", server, {**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT)
+    crew.wait_for(lambda: _answers(f"{crew.facts['warehouse']}/ping"), 30, "an answer of the embedded warehouse")
+    return sample.with_password(crew.facts["warehouse"], PASSWORD)
 
 
 class _Api:
@@ -158,6 +171,9 @@ Airflow    {crew.facts["airflow"]}
 chat       {outputs / "chat" / "index.html"}
 archive    {outputs / "index.html"}   (both pages appear with the first runs, within a minute)
 warehouse  {crew.facts["warehouse"]}   (new events every {live.INTERVAL:g} s)
+  login    default
+  password {services.warehouse_password(PASSWORD)}   (kept in {PASSWORD.relative_to(ROOT)})
+  ask it   {services.how_to_query(crew.facts["warehouse"], PASSWORD)}
 logs       {UP.relative_to(ROOT)}/*.log
 
 `make down` stops all of it.""")

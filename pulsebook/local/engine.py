@@ -1,0 +1,254 @@
+"""The chDB engine on a data folder, a connection for each statement or session.
+
+A result goes through a named pipe that the engine itself writes, in the format and packed as asked: totals, extremes
+and documents of any size are its work, and nothing of it stays in this process's memory. An error of a connection's
+settings, tables or statement is raised as the engine words it.
+"""
+
+import io
+import os
+import tempfile
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import chdb
+
+from pulsebook.local.confinement import Refusals, confined
+from pulsebook.local.failure import Failure, code_of, text_of
+from pulsebook.local.query import STATEMENT, Query
+from pulsebook.local.spool import Closed, Spool
+from pulsebook.local.statement import Statement
+
+CHUNK = 1 << 20  # bytes of an insert's data that go to the engine at a time
+
+
+@dataclass
+class Format:
+    """A format as the engine spells it."""
+
+    name: str
+    content_type: str
+
+
+class Engine:
+    """The engine of this process; it runs statements side by side, those of one connection one after another."""
+
+    def __init__(self, path: Path, config: Path | None = None, pipes: Path | None = None, sources: bool = False):
+        """
+        Args:
+            config: a configuration file of ClickHouse's: users, clusters, limits; its grants replace ours.
+            pipes: a folder for named pipes.
+            sources: whether statements may use what lies outside of the data folder.
+        """
+        if config is None and not sources:
+            config = confined(Path(f"{path}-rights"))
+        self.path = f"{path}?config-file={config}" if config else str(path)
+        self._keeper = chdb.connect(self.path)  # keeps the engine up between requests
+        self._keeping = threading.Lock()
+        self.pipes = pipes or Path(tempfile.mkdtemp(prefix="pb-pipes-"))
+        rows = self._asked("SELECT name, content_type FROM system.formats FORMAT TSV").splitlines()
+        self.formats = {name.lower(): Format(name, kind) for name, kind in (row.split("\t") for row in rows)}
+        self.refusals = None if sources else self._confine()
+
+    def connection(self) -> "Connection":
+        return Connection(self)
+
+    def kill(self, number: str) -> None:
+        """End the statement that a connection runs, if it runs one: its text holds the connection's number."""
+        self._asked(f"KILL QUERY WHERE position(query, '{number}') > 0 AND query NOT ILIKE 'KILL %' FORMAT Null")
+
+    def _confine(self) -> Refusals:
+        """Take the file system out of the database `default`, where chDB lays it under the tables."""
+        overlay = "SELECT uuid FROM system.databases WHERE name = 'default' AND engine = 'Overlay' FORMAT TSV"
+        if number := self._asked(overlay).strip():
+            try:
+                self._asked("DETACH DATABASE default")
+                self._asked(f"ATTACH DATABASE default UUID '{number}' ENGINE = Atomic")
+            except RuntimeError as error:
+                if code_of(error) != 497:  # a configuration that grants less: it says who may read `default`
+                    raise
+        engines = "SELECT name FROM system.table_engines UNION ALL SELECT name FROM system.database_engines FORMAT TSV"
+        functions = "SELECT name FROM system.table_functions FORMAT TSV"
+        return Refusals(self._asked(engines).split(), self._asked(functions).split())
+
+    def _asked(self, statement: str) -> str:
+        with self._keeping:
+            return self._keeper.query(statement, "TSV").bytes().decode()
+
+
+class Connection:
+    """A connection to the engine: its settings, database and temporary tables last as long as it does."""
+
+    def __init__(self, engine: Engine):
+        self.engine = engine
+        self._chdb = chdb.connect(engine.path)  # it may be used by one thread at a time
+        self.number = uuid.uuid4().hex  # of itself the engine gives each statement an id that nobody outside knows
+
+    def close(self) -> None:
+        self._chdb.close()
+
+    def configure(self, database: str | None, settings: dict[str, str]) -> None:
+        if database:
+            self._do(f"USE {quoted(database, '`')}")
+        for name, value in settings.items():
+            if not name.isidentifier() or not name.isascii():
+                raise Failure(115, "UNKNOWN_SETTING", f"Unknown setting '{name}'")
+            self._do(f"SET {name} = {quoted(value)}")
+
+    def state(self, settings: dict[str, str]) -> tuple[str, dict[str, str | None]]:
+        """The database, and of these settings the values that were set."""
+        names = ", ".join(quoted(name) for name in settings) or "''"
+        found = self._do(f"SELECT name, value FROM system.settings WHERE changed AND name IN ({names}) FORMAT TSVRaw")
+        values = dict(line.split("\t", 1) for line in found.bytes().decode("utf-8", "surrogateescape").splitlines())
+        return self._one("SELECT currentDatabase()"), {name: values.get(name) for name in settings}
+
+    def restore(self, state: tuple[str | None, dict[str, str | None]]) -> None:
+        database, settings = state
+        if database:
+            self._do(f"USE {quoted(database, '`')}")
+        for name, value in settings.items():
+            if name.isidentifier() and name.isascii():
+                self._do(f"SET {name} = {'DEFAULT' if value is None else quoted(value)}")
+
+    def run(self, query: Query, spool: Spool, packed: str = "") -> dict[str, int]:
+        """Execute; the result goes to the spool, packed with that method. Returns what was read and written."""
+        if refusals := self.engine.refusals:
+            for table in query.tables:
+                refusals.check_table(table.structure, table.format, table.rows)
+            refusals.check(query.statement, query.params, query.data)
+        made = []
+        try:
+            for table in query.tables:
+                self._do(f"CREATE TEMPORARY TABLE {table.name} ({table.structure})")
+                made.append(table.name)
+                self._insert(b"INSERT INTO " + table.name.encode(), table.format, table.rows)
+            if query.data is not None and not query.params:
+                insert = query.statement.insert
+                return self._insert(query.statement.source[: insert.head], insert.format, query.data)
+            statement = query.statement
+            if query.data is not None:
+                statement = Statement(statement.source + _at_most(query.data, STATEMENT))
+            if statement.reads and not statement.several:
+                return self._read(statement, query, spool, packed)
+            return self._execute(statement.source, query, spool)
+        finally:
+            for name in made:
+                self._do(f"DROP TEMPORARY TABLE IF EXISTS {name}")
+
+    def _read(self, statement: Statement, query: Query, spool: Spool, packed: str) -> dict[str, int]:
+        pipe = Pipe(self.engine, self.number, spool)
+        source, at = statement.source, statement.output_at
+        clause = f" INTO OUTFILE {quoted(str(pipe.path))} TRUNCATE COMPRESSION '{packed or 'none'}'".encode()
+        try:
+            done = self._chdb.query(source[:at] + clause + source[at:], query.format, params=query.params or None)
+        except RuntimeError as error:
+            if code_of(error) != 62 or spool.written:
+                raise
+            if statement.selects:
+                raise RuntimeError(_without(text_of(error), clause.decode())) from None
+            return self._execute(source, query, spool)  # SHOW and the like: some take no such clause
+        finally:
+            pipe.end()
+        if spool.error:
+            raise spool.error
+        return _numbers(done)
+
+    def _execute(self, source: bytes, query: Query, spool: Spool) -> dict[str, int]:
+        if query.statement.insert is None or query.statement.insert.selects:
+            source += f"\n/* {self.number} */".encode()
+        done = self._chdb.query(source, query.format, params=query.params or None)
+        if data := done.bytes():
+            spool.write(data)
+        return _numbers(done)
+
+    def _insert(self, target: bytes, format: str, data: io.IOBase) -> dict[str, int]:
+        inserter = self._chdb.send_insert(target, format)
+        try:
+            while chunk := data.read(CHUNK):
+                inserter.append(chunk)
+            done = inserter.finish()
+        finally:
+            inserter.cancel()
+        return {"written_rows": done.rows_written, "written_bytes": done.bytes_written}
+
+    def _one(self, statement: str) -> str:
+        return self._do(f"{statement} FORMAT TSVRaw").bytes().decode().removesuffix("\n")
+
+    def _do(self, statement: str):
+        return self._chdb.query(statement.encode("utf-8", "surrogateescape"), "TSVRaw")
+
+
+class Pipe:
+    """A named pipe from the engine to a spool, emptied by a thread of its own until the statement has ended."""
+
+    def __init__(self, engine: Engine, number: str, spool: Spool):
+        self.engine, self.number, self.spool = engine, number, spool
+        self.path = engine.pipes / number
+        os.mkfifo(self.path, 0o600)
+        self._out = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        self._in = os.open(self.path, os.O_WRONLY)  # so that it does not end before the engine has begun
+        os.set_blocking(self._out, True)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._empty, daemon=True)
+        self._thread.start()
+
+    def _empty(self) -> None:
+        try:
+            while data := os.read(self._out, CHUNK):
+                self.spool.write(data)
+        except Exception as error:  # nobody takes the rest: the statement ends, or the engine would wait for ever
+            if not isinstance(error, Closed):
+                self.spool.error = error
+            self._end_statement()
+            while os.read(self._out, CHUNK):
+                pass
+        finally:
+            os.close(self._out)
+
+    def _end_statement(self) -> None:
+        """Kill it, in a thread: until it has ended, since it may not have begun."""
+
+        def kill():
+            while not self._ended.wait(0.1):
+                self.engine.kill(self.number)
+
+        threading.Thread(target=kill, daemon=True).start()
+
+    def end(self) -> None:
+        """The statement is over: take what is in the pipe."""
+        self._ended.set()
+        os.close(self._in)
+        self._thread.join()
+        self.path.unlink()
+
+
+def quoted(text: str, quote: str = "'") -> str:
+    """A literal, or an identifier with "`" as its quote. Surrogates are the bytes that they stand for."""
+    return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
+
+
+def _without(text: str, clause: str) -> str:
+    """An error's text without our own words in the statement that it quotes, also where it quotes a part of them."""
+    for size in range(len(clause), len(" INTO OUTFILE"), -1):
+        if clause[:size] in text:
+            return text.replace(clause[:size], "")
+    return text
+
+
+def _at_most(data: io.IOBase, size: int) -> bytes:
+    found = data.read(size + 1)
+    if len(found) > size:
+        raise Failure(396, "TOO_MANY_ROWS_OR_BYTES", f"an insert with parameters may have {size} bytes of data", 413)
+    return found
+
+
+def _numbers(done) -> dict[str, int]:
+    return {
+        "read_rows": done.storage_rows_read(),
+        "read_bytes": done.storage_bytes_read(),
+        "result_rows": done.rows_read(),
+        "result_bytes": done.bytes_read(),
+        "elapsed_ns": int(done.elapsed() * 1e9),
+    }

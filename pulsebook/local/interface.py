@@ -1,0 +1,276 @@
+"""ClickHouse's HTTP interface over an engine: a request becomes a statement, its spool becomes the answer."""
+
+import asyncio
+import base64
+import hmac
+import json
+import os
+import re
+import secrets
+import uuid
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from pulsebook.local import query
+from pulsebook.local.engine import Engine
+from pulsebook.local.failure import Failure, code_of, status_of, text_of
+from pulsebook.local.query import Query, header
+from pulsebook.local.spool import Room, Spool
+from pulsebook.local.sql import significant
+from pulsebook.local.visitors import LoopbackOnly
+from pulsebook.local.work import Desk, Work
+
+HELD_BACK = 1 << 20  # bytes of a result that wait for a possible error
+SENT = 256 << 10  # bytes that go to a client at a time
+PATIENCE = 30  # seconds that a client may neither send nor read
+ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz", "bz2")  # of answers, the best first
+
+
+class Interface:
+    """The application. `user` is the only one there is; an empty password lets it in with any."""
+
+    def __init__(self, engine: Engine, user: str, password: str, room: Room):
+        self.engine, self.user, self.password, self.room = engine, user, password, room
+        self._desk: Desk | None = None
+        self.app = LoopbackOnly(
+            Starlette(routes=[Route("/ping", self.ping), Route("/", self.handle, methods=["GET", "POST"])])
+        )
+
+    @property
+    def desk(self) -> Desk:
+        self._desk = self._desk or Desk(self.engine)  # within the event loop
+        return self._desk
+
+    async def ping(self, request: Request) -> Response:
+        return PlainTextResponse("Ok.\n")
+
+    async def handle(self, request: Request) -> Response:
+        headers = {"X-ClickHouse-Timezone": os.environ["TZ"]}
+        try:
+            given = query.parameters(request)
+            headers["X-ClickHouse-Query-Id"] = query_id = _query_id(given)
+            self._authenticate(request, given)
+            _refuse_what_is_not_done(given)
+            asked = await self._read(request)
+            try:
+                response = await self._answer(request, asked, asked.given.get("query_id") and query_id)
+            except BaseException:
+                asked.close()
+                raise
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:  # the boundary: whatever is raised is the client's answer
+            response = _failure(error)
+        headers = {k: v.encode("utf-8", "replace").decode("latin-1") for k, v in headers.items()}
+        response.headers.update(headers)
+        response.headers.setdefault("X-ClickHouse-Summary", "{}")
+        return response
+
+    async def _read(self, request: Request) -> Query:
+        asked = await query.read(request, self.room)
+        return asked
+
+    def _authenticate(self, request: Request, given: dict[str, str]) -> None:
+        user = header(request, "X-ClickHouse-User", given.get("user"))
+        key = header(request, "X-ClickHouse-Key", given.get("password"))
+        scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                user, _, key = base64.b64decode(credentials).decode("utf-8", "replace").partition(":")
+            except ValueError:
+                user, key = "?", ""
+        known = (user or "default") == self.user
+        right = not self.password or hmac.compare_digest((key or "").encode("utf-8", "replace"), self.password.encode())
+        if not (known and right):
+            name = re.sub(r"[^\w.@-]", "?", user or "default")
+            raise Failure(
+                516,
+                "AUTHENTICATION_FAILED",
+                f"{name}: Authentication failed: password is incorrect, or there is no user with such name",
+            )
+
+    async def _answer(self, request: Request, asked: Query, query_id: str | None) -> Response:
+        if request.method != "POST":
+            if not asked.given.get("query"):
+                asked.close()
+                return PlainTextResponse("Ok.\n")
+            _read_only(asked)
+        if asked.statement.empty:
+            raise Failure(62, "SYNTAX_ERROR", "Syntax error: the query is empty")
+        if asked.statement.several:
+            raise Failure(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
+        if victim := _named_victim(asked):
+            return await self._kill(victim, asked)
+        complete = asked.asks("wait_end_of_query")
+        spool = Spool(self.room, waiting=self.room.total // 2 if complete else 256 << 20)
+        packed = _packed(request, asked)
+        work = Work(asked, query_id or str(uuid.uuid4()), spool, packed)
+        self.desk.start(work)
+        answer = Answer(self.desk, work, request.receive)
+        await answer.begun(self.room.total if complete else HELD_BACK)
+        self._describe(answer, asked, packed)
+        return answer
+
+    def _describe(self, answer: "Answer", asked: Query, packed: str) -> None:
+        """The headers of a result."""
+        numbers = {name: str(number) for name, number in answer.work.numbers.items()}
+        answer.headers["X-ClickHouse-Summary"] = json.dumps(
+            {"read_rows": "0", "read_bytes": "0", "written_rows": "0", "written_bytes": "0", **numbers},
+            separators=(",", ":"),
+        )
+        if not asked.statement.reads:
+            answer.headers["Content-Type"] = "text/plain; charset=UTF-8"
+            return
+        name = asked.statement.format or asked.format
+        format = self.engine.formats.get(name.lower())
+        if format:
+            answer.headers["X-ClickHouse-Format"] = format.name
+        answer.headers["Content-Type"] = format.content_type if format else "text/plain; charset=UTF-8"
+        if packed:
+            answer.headers["Content-Encoding"] = packed
+        else:
+            answer.headers["X-ClickHouse-Exception-Tag"] = answer.tag
+
+    async def _kill(self, victim: str, asked: Query) -> Response:
+        work = await self.desk.kill(victim)
+        asked.close()
+        row = f"finished\t{victim}\t{self.user}\n" if work else ""
+        return PlainTextResponse(row, media_type="text/tab-separated-values")
+
+
+class Answer(Response):
+    """A result as it comes out of its spool. An error after its start is written after the rows, and breaks it off."""
+
+    def __init__(self, desk: Desk, work: Work, receive):
+        super().__init__()
+        del self.headers["content-length"]
+        self.desk, self.work, self.spool = desk, work, work.spool
+        self.tag = secrets.token_hex(8)
+        self._left = asyncio.create_task(_left(receive))
+
+    async def begun(self, size: int) -> None:
+        """Wait for so many bytes of the result, or all; an error until then is raised, and a client that left, too."""
+        begun = asyncio.create_task(self.spool.holds(size))
+        try:
+            await asyncio.wait({begun, self._left}, return_when=asyncio.FIRST_COMPLETED)
+            if not begun.done():
+                raise ClientDisconnect
+            if self.spool.complete and self.spool.error:
+                raise self.spool.error
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            begun.cancel()
+
+    async def __call__(self, scope, receive, send) -> None:
+        try:
+            await self._send(send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            while data := await self._next():
+                await self._send(send, {"type": "http.response.body", "body": data, "more_body": True})
+            await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
+        except (ClientDisconnect, TimeoutError):
+            scope["state"]["abort"]()
+        except Exception as error:
+            if "Content-Encoding" not in self.headers:
+                text = text_of(error).encode()
+                tag = self.tag.encode()
+                last = b"\r\n__exception__\r\n%s\r\n%s\r\n%d %s\r\n__exception__\r\n" % (tag, text, len(text), tag)
+                await self._send(send, {"type": "http.response.body", "body": last, "more_body": True})
+            scope["state"]["break_off"]()
+        finally:
+            self.end()
+
+    async def _next(self) -> bytes:
+        reading = asyncio.create_task(self.spool.read(SENT))
+        await asyncio.wait({reading, self._left}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            reading.cancel()
+            raise ClientDisconnect
+        return reading.result()
+
+    async def _send(self, send, message: dict) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await send(message)
+        if self._left.done() and message.get("more_body"):
+            raise ClientDisconnect
+
+    def end(self) -> None:
+        self._left.cancel()
+        self.desk.abandon(self.work)
+
+
+async def _left(receive) -> None:
+    """Returns when the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _query_id(given: dict[str, str]) -> str:
+    """The id that the client gave, or a new one. It goes into a header: a line's end in it is refused."""
+    query_id = given.get("query_id") or str(uuid.uuid4())
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", query_id) or len(query_id) > 1000:
+        given["query_id"] = ""
+        raise Failure(
+            36, "BAD_ARGUMENTS", "query_id must be at most 1000 characters of text without control characters"
+        )
+    return query_id
+
+
+def _refuse_what_is_not_done(given: dict[str, str]) -> None:
+    if role := given.get("role"):
+        raise Failure(511, "UNKNOWN_ROLE", f"There is no role {role[:50]!r}: the embedded warehouse has no roles")
+    for flag, instead in (
+        ("compress", "enable_http_compression=1 and the header Accept-Encoding"),
+        ("decompress", "the header Content-Encoding"),
+    ):
+        if given.get(flag, "0").lower() not in ("", "0", "false"):
+            raise Failure(
+                48,
+                "NOT_IMPLEMENTED",
+                f"The embedded warehouse does not do {flag}={given[flag][:10]} (the native protocol's blocks); "
+                f"use {instead} (gzip, deflate, zstd, lz4)",
+            )
+
+
+def _read_only(asked: Query) -> None:
+    """A GET reads, whatever its parameters say."""
+    if not asked.statement.reads and asked.statement.keyword not in ("SET", "USE"):
+        raise Failure(164, "READONLY", "A GET only reads: send this statement with POST")
+    if asked.given.get("session_id"):
+        asked.settings.pop("readonly", None)  # it could not be taken back from a session
+    elif asked.settings.get("readonly") != "1":
+        asked.settings["readonly"] = "2"
+
+
+def _named_victim(asked: Query) -> str | None:
+    """The id of `KILL QUERY WHERE query_id = '…'`: the engine knows its statements under other ids."""
+    if asked.statement.keyword != "KILL":
+        return None
+    found = [token for token in significant(asked.statement.source) if token.upper != ";"]
+    words = [token.upper for token in found[:5]]
+    if words == ["KILL", "QUERY", "WHERE", "QUERY_ID", "="] and len(found) > 5 and found[5].kind == "string":
+        rest = [token.upper for token in found[6:]]
+        if rest in ([], ["SYNC"], ["ASYNC"]):
+            return found[5].value.decode("utf-8", "replace")
+    return None
+
+
+def _packed(request: Request, asked: Query) -> str:
+    """How the answer is packed: as ClickHouse does it, only where both the parameter and the header ask for it."""
+    if not asked.asks("enable_http_compression") or not asked.statement.reads:
+        return ""
+    accepted = {
+        part.partition(";")[0].strip().lower() for part in request.headers.get("Accept-Encoding", "").split(",")
+    }
+    return next((name for name in ENCODINGS if name in accepted), "")
+
+
+def _failure(error: Exception) -> Response:
+    code = code_of(error)
+    response = PlainTextResponse(text_of(error) + "\n", status_of(error))
+    response.headers["X-ClickHouse-Exception-Code"] = str(code)
+    return response

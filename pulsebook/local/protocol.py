@@ -1,0 +1,61 @@
+"""HTTP on a connection: uvicorn's, with deadlines for clients that do not send, and URLs of ClickHouse's size.
+
+uvicorn waits for ever for the rest of a request, and its parser splits no URL of more than 64 KiB.
+"""
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+REQUEST_HEAD = 2 << 20  # bytes of request line and headers; ClickHouse takes URLs of 1 MiB
+PATIENCE = 30  # seconds that a client may take for the head of a request, or say nothing within its body
+CHECK = 1.0  # seconds between two looks
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection."""
+
+    def connection_made(self, transport) -> None:
+        super().connection_made(transport)
+        self._head, self._in_head = 0, True
+        self._since = self.loop.time()
+        self._look = self.loop.call_later(CHECK, self._check)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head += len(data)
+        else:
+            self._since = self.loop.time()
+        super().data_received(data)
+        if self._in_head and self._head > REQUEST_HEAD and not self.transport.is_closing():
+            self.send_400_response(f"The request's URL and headers take more than {REQUEST_HEAD} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head = False, 0
+        self._since = self.loop.time()
+        whole = self.url
+        path, mark, query = whole.partition(b"?")
+        self.url = path if len(whole) > 1 << 15 else whole
+        super().on_headers_complete()
+        if self.url is not whole and mark:  # the request is handled later, with what stands in its scope then
+            self.scope["query_string"] = query.partition(b"#")[0]
+        self.scope["state"] |= {"abort": self.transport.abort, "break_off": self._break_off}
+
+    def _break_off(self) -> None:
+        """Close after what was written, and without an end of the answer."""
+        self.transport.close()
+
+    def _check(self) -> None:
+        """Drop a client that owes bytes."""
+        self._look = self.loop.call_later(CHECK, self._check)
+        owes = self._in_head if self.cycle is None or self.cycle.response_complete else self.cycle.more_body
+        waits = self.timeout_keep_alive_task is not None or self.flow.read_paused
+        if owes and not waits and self.loop.time() - self._since > PATIENCE:
+            self.transport.abort()

@@ -1,0 +1,123 @@
+"""Statements under way: each waits for its turn without a thread, runs in one, and can be killed by its query id."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from pulsebook.local.engine import Connection, Engine
+from pulsebook.local.failure import Failure
+from pulsebook.local.query import Query
+from pulsebook.local.session import Session, Sessions
+from pulsebook.local.spool import Closed, Spool
+from pulsebook.local.sql import significant
+
+PARALLEL = 16  # statements at a time; more wait in line
+
+
+class Work:
+    """One statement, from its place in line to its end. Its result goes to `spool`, whoever reads it or leaves."""
+
+    def __init__(self, query: Query, query_id: str, spool: Spool, packed: str = ""):
+        self.query, self.query_id, self.spool, self.packed = query, query_id, spool, packed
+        self.connection: Connection | None = None
+        self.killed = self.started = False
+        self.numbers: dict[str, int] = {}
+
+    def execute(self, engine: Engine, session: Session | None) -> None:
+        """Run it, in a thread."""
+        kept = session.connection if session else None
+        self.connection = kept or engine.connection()
+        if session:
+            session.connection = self.connection
+        query = self.query
+        state = None
+        try:
+            if session:
+                state = self.connection.state(query.settings)
+            self.connection.configure(query.database, query.settings)
+            if self.killed or self.spool.closed:
+                raise Failure(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
+            self.numbers = self.connection.run(query, self.spool, self.packed)
+        finally:
+            connection, self.connection = self.connection, None
+            if not session:
+                connection.close()
+            elif state:
+                connection.restore(_kept(state, query))
+
+
+class Desk:
+    """Where statements are handed in."""
+
+    def __init__(self, engine: Engine):
+        self.engine, self.sessions = engine, Sessions()
+        self._turns = asyncio.Semaphore(PARALLEL)
+        self._threads = ThreadPoolExecutor(PARALLEL, "statement")
+        self._running: dict[str, Work] = {}
+        self._tasks: set[asyncio.Task] = set()
+
+    def start(self, work: Work) -> None:
+        """Put it in line. Raises Failure where another statement has its query id, or its session is in use."""
+        if work.query_id in self._running:
+            raise Failure(
+                216, "QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING", f"Query with id = {work.query_id} is already running"
+            )
+        lease = self.sessions.session(work.query.given)
+        session = lease.__enter__()
+        self._running[work.query_id] = work
+        task = asyncio.create_task(self._run(work, lease, session))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, work: Work, lease, session: Session | None) -> None:
+        error = None
+        try:
+            async with self._turns:
+                if not (work.killed or work.spool.closed):
+                    work.started = True
+                    loop = asyncio.get_running_loop()
+                    await loop.run_in_executor(self._threads, work.execute, self.engine, session)
+                elif work.killed:
+                    error = Failure(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
+        except Closed:
+            pass  # the client has left: nobody is to be told
+        except Exception as raised:  # whatever the engine raises is the client's answer
+            error = raised
+        finally:
+            del self._running[work.query_id]
+            lease.__exit__(None, None, None)
+            work.query.close()
+            work.spool.finish(error)
+
+    async def kill(self, query_id: str) -> Work | None:
+        """End the statement with this id; None where none has it."""
+        work = self._running.get(query_id)
+        if work:
+            await self.end(work)
+        return work
+
+    async def end(self, work: Work) -> None:
+        """Kill it: in line, or in the engine, until it has ended."""
+        work.killed = True
+        while work.started and self._running.get(work.query_id) is work:
+            if connection := work.connection:
+                await asyncio.to_thread(self.engine.kill, connection.number)
+            await asyncio.sleep(0.05)
+
+    def abandon(self, work: Work) -> None:
+        """The client has left: what only reads ends; what writes goes on, as at ClickHouse."""
+        work.spool.close()
+        if work.query.statement.reads:
+            task = asyncio.create_task(self.end(work))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+def _kept(state: tuple[str, dict], query: Query) -> tuple[str | None, dict]:
+    """What of a session's state comes back after a statement: all but what the statement is there to change."""
+    database, settings = state
+    if query.statement.keyword == "USE":
+        database = None
+    if query.statement.keyword == "SET":
+        named = {token.text.decode("latin-1") for token in significant(query.statement.source)}
+        settings = {name: value for name, value in settings.items() if name not in named}
+    return database, settings

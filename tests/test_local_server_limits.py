@@ -1,0 +1,284 @@
+"""The embedded warehouse cannot be stopped from answering: clients that do not read, do not send, or send too much."""
+
+import concurrent.futures
+import gzip
+import json
+import os
+import socket
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import lz4.frame
+import pytest
+import requests
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pulsebook.local.server import running
+
+CODE = "X-ClickHouse-Exception-Code"
+ENDLESS = "SELECT number FROM system.numbers"
+LARGE = "SELECT repeat('x', 1000) FROM numbers(20000)"  # 20 MB: more than sockets hold
+
+
+@pytest.fixture(scope="module")
+def maltreated(tmp_path_factory):
+    """The folder of that server."""
+    return tmp_path_factory.mktemp("alone")
+
+
+@pytest.fixture(scope="module")
+def alone(maltreated):
+    """A server of its own, which may be maltreated."""
+    with running(maltreated) as url:
+        requests.post(url, data="CREATE TABLE t (a UInt64, b String) ENGINE = MergeTree ORDER BY a").raise_for_status()
+        yield url
+
+
+def asking(url: str, statement: str) -> socket.socket:
+    """A client that asks and does not read."""
+    return sending(url, f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(statement)}\r\n\r\n{statement}")
+
+
+def sending(url: str, text: str) -> socket.socket:
+    host, port = url.removeprefix("http://").split(":")
+    client = socket.create_connection((host, int(port)))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.sendall(text.encode())
+    return client
+
+
+def ping(url: str) -> float:
+    """Seconds until a ping is answered."""
+    begin = time.monotonic()
+    assert requests.get(f"{url}/ping", timeout=30).text == "Ok.\n"
+    return time.monotonic() - begin
+
+
+def answer(url: str, statement: str = "SELECT 1") -> str:
+    response = requests.post(url, data=statement, timeout=60)
+    assert response.ok, response.text
+    return response.text
+
+
+@pytest.mark.parametrize("statement", [LARGE, ENDLESS])
+def test_clients_that_ask_and_do_not_read_hold_nobody_up(alone, statement):
+    clients = [asking(alone, statement) for _ in range(40)]  # more than run at a time
+    try:
+        if statement == ENDLESS:  # their turns end when they have had their time
+            assert ping(alone) < 5
+        else:
+            assert answer(alone) == "1\n" and ping(alone) < 5
+    finally:
+        for client in clients:
+            client.close()
+    assert answer(alone) == "1\n"
+
+
+def test_more_statements_than_run_at_a_time_are_all_answered(alone):
+    with concurrent.futures.ThreadPoolExecutor(80) as threads:
+        answers = list(threads.map(lambda i: answer(alone, f"SELECT {i}, sleep(0.05)"), range(80)))
+    assert answers == [f"{i}\t0\n" for i in range(80)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "POST / HT",
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\nINSERT INTO t FORMAT CSV\n1,",
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nSELEC\r\n",
+    ],
+)
+def test_clients_that_do_not_go_on_take_no_turn(alone, text):
+    clients = [sending(alone, text) for _ in range(40)]
+    assert answer(alone) == "1\n" and ping(alone) < 5
+    for client in clients:
+        client.close()
+    assert answer(alone, "SELECT count() FROM t") == "0\n", "of half a body nothing is stored"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_clients_that_neither_send_nor_read_are_dropped(alone):
+    clients = [sending(alone, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n"), asking(alone, LARGE)]
+    time.sleep(45)
+    for client in clients:
+        client.settimeout(20)
+        with pytest.raises(ConnectionResetError):
+            while client.recv(1 << 20):
+                pass
+            raise ConnectionResetError  # an orderly end is as good
+
+
+@pytest.mark.parametrize(
+    ("before", "spaces"), [("/* a */ " * 2000, ""), ("-- a\n" * 2000, ""), ("", " " * 200_000), ("((", " \n" * 100_000)]
+)
+def test_a_long_beginning_costs_no_time(alone, before, spaces):
+    begin = time.monotonic()
+    brackets = ")" * before.count("(")
+    assert answer(alone, before + spaces + "SELECT 1" + brackets) == "1\n"
+    assert time.monotonic() - begin < 5
+
+
+def bomb(pack) -> bytes:
+    """3 GB of zeros, packed frame after frame."""
+    return pack(bytes(100 << 20)) * 30
+
+
+@pytest.mark.parametrize(
+    ("encoding", "pack"),
+    [
+        ("gzip", lambda data: gzip.compress(data, 9)),
+        ("deflate", lambda data: zlib.compress(data, 9)),
+        ("zstd", zstandard.compress),
+        ("lz4", lz4.frame.compress),
+    ],
+)
+def test_a_small_body_that_unpacks_to_a_large_one_is_refused(alone, maltreated, encoding, pack):
+    before = memory(maltreated)
+    highest, done = [0], threading.Event()
+
+    def watch():
+        while not done.wait(0.05):
+            highest[0] = max(highest[0], memory(maltreated))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    refused = requests.post(alone, data=bomb(pack), headers={"Content-Encoding": encoding}, timeout=120)
+    done.set()
+    watcher.join()
+    assert (refused.status_code, refused.headers[CODE]) == (413, "396") and "unpacked" in refused.text
+    assert highest[0] - before < 300 << 20
+    assert answer(alone) == "1\n"
+
+
+def memory(folder: Path) -> int:
+    """Bytes of memory of the server on a folder."""
+    pid = json.loads((folder / "owner.json").read_text())["pid"]
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) << 10
+
+
+@pytest.mark.parametrize("query_id", ["a\nb", "a\r\nX-Header: 1", "\0", "x" * 2000, "a\x7f"])
+def test_a_query_id_that_no_header_can_hold_is_refused_before_anything_is_done(alone, query_id):
+    params = {"query_id": query_id}
+    refused = requests.post(alone, params=params, data="INSERT INTO t VALUES (1, 'x')")
+    assert (refused.status_code, refused.headers[CODE]) == (400, "36")
+    assert answer(alone, "SELECT count() FROM t") == "0\n"
+
+
+@given(st.text(min_size=1, max_size=60).filter(lambda text: text.encode("utf-8", "ignore").decode() == text))
+@settings(deadline=None, derandomize=True, max_examples=40)
+def test_any_text_is_a_query_id_or_refused(alone, query_id):
+    found = requests.post(alone, params={"query_id": query_id}, data="SELECT 1")
+    if found.ok:
+        assert found.headers["X-ClickHouse-Query-Id"].encode("latin-1").decode() == query_id
+    else:
+        assert found.headers[CODE] == "36"
+
+
+def test_a_result_is_complete_and_its_place_free_before_its_client_reads(alone):
+    clients = [requests.post(alone, data=LARGE, stream=True) for _ in range(20)]
+    assert answer(alone) == "1\n"
+    assert all(len(client.content) == 20_020_000 for client in clients[:3])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_500_clients_half_of_them_slow_or_hostile(tmp_path):
+    seconds = float(os.environ.get("PULSEBOOK_TEST_SOAK", "20"))
+    with running(tmp_path) as url:
+        answer(url, "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
+        Soak(url, tmp_path).run(seconds)
+        assert answer(url) == "1\n"
+
+
+class Soak:
+    """250 clients that ask and read, beside 250 that do what nobody should do."""
+
+    def __init__(self, url: str, folder: Path):
+        self.folder = folder
+        self.url, self.stop = url, threading.Event()
+        self.answered, self.failed, self.pings, self.memory = 0, [], [], []
+
+    def run(self, seconds: float) -> None:
+        jobs = [self.honest] * 250 + [self.silent, self.leaver, self.slow, self.half, self.wrong] * 50
+        threads = [threading.Thread(target=self._again, args=(job,), daemon=True) for job in jobs]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.pings.append(ping(self.url))
+            self.memory.append(memory(self.folder))
+            time.sleep(0.2)
+        self.stop.set()
+        for thread in threads:
+            thread.join(60)
+        assert not self.failed, self.failed[:3]
+        assert self.answered > 250, "each honest client was answered, in the mean"
+        self.pings.sort()
+        assert self.pings[int(len(self.pings) * 0.9)] < 1, self.pings[-5:]
+        half = len(self.memory) // 2
+        assert max(self.memory[half:]) < max(self.memory[:half]) + (400 << 20), "memory grows"
+
+    def _again(self, job) -> None:
+        while not self.stop.is_set():
+            try:
+                job()
+            except Exception as error:
+                if job == self.honest:
+                    self.failed.append(repr(error))
+                    return
+                time.sleep(0.1)  # a hostile one is dropped now and then
+            time.sleep(0.05)
+
+    def honest(self) -> None:
+        number = threading.get_ident() % 1000
+        response = requests.post(self.url, data=f"SELECT sum(number) + {number} FROM numbers(1000)", timeout=120)
+        assert response.text == f"{499500 + number}\n", response.text[:200]
+        self.answered += 1
+
+    def silent(self) -> None:
+        client = asking(self.url, "SELECT repeat('x', 1000) FROM numbers(20000)")
+        self.stop.wait(10)
+        client.close()
+
+    def leaver(self) -> None:
+        client = asking(self.url, ENDLESS)
+        client.recv(100)
+        client.close()
+        self.stop.wait(2)
+
+    def slow(self) -> None:
+        client = asking(self.url, "SELECT number FROM numbers(100000)")
+        client.settimeout(60)
+        for _ in range(50):
+            if not client.recv(100) or self.stop.wait(0.2):
+                break
+        client.close()
+
+    def half(self) -> None:
+        client = sending(self.url, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nINSERT INTO t")
+        self.stop.wait(5)
+        client.close()
+
+    def wrong(self) -> None:
+        for body, headers in ((b"\x1f\x8b junk", {"Content-Encoding": "gzip"}), (b"/* " * 20000, {})):
+            requests.post(self.url, data=body, headers=headers, timeout=60)
+
+
+def test_the_folder_holds_no_file_of_a_result_for_longer_than_its_client(tmp_path):
+    with running(tmp_path) as url:
+        client = asking(url, LARGE)
+        time.sleep(1)
+        client.close()
+        answer(url)
+        deadline = time.monotonic() + 20
+        while list(Path(tmp_path, "tmp").iterdir()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not list(Path(tmp_path, "tmp").iterdir())
