@@ -229,6 +229,11 @@ def quoted(text: str, quote: str = "'") -> str:
     return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
 
 
+def escaped(text: str) -> str:
+    """A value of a query parameter: as it stands in a tab-separated file."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+
+
 def _without(text: str, clause: str) -> str:
     """An error's text without our own words in the statement that it quotes, also where it quotes a part of them."""
     for size in range(len(clause), len(" INTO OUTFILE"), -1):

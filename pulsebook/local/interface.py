@@ -15,11 +15,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pulsebook.local import query
-from pulsebook.local.engine import Engine
+from pulsebook.local.engine import Engine, escaped
 from pulsebook.local.failure import Failure, code_of, status_of, text_of
 from pulsebook.local.query import Query, header
 from pulsebook.local.spool import Room, Spool
 from pulsebook.local.sql import significant
+from pulsebook.local.statement import Statement
 from pulsebook.local.visitors import LoopbackOnly
 from pulsebook.local.work import Desk, Work
 
@@ -102,8 +103,8 @@ class Interface:
             raise Failure(62, "SYNTAX_ERROR", "Syntax error: the query is empty")
         if asked.statement.several:
             raise Failure(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
-        if victim := _named_victim(asked):
-            return await self._kill(victim, asked)
+        if named := _named_victim(asked):
+            await self._kill(*named, asked)
         complete = asked.asks("wait_end_of_query")
         spool = Spool(self.room, waiting=self.room.total // 2 if complete else 256 << 20)
         packed = _packed(request, asked)
@@ -134,11 +135,15 @@ class Interface:
         else:
             answer.headers["X-ClickHouse-Exception-Tag"] = answer.tag
 
-    async def _kill(self, victim: str, asked: Query) -> Response:
-        work = await self.desk.kill(victim)
-        asked.close()
-        row = f"finished\t{victim}\t{self.user}\n" if work else ""
-        return PlainTextResponse(row, media_type="text/tab-separated-values")
+    async def _kill(self, victim: str, how: str, asked: Query) -> None:
+        """Do what `KILL QUERY WHERE query_id = …` says; its answer is that of a SELECT."""
+        killed = self.desk.running(victim) if how == "TEST" else await self.desk.kill(victim)
+        format = asked.statement.format or asked.format
+        select = (
+            "SELECT 'finished' AS kill_status, {victim:String} AS query_id, {user:String} AS user, '' AS query "
+            f"WHERE {int(killed)} FORMAT {format if format.isidentifier() else 'TabSeparated'}"
+        )
+        asked.statement, asked.params = Statement(select.encode()), {"victim": escaped(victim), "user": self.user}
 
 
 class Answer(Response):
@@ -246,17 +251,19 @@ def _read_only(asked: Query) -> None:
         asked.settings["readonly"] = "2"
 
 
-def _named_victim(asked: Query) -> str | None:
-    """The id of `KILL QUERY WHERE query_id = '…'`: the engine knows its statements under other ids."""
+def _named_victim(asked: Query) -> tuple[str, str] | None:
+    """The id of `KILL QUERY WHERE query_id = '…'`, and SYNC, ASYNC or TEST: the engine knows statements under other ids."""
     if asked.statement.keyword != "KILL":
         return None
     found = [token for token in significant(asked.statement.source) if token.upper != ";"]
     words = [token.upper for token in found[:5]]
-    if words == ["KILL", "QUERY", "WHERE", "QUERY_ID", "="] and len(found) > 5 and found[5].kind == "string":
-        rest = [token.upper for token in found[6:]]
-        if rest in ([], ["SYNC"], ["ASYNC"]):
-            return found[5].value.decode("utf-8", "replace")
-    return None
+    if words != ["KILL", "QUERY", "WHERE", "QUERY_ID", "="] or len(found) < 6 or found[5].kind != "string":
+        return None
+    rest = [token.upper for token in found[6:]]
+    how = rest.pop(0) if rest and rest[0] in ("SYNC", "ASYNC", "TEST") else "ASYNC"
+    if rest and (rest[0] != "FORMAT" or len(rest) != 2):
+        return None
+    return found[5].value.decode("utf-8", "replace"), how
 
 
 def _packed(request: Request, asked: Query) -> str:
