@@ -16,7 +16,7 @@ from pathlib import Path
 import chdb
 
 from pulsebook.local.confinement import Refusals, confined
-from pulsebook.local.failure import Failure, code_of, text_of
+from pulsebook.local.failure import Failure, code_of
 from pulsebook.local.query import STATEMENT, Query
 from pulsebook.local.spool import Closed, Spool
 from pulsebook.local.statement import Statement
@@ -124,8 +124,14 @@ class Connection:
                 self._do(f"CREATE TEMPORARY TABLE {table.name} ({table.structure})")
                 made.append(table.name)
                 self._insert(b"INSERT INTO " + table.name.encode(), table.format, table.rows)
+            insert = query.statement.insert
+            if query.data is not None and insert.selects:
+                raise Failure(
+                    48,
+                    "NOT_IMPLEMENTED",
+                    "The engine takes no data for INSERT … SELECT … FROM input(); send the rows as an external table",
+                )
             if query.data is not None and not query.params:
-                insert = query.statement.insert
                 return self._insert(query.statement.source[: insert.head], insert.format, query.data)
             statement = query.statement
             if query.data is not None:
@@ -147,13 +153,19 @@ class Connection:
             if code_of(error) != 62 or spool.written:
                 raise
             if statement.selects:
-                raise RuntimeError(_without(text_of(error), clause.decode())) from None
+                self._syntax_error(source, query)
+                raise
             return self._execute(source, query, spool)  # SHOW and the like: some take no such clause
         finally:
             pipe.end()
         if spool.error:
             raise spool.error
         return _numbers(done)
+
+    def _syntax_error(self, source: bytes, query: Query) -> None:
+        """Raise what the engine says to the user's own words; a stream ends before it has begun."""
+        with self._chdb.send_query(source, query.format, params=query.params or None):
+            pass
 
     def _execute(self, source: bytes, query: Query, spool: Spool) -> dict[str, int]:
         if query.statement.insert is None or query.statement.insert.selects:
@@ -232,14 +244,6 @@ def quoted(text: str, quote: str = "'") -> str:
 def escaped(text: str) -> str:
     """A value of a query parameter: as it stands in a tab-separated file."""
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
-
-
-def _without(text: str, clause: str) -> str:
-    """An error's text without our own words in the statement that it quotes, also where it quotes a part of them."""
-    for size in range(len(clause), len(" INTO OUTFILE"), -1):
-        if clause[:size] in text:
-            return text.replace(clause[:size], "")
-    return text
 
 
 def _at_most(data: io.IOBase, size: int) -> bytes:

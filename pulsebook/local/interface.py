@@ -26,8 +26,9 @@ from pulsebook.local.work import Desk, Work
 
 HELD_BACK = 1 << 20  # bytes of a result that wait for a possible error
 SENT = 256 << 10  # bytes that go to a client at a time
+LZ4_HEADER = 7  # bytes of a frame's shortest header
 PATIENCE = 30  # seconds that a client may neither send nor read
-ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz", "bz2")  # of answers, the best first
+ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz")  # of answers, the best first
 
 
 class Interface:
@@ -112,6 +113,9 @@ class Interface:
         self.desk.start(work)
         answer = Answer(self.desk, work, request.receive)
         await answer.begun(self.room.total if complete else HELD_BACK)
+        if packed == "lz4" and spool.complete and spool.written < LZ4_HEADER:
+            await spool.read(LZ4_HEADER)  # of nothing the engine makes the end of a frame alone
+            packed = ""
         self._describe(answer, asked, packed)
         return answer
 
@@ -130,7 +134,7 @@ class Interface:
         if format:
             answer.headers["X-ClickHouse-Format"] = format.name
         answer.headers["Content-Type"] = format.content_type if format else "text/plain; charset=UTF-8"
-        if packed:
+        if packed and not (answer.spool.complete and not answer.spool.written):  # nothing is not packed
             answer.headers["Content-Encoding"] = packed
         else:
             answer.headers["X-ClickHouse-Exception-Tag"] = answer.tag
