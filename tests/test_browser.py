@@ -2,15 +2,20 @@
 
 import os
 import shutil
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 
 import pytest
+import requests
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import presence_of_element_located as present
 from selenium.webdriver.support.wait import WebDriverWait
 
+from pulsebook.local.server import running
 from tests.services import steal, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -191,3 +196,42 @@ def test_the_archive_opens_from_disk_finds_a_run_by_its_error_and_leads_to_its_p
     assert "has no rows on 2026-01-05" in wait(browser, present((By.CSS_SELECTOR, "pre.error"))).text
     assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth"), "nor on the page"
     browser.set_window_size(*DESKTOP)
+
+
+def test_the_page_of_another_server_cannot_use_the_embedded_warehouse(browser, tmp_path):
+    """Pictures, a request without CORS, a form and a script, from a page on loopback, which is the same site."""
+    with running(tmp_path) as url:
+        for statement in ("CREATE TABLE kept (a Int8) ENGINE = MergeTree ORDER BY a", "INSERT INTO kept VALUES (1)"):
+            assert requests.post(url, data=statement, timeout=60).ok
+        insert, drop = quote("INSERT INTO kept VALUES (2)"), quote("DROP TABLE kept")
+        page = f"""<!doctype html><title>begun</title><img src="{url}/?query={insert}"><img src="{url}/?query={drop}">
+            <iframe name="answer"></iframe>
+            <form method="post" target="answer" action="{url}/?query={drop}"><input name="x"></form>
+            <script>
+                document.forms[0].submit();
+                const asked = ["SELECT 1", "DROP TABLE kept"].flatMap(statement => [
+                    fetch("{url}", {{method: "POST", mode: "no-cors", body: statement}}),
+                    fetch("{url}", {{method: "POST", body: statement}}).then(a => a.text()),
+                    fetch("{url}/?query=" + encodeURIComponent(statement)).then(a => a.text()),
+                ]);
+                Promise.allSettled(asked).then(all => document.title = all.map(a => a.value || a.status).join(" "));
+            </script>"""
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html")
+                self.end_headers()
+                self.wfile.write(page.encode())
+
+            def log_message(self, *_):
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as elsewhere:
+            threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+            browser.get(f"http://localhost:{elsewhere.server_port}/")
+            wait(browser, lambda b: b.title not in ("", "begun"))
+            assert browser.title.split() == ["[object", "Response]", "rejected", "rejected"] * 2, "no answer is shown"
+            time.sleep(2)  # for the pictures and the form
+            elsewhere.shutdown()
+        assert requests.post(url, data="SELECT count() FROM kept", timeout=60).text == "1\n"

@@ -7,7 +7,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -161,7 +160,7 @@ def test_two_commands_at_a_time_do_not_meet(folder, monkeypatch, capsys):
 def test_a_setting_that_cannot_be_used_ends_a_command_with_one_message(module, folder, monkeypatch, capsys):
     monkeypatch.setenv("PULSEBOOK_TIMEZONE", "Mars/Phobos")
     monkeypatch.setattr("sys.argv", [module])
-    monkeypatch.setattr("pulsebook.local.server.running", lambda *_: settings())
+    monkeypatch.setattr("pulsebook.local.server.running", lambda *_, **__: settings())
     settings.cache_clear()
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(ROOT / "pulsebook" / "local" / f"{module}.py", run_name="__main__")
@@ -198,8 +197,8 @@ def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_rea
     assert sample.http(url)("SELECT 1") == "1\n"
     with pytest.raises(sample.SampleError, match="Authentication failed"):
         sample.http(crew.facts["warehouse"])("SELECT 1")
-    sample.fill(sample.http(url), 1, 50, 1, None, "Europe/Moscow", "simulator")
-    Plan(1, 50, 1, datetime.now(UTC).isoformat(), "Europe/Moscow", "simulator", filled=True).save(stack.PLAN)
+    sample.fill(sample.http(url), 1, 100, 1, None, "Europe/Moscow", "simulator")
+    Plan(1, 100, 1, datetime.now(UTC).isoformat(), "Europe/Moscow", "simulator", filled=True).save(stack.PLAN)
     feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", crew.facts["warehouse"], "--plan", str(stack.PLAN)]
     feeder += ["--password-file", str(stack.PASSWORD), "--interval", "0.2"]
     crew.start("live", feeder, {**os.environ, "PYTHONPATH": str(ROOT)}, ROOT)
@@ -215,21 +214,16 @@ def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_rea
 def test_make_warehouse_says_how_to_ask_it(folder, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["lab", "--warehouse-only", "--port", "0"])
     monkeypatch.setattr(stack, "DAYS", 1)
-    monkeypatch.setattr(stack, "DAU", 50)
+    monkeypatch.setattr(stack, "DAU", 100)
     said = []
 
-    class Waits(threading.Event):
-        """Its first wait without an end is that of the command: it asks as a person would, then ends."""
+    def ask_as_a_person_would():
+        said.append(capsys.readouterr().out)
+        command = re.search(r"curl .*", said[0])[0]
+        said.append(subprocess.run(["sh", "-c", command], capture_output=True, text=True).stdout)
+        return 0
 
-        def wait(self, timeout=None):
-            if timeout is None and threading.current_thread() is threading.main_thread():
-                said.append(capsys.readouterr().out)
-                command = re.search(r"curl .*", said[0])[0]
-                said.append(subprocess.run(["sh", "-c", command], capture_output=True, text=True).stdout)
-                return True
-            return super().wait(timeout)
-
-    monkeypatch.setattr("pulsebook.local.lab.threading.Event", Waits)
+    monkeypatch.setattr(lab, "_until_stopped", ask_as_a_person_would)
     assert lab.main() == 0
     password = services.warehouse_password(stack.PASSWORD)
     assert f"password {password}" in said[0] and "PULSEBOOK_CLICKHOUSE_URL=http://default:" in said[0]

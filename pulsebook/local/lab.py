@@ -35,6 +35,11 @@ def warehouse(port: int):
             events.join()
 
 
+def _until_stopped() -> int:
+    threading.Event().wait()
+    return 0
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="pulsebook.local.lab", description=__doc__.splitlines()[0])
     parser.add_argument("--warehouse-only", action="store_true")
@@ -48,8 +53,7 @@ def main() -> int:
         print(f"  for notebooks: PULSEBOOK_CLICKHOUSE_URL={url}")
         print(f"  for you: {services.how_to_query(address, stack.PASSWORD)}", flush=True)
         if arguments.warehouse_only:
-            threading.Event().wait(0 if there else None)
-            return 0
+            return 0 if there else _until_stopped()
         lab = [str(Path(sys.executable).with_name("jupyter")), "lab", "--ip=127.0.0.1"]
         lab.append(f"--notebook-dir={ROOT / 'notebooks'}")
         if os.geteuid() == 0:  # as in many a container; it listens on loopback alone
