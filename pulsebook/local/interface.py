@@ -1,12 +1,10 @@
 """ClickHouse's HTTP interface over an engine: a request becomes a statement, its spool becomes the answer."""
 
-import asyncio
 import base64
 import hmac
 import json
 import os
 import re
-import secrets
 import uuid
 
 from starlette.applications import Starlette
@@ -15,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pulsebook.local import query
+from pulsebook.local.answer import Answer
 from pulsebook.local.engine import Engine, escaped
 from pulsebook.local.failure import Failure, code_of, status_of, text_of
 from pulsebook.local.query import Query, header
@@ -25,9 +24,7 @@ from pulsebook.local.visitors import LoopbackOnly
 from pulsebook.local.work import Desk, Work
 
 HELD_BACK = 1 << 20  # bytes of a result that wait for a possible error
-SENT = 256 << 10  # bytes that go to a client at a time
 LZ4_HEADER = 7  # bytes of a frame's shortest header
-PATIENCE = 30  # seconds that a client may neither send nor read
 ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz")  # of answers, the best first
 
 
@@ -119,7 +116,7 @@ class Interface:
         self._describe(answer, asked, packed)
         return answer
 
-    def _describe(self, answer: "Answer", asked: Query, packed: str) -> None:
+    def _describe(self, answer: Answer, asked: Query, packed: str) -> None:
         """The headers of a result."""
         numbers = {name: str(number) for name, number in answer.work.numbers.items()}
         answer.headers["X-ClickHouse-Summary"] = json.dumps(
@@ -148,74 +145,6 @@ class Interface:
             f"WHERE {int(killed)} FORMAT {format if format.isidentifier() else 'TabSeparated'}"
         )
         asked.statement, asked.params = Statement(select.encode()), {"victim": escaped(victim), "user": self.user}
-
-
-class Answer(Response):
-    """A result as it comes out of its spool. An error after its start is written after the rows, and breaks it off."""
-
-    def __init__(self, desk: Desk, work: Work, receive):
-        super().__init__()
-        del self.headers["content-length"]
-        self.desk, self.work, self.spool = desk, work, work.spool
-        self.tag = secrets.token_hex(8)
-        self._left = asyncio.create_task(_left(receive))
-
-    async def begun(self, size: int) -> None:
-        """Wait for so many bytes of the result, or all; an error until then is raised, and a client that left, too."""
-        begun = asyncio.create_task(self.spool.holds(size))
-        try:
-            await asyncio.wait({begun, self._left}, return_when=asyncio.FIRST_COMPLETED)
-            if not begun.done():
-                raise ClientDisconnect
-            if self.spool.complete and self.spool.error:
-                raise self.spool.error
-        except BaseException:
-            self.end()
-            raise
-        finally:
-            begun.cancel()
-
-    async def __call__(self, scope, receive, send) -> None:
-        try:
-            await self._send(send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            while data := await self._next():
-                await self._send(send, {"type": "http.response.body", "body": data, "more_body": True})
-            await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
-        except (ClientDisconnect, TimeoutError):
-            scope["state"]["abort"]()
-        except Exception as error:
-            if "Content-Encoding" not in self.headers:
-                text = text_of(error).encode()
-                tag = self.tag.encode()
-                last = b"\r\n__exception__\r\n%s\r\n%s\r\n%d %s\r\n__exception__\r\n" % (tag, text, len(text), tag)
-                await self._send(send, {"type": "http.response.body", "body": last, "more_body": True})
-            scope["state"]["break_off"]()
-        finally:
-            self.end()
-
-    async def _next(self) -> bytes:
-        reading = asyncio.create_task(self.spool.read(SENT))
-        await asyncio.wait({reading, self._left}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():
-            reading.cancel()
-            raise ClientDisconnect
-        return reading.result()
-
-    async def _send(self, send, message: dict) -> None:
-        async with asyncio.timeout(PATIENCE):
-            await send(message)
-        if self._left.done() and message.get("more_body"):
-            raise ClientDisconnect
-
-    def end(self) -> None:
-        self._left.cancel()
-        self.desk.abandon(self.work)
-
-
-async def _left(receive) -> None:
-    """Returns when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _query_id(given: dict[str, str]) -> str:
