@@ -6,7 +6,6 @@ settings, tables or statement is raised as the engine words it.
 """
 
 import io
-import os
 import tempfile
 import threading
 import uuid
@@ -16,9 +15,10 @@ from pathlib import Path
 import chdb
 
 from pulsebook.local.confinement import Refusals, confined
-from pulsebook.local.failure import Failure, code_of, text_of
+from pulsebook.local.failure import Failure, code_of
+from pulsebook.local.pipe import Pipe
 from pulsebook.local.query import STATEMENT, Query
-from pulsebook.local.spool import Closed, Spool
+from pulsebook.local.spool import Spool
 from pulsebook.local.statement import Statement
 
 CHUNK = 1 << 20  # bytes of an insert's data that go to the engine at a time
@@ -124,8 +124,14 @@ class Connection:
                 self._do(f"CREATE TEMPORARY TABLE {table.name} ({table.structure})")
                 made.append(table.name)
                 self._insert(b"INSERT INTO " + table.name.encode(), table.format, table.rows)
+            insert = query.statement.insert
+            if query.data is not None and insert.selects:
+                raise Failure(
+                    48,
+                    "NOT_IMPLEMENTED",
+                    "The engine takes no data for INSERT … SELECT … FROM input(); send the rows as an external table",
+                )
             if query.data is not None and not query.params:
-                insert = query.statement.insert
                 return self._insert(query.statement.source[: insert.head], insert.format, query.data)
             statement = query.statement
             if query.data is not None:
@@ -138,7 +144,7 @@ class Connection:
                 self._do(f"DROP TEMPORARY TABLE IF EXISTS {name}")
 
     def _read(self, statement: Statement, query: Query, spool: Spool, packed: str) -> dict[str, int]:
-        pipe = Pipe(self.engine, self.number, spool)
+        pipe = Pipe(self.engine.pipes / self.number, lambda: self.engine.kill(self.number), spool)
         source, at = statement.source, statement.output_at
         clause = f" INTO OUTFILE {quoted(str(pipe.path))} TRUNCATE COMPRESSION '{packed or 'none'}'".encode()
         try:
@@ -147,13 +153,19 @@ class Connection:
             if code_of(error) != 62 or spool.written:
                 raise
             if statement.selects:
-                raise RuntimeError(_without(text_of(error), clause.decode())) from None
+                self._syntax_error(source, query)
+                raise
             return self._execute(source, query, spool)  # SHOW and the like: some take no such clause
         finally:
             pipe.end()
         if spool.error:
             raise spool.error
         return _numbers(done)
+
+    def _syntax_error(self, source: bytes, query: Query) -> None:
+        """Raise what the engine says to the user's own words; a stream ends before it has begun."""
+        with self._chdb.send_query(source, query.format, params=query.params or None):
+            pass
 
     def _execute(self, source: bytes, query: Query, spool: Spool) -> dict[str, int]:
         if query.statement.insert is None or query.statement.insert.selects:
@@ -180,61 +192,14 @@ class Connection:
         return self._chdb.query(statement.encode("utf-8", "surrogateescape"), "TSVRaw")
 
 
-class Pipe:
-    """A named pipe from the engine to a spool, emptied by a thread of its own until the statement has ended."""
-
-    def __init__(self, engine: Engine, number: str, spool: Spool):
-        self.engine, self.number, self.spool = engine, number, spool
-        self.path = engine.pipes / number
-        os.mkfifo(self.path, 0o600)
-        self._out = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-        self._in = os.open(self.path, os.O_WRONLY)  # so that it does not end before the engine has begun
-        os.set_blocking(self._out, True)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._empty, daemon=True)
-        self._thread.start()
-
-    def _empty(self) -> None:
-        try:
-            while data := os.read(self._out, CHUNK):
-                self.spool.write(data)
-        except Exception as error:  # nobody takes the rest: the statement ends, or the engine would wait for ever
-            if not isinstance(error, Closed):
-                self.spool.error = error
-            self._end_statement()
-            while os.read(self._out, CHUNK):
-                pass
-        finally:
-            os.close(self._out)
-
-    def _end_statement(self) -> None:
-        """Kill it, in a thread: until it has ended, since it may not have begun."""
-
-        def kill():
-            while not self._ended.wait(0.1):
-                self.engine.kill(self.number)
-
-        threading.Thread(target=kill, daemon=True).start()
-
-    def end(self) -> None:
-        """The statement is over: take what is in the pipe."""
-        self._ended.set()
-        os.close(self._in)
-        self._thread.join()
-        self.path.unlink()
-
-
 def quoted(text: str, quote: str = "'") -> str:
     """A literal, or an identifier with "`" as its quote. Surrogates are the bytes that they stand for."""
     return quote + text.replace("\\", "\\\\").replace(quote, "\\" + quote) + quote
 
 
-def _without(text: str, clause: str) -> str:
-    """An error's text without our own words in the statement that it quotes, also where it quotes a part of them."""
-    for size in range(len(clause), len(" INTO OUTFILE"), -1):
-        if clause[:size] in text:
-            return text.replace(clause[:size], "")
-    return text
+def escaped(text: str) -> str:
+    """A value of a query parameter: as it stands in a tab-separated file."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
 
 
 def _at_most(data: io.IOBase, size: int) -> bytes:

@@ -1,12 +1,10 @@
 """ClickHouse's HTTP interface over an engine: a request becomes a statement, its spool becomes the answer."""
 
-import asyncio
 import base64
 import hmac
 import json
 import os
 import re
-import secrets
 import uuid
 
 from starlette.applications import Starlette
@@ -15,18 +13,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pulsebook.local import query
-from pulsebook.local.engine import Engine
+from pulsebook.local.answer import Answer
+from pulsebook.local.engine import Engine, escaped
 from pulsebook.local.failure import Failure, code_of, status_of, text_of
 from pulsebook.local.query import Query, header
 from pulsebook.local.spool import Room, Spool
 from pulsebook.local.sql import significant
+from pulsebook.local.statement import Statement
 from pulsebook.local.visitors import LoopbackOnly
 from pulsebook.local.work import Desk, Work
 
 HELD_BACK = 1 << 20  # bytes of a result that wait for a possible error
-SENT = 256 << 10  # bytes that go to a client at a time
-PATIENCE = 30  # seconds that a client may neither send nor read
-ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz", "bz2")  # of answers, the best first
+LZ4_HEADER = 7  # bytes of a frame's shortest header
+ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz")  # of answers, the best first
 
 
 class Interface:
@@ -102,8 +101,8 @@ class Interface:
             raise Failure(62, "SYNTAX_ERROR", "Syntax error: the query is empty")
         if asked.statement.several:
             raise Failure(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
-        if victim := _named_victim(asked):
-            return await self._kill(victim, asked)
+        if named := _named_victim(asked):
+            await self._kill(*named, asked)
         complete = asked.asks("wait_end_of_query")
         spool = Spool(self.room, waiting=self.room.total // 2 if complete else 256 << 20)
         packed = _packed(request, asked)
@@ -111,10 +110,13 @@ class Interface:
         self.desk.start(work)
         answer = Answer(self.desk, work, request.receive)
         await answer.begun(self.room.total if complete else HELD_BACK)
+        if packed == "lz4" and spool.complete and spool.written < LZ4_HEADER:
+            await spool.read(LZ4_HEADER)  # of nothing the engine makes the end of a frame alone
+            packed = ""
         self._describe(answer, asked, packed)
         return answer
 
-    def _describe(self, answer: "Answer", asked: Query, packed: str) -> None:
+    def _describe(self, answer: Answer, asked: Query, packed: str) -> None:
         """The headers of a result."""
         numbers = {name: str(number) for name, number in answer.work.numbers.items()}
         answer.headers["X-ClickHouse-Summary"] = json.dumps(
@@ -129,84 +131,20 @@ class Interface:
         if format:
             answer.headers["X-ClickHouse-Format"] = format.name
         answer.headers["Content-Type"] = format.content_type if format else "text/plain; charset=UTF-8"
-        if packed:
+        if packed and not (answer.spool.complete and not answer.spool.written):  # nothing is not packed
             answer.headers["Content-Encoding"] = packed
         else:
             answer.headers["X-ClickHouse-Exception-Tag"] = answer.tag
 
-    async def _kill(self, victim: str, asked: Query) -> Response:
-        work = await self.desk.kill(victim)
-        asked.close()
-        row = f"finished\t{victim}\t{self.user}\n" if work else ""
-        return PlainTextResponse(row, media_type="text/tab-separated-values")
-
-
-class Answer(Response):
-    """A result as it comes out of its spool. An error after its start is written after the rows, and breaks it off."""
-
-    def __init__(self, desk: Desk, work: Work, receive):
-        super().__init__()
-        del self.headers["content-length"]
-        self.desk, self.work, self.spool = desk, work, work.spool
-        self.tag = secrets.token_hex(8)
-        self._left = asyncio.create_task(_left(receive))
-
-    async def begun(self, size: int) -> None:
-        """Wait for so many bytes of the result, or all; an error until then is raised, and a client that left, too."""
-        begun = asyncio.create_task(self.spool.holds(size))
-        try:
-            await asyncio.wait({begun, self._left}, return_when=asyncio.FIRST_COMPLETED)
-            if not begun.done():
-                raise ClientDisconnect
-            if self.spool.complete and self.spool.error:
-                raise self.spool.error
-        except BaseException:
-            self.end()
-            raise
-        finally:
-            begun.cancel()
-
-    async def __call__(self, scope, receive, send) -> None:
-        try:
-            await self._send(send, {"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            while data := await self._next():
-                await self._send(send, {"type": "http.response.body", "body": data, "more_body": True})
-            await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
-        except (ClientDisconnect, TimeoutError):
-            scope["state"]["abort"]()
-        except Exception as error:
-            if "Content-Encoding" not in self.headers:
-                text = text_of(error).encode()
-                tag = self.tag.encode()
-                last = b"\r\n__exception__\r\n%s\r\n%s\r\n%d %s\r\n__exception__\r\n" % (tag, text, len(text), tag)
-                await self._send(send, {"type": "http.response.body", "body": last, "more_body": True})
-            scope["state"]["break_off"]()
-        finally:
-            self.end()
-
-    async def _next(self) -> bytes:
-        reading = asyncio.create_task(self.spool.read(SENT))
-        await asyncio.wait({reading, self._left}, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():
-            reading.cancel()
-            raise ClientDisconnect
-        return reading.result()
-
-    async def _send(self, send, message: dict) -> None:
-        async with asyncio.timeout(PATIENCE):
-            await send(message)
-        if self._left.done() and message.get("more_body"):
-            raise ClientDisconnect
-
-    def end(self) -> None:
-        self._left.cancel()
-        self.desk.abandon(self.work)
-
-
-async def _left(receive) -> None:
-    """Returns when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    async def _kill(self, victim: str, how: str, asked: Query) -> None:
+        """Do what `KILL QUERY WHERE query_id = …` says; its answer is that of a SELECT."""
+        killed = self.desk.running(victim) if how == "TEST" else await self.desk.kill(victim)
+        format = asked.statement.format or asked.format
+        select = (
+            "SELECT 'finished' AS kill_status, {victim:String} AS query_id, {user:String} AS user, '' AS query "
+            f"WHERE {int(killed)} FORMAT {format if format.isidentifier() else 'TabSeparated'}"
+        )
+        asked.statement, asked.params = Statement(select.encode()), {"victim": escaped(victim), "user": self.user}
 
 
 def _query_id(given: dict[str, str]) -> str:
@@ -246,17 +184,19 @@ def _read_only(asked: Query) -> None:
         asked.settings["readonly"] = "2"
 
 
-def _named_victim(asked: Query) -> str | None:
-    """The id of `KILL QUERY WHERE query_id = '…'`: the engine knows its statements under other ids."""
+def _named_victim(asked: Query) -> tuple[str, str] | None:
+    """The id of `KILL QUERY WHERE query_id = '…'`, and SYNC, ASYNC or TEST: the engine knows statements under other ids."""
     if asked.statement.keyword != "KILL":
         return None
     found = [token for token in significant(asked.statement.source) if token.upper != ";"]
     words = [token.upper for token in found[:5]]
-    if words == ["KILL", "QUERY", "WHERE", "QUERY_ID", "="] and len(found) > 5 and found[5].kind == "string":
-        rest = [token.upper for token in found[6:]]
-        if rest in ([], ["SYNC"], ["ASYNC"]):
-            return found[5].value.decode("utf-8", "replace")
-    return None
+    if words != ["KILL", "QUERY", "WHERE", "QUERY_ID", "="] or len(found) < 6 or found[5].kind != "string":
+        return None
+    rest = [token.upper for token in found[6:]]
+    how = rest.pop(0) if rest and rest[0] in ("SYNC", "ASYNC", "TEST") else "ASYNC"
+    if rest and (rest[0] != "FORMAT" or len(rest) != 2):
+        return None
+    return found[5].value.decode("utf-8", "replace"), how
 
 
 def _packed(request: Request, asked: Query) -> str:

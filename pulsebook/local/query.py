@@ -111,7 +111,7 @@ def _statement(in_url: bytes, body: Body | None) -> tuple[Statement, io.IOBase |
     body.file.seek(0)
     head = before + body.file.read(HEAD)
     insert = Statement(head).insert
-    if insert is not None and insert.data is not None and not insert.selects:
+    if insert is not None and insert.data is not None:
         if body.size > HEAD and insert.data >= len(head):
             raise too_large(f"the data of an insert begin after {HEAD} bytes", "send its statement in the URL")
         body.file.seek(max(insert.data - len(before), 0))

@@ -88,12 +88,15 @@ class Desk:
             work.query.close()
             work.spool.finish(error)
 
-    async def kill(self, query_id: str) -> Work | None:
-        """End the statement with this id; None where none has it."""
+    def running(self, query_id: str) -> bool:
+        return query_id in self._running
+
+    async def kill(self, query_id: str) -> bool:
+        """End the statement with this id; whether there was one."""
         work = self._running.get(query_id)
         if work:
             await self.end(work)
-        return work
+        return work is not None
 
     async def end(self, work: Work) -> None:
         """Kill it: in line, or in the engine, until it has ended."""
