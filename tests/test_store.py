@@ -187,7 +187,7 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
 @pytest.mark.slow
 def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_verify(outputs, monkeypatch):
     monkeypatch.setattr(verify, "SETTLED", -5.0)  # its times are whole seconds
-    for number in (1, 2, 3, 5, 8, 9, 10, 11, 12, 60):
+    for number in (2, 5, 9, 11, 60):
         run = f"run-{number}"
         child = FORK.Process(target=_life_in_a_store, args=(number, run))
         child.start()
