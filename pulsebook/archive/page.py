@@ -18,7 +18,9 @@ from pulsebook.archive import notebook as facts
 from pulsebook.archive.record import Record
 from pulsebook.archive.redact import lost_literals
 
-LOST = "<p>A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here.</p>"
+LOST = (
+    "<p>A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here.</p>"
+)
 WEB = Path(__file__).with_name("web")
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; frame-src data:; "
