@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 from pulsebook.url_passwords import spans
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[А-Яа-яЁё]+|\d+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+|\d+")
 _PASSWORD = re.compile(
     r"(passwor[dt]|passwd|passphrase|passcode|passkey|pwd|парол[ья])s?$|^(user|db|ssh|my|smtp)?pass$|^pw$"
 )

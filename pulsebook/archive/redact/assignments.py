@@ -2,7 +2,7 @@
 
     password = "pw-1"    {'password': 'pw-1'}    dict(pwd='pw-1')    X-ClickHouse-Key: pw-1    <password>pw-1</password>
 
-Code that computes a value (`password = os.environ["X"]`, `token = get_token()`) and prose (`password: see the wiki`) have none.
+Code that computes a value (`password = variables["X"]`, `token = get_token()`) and prose (`password: see the wiki`) have none.
 """
 
 import re

@@ -22,7 +22,7 @@ _TOKEN = re.compile(  # every alternative begins with a literal, so that what is
            | (?P<control>[nrtbfva0])
          )
   | \\(?P<backslashes>\\++)
-  | %%(?:25){0,16}(?P<percent>[0-9a-fA-F]{2})
+  | %%%%{0,64}+(?:25){0,16}(?P<percent>[0-9a-fA-F]{2})
   | &(?:amp;){0,16}(?:\#0{0,8}[0-9]{1,7} | \#[xX]0{0,8}[0-9a-fA-F]{1,6} | [A-Za-z][A-Za-z0-9]{1,30});
     """
     % (_SEQUENCE, _SEQUENCE),
