@@ -34,10 +34,12 @@ _ABOUT = {  # a name that ends so tells of a secret: `token_count`, `password_fi
     "hint", "prompt", "cmd", "command", "env", "var", "variable", "placeholder", "version", "changed", "at", "date",
     "time", "timeout", "provider", "endpoint", "scope", "scopes", "backend", "store", "manager", "rules", "strength",
     "error", "message", "msg", "title", "input", "widget", "form", "page", "reset", "status", "state", "valid", "set",
+    "resets", "change", "changes", "attempts", "failure", "failures", "requests", "updates", "users", "views", "clicks",
+    "events", "errors", "share", "ratio", "percent", "pct", "avg", "mean", "sum", "total", "consent", "santa", "sauce",
     "method", "mode", "algorithm", "encoding", "index", "idx", "number", "num", "price", "cost", "rate", "through",
 }  # fmt: skip
 _PLACEHOLDER = re.compile(
-    r"(?:(?i:bearer|basic|token|bot)\s+)?(?:\{[^{}]*\}|\{\{.*\}\}|\$\{?\w+\}?|\$\(.*\)|%\(?\w*\)?s|<[^<>]*>|\*+|\.{3}|…|[xX]{3,}|\[redacted\])+"
+    r"(?:(?i:bearer|basic|token|bot)\s+)?(?:\{[^{}]*\}|\{\{.*\}\}|\$\{?\w+\}?|\$\(.*\)|%\(?\w*\)?s|<[^<>]*>|\*+|\.{3}|…|[xX]{3,}|\[[A-Z]{1,10}\]\d?|\[redacted\])+"
 )
 _FOLDERS = {"PWD", "OLDPWD"}  # of a shell
 

@@ -106,6 +106,44 @@ HIDING = [
     f"<password>{LEAK}</password>",
     f"host         h\npassword     {LEAK}\nport         1\ndtype: object",
     f"\x1b[38;5;28;01mpassword\x1b[39m\x1b[33m=\x1b[39m\x1b[33m'{LEAK}'\x1b[39m",
+    # beside its name: prose, markup, tables
+    f"your password is {LEAK}",
+    f"Password for 'me': {LEAK}",
+    f"using password '{LEAK}'",
+    f"password -> {LEAK}",
+    f"password:\n  {LEAK}",
+    f"**password:** {LEAK}",
+    f"`password`: `{LEAK}`",
+    f"* Password — {LEAK}",
+    f"│ password │ {LEAK} │",
+    f"<tr>\n  <th>password</th>\n  <td>{LEAK}</td>\n</tr>",
+    f"<dt>password</dt><dd>{LEAK}</dd>",
+    f'<input name="password" type="password" value="{LEAK}">',
+    f'<add key="Password" value="{LEAK}"/>',
+    f"<r><Password type='x'>{LEAK}</Password></r>",
+    f"  user   password\n0   me  {LEAK}\n1   it  {LEAK}",
+    f"user,password\nme,{LEAK}\n",
+    f"user\tpassword\tn\nme\t{LEAK}\t1\n",
+    f"| user | password |\n|------|----------|\n| me | {LEAK} |",
+    f"┃ user ┃ password  ┃\n│ me   │ {LEAK} │",
+    f"<table><tr><th></th><th>user</th><th>password</th></tr><tr><th>0</th><td>me</td><td>{LEAK}</td></tr></table>",
+    # tools and table functions
+    f"Driver={{ODBC}};Server=h;UID=me;PWD={LEAK};",
+    f"%env DB_PASSWORD {LEAK}",
+    f"!mysql -u root -p{LEAK} db",
+    f"!sshpass -p '{LEAK}' ssh h",
+    f"!redis-cli -h h -a {LEAK} ping",
+    f"sqlplus me/{LEAK.replace('/', '')}@h",
+    f"jdbc:oracle:thin:me/{LEAK}@h:1521/x",
+    f"machine h login me password {LEAK}",
+    f"login(user, '{LEAK}')",
+    f"user, password = 'me', '{LEAK}'",
+    f"password: str = Field(default='{LEAK}')",
+    f"passwords = {{'me': '{LEAK}'}}",
+    f"SET PASSWORD FOR me = PASSWORD('{LEAK}')",
+    f"SELECT * FROM mysql('h:3306', 'd', 't', 'me', '{LEAK}')",
+    f"SELECT * FROM remote('h', d.t, 'me', '{LEAK}')",
+    f"SELECT * FROM s3('https://b/x', 'AKIAIOSFODNN7EXAMPLE', '{LEAK}{LEAK}', 'CSV')",
     # URLs
     f"http://me:{LEAK.replace('/', '')}@h:1/",
     f"http://me:{LEAK}@h:1/",
@@ -191,6 +229,22 @@ SURVIVING = [
     "auth = (user, password)",
     "IDENTIFIED BY {password}",
     "`token`: the run's token, `secret`: none",
+    "secret_santa = 'Bob Smith7'",
+    "password_resets = 120000",
+    "rename(columns={'password_resets': 'Password resets, 7d'})",
+    "mask_token = '[MASK]'",
+    "PASS  tests/test_a1.py",
+    "Log-ins by password: 1204 (55 %)",
+    "Password: 1204 users",
+    "login + password 55%",
+    "login_method=password users=120412",
+    "method\npassword     5123.25\noauth2       123.1\ndtype: float64",
+    "        method      n\n0     password  120412\n1        token   55123",
+    "   password_resets  logins\n0            12000    5000",
+    "<tr><th>password</th><td>120412</td></tr>",
+    "<th>token</th>\n<td>hello1</td>",
+    "| token | count |\n|---|---|\n| hello1 | 12 |",
+    "PWD=/home/me1",
 ]
 
 
@@ -455,6 +509,18 @@ def test_what_code_calls_a_secret_is_hidden_in_every_output():
     ast.parse(nbformat.reads(clean, 4).cells[0].source)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "config.set('db', 'password', '{}')", "keyring.set_password('s', 'me', '{}')", "client.password('{}')",
+        "password = getpass() or '{}'", "assert '{}' == password", "(user, password) = ('me', '{}')",
+        "setattr(x, 'password', '{}')",
+    ],
+)  # fmt: skip
+def test_literals_of_calls_and_comparisons_are_known(code):
+    assert LEAK in literals.literals(code.format(LEAK))
+
+
 def test_literals_are_those_that_names_call_secret():
     source = """
 %load_ext x
@@ -552,6 +618,9 @@ HOSTILE = [
     "key" * 100_000, "key:" * 80_000, "token: a." * 40_000, "auth=(" * 50_000, "auth=('a','" * 30_000, "identified by '" * 20_000,
     "bearer " * 40_000, "curl " * 60_000, "-----BEGIN PRIVATE KEY-----" * 10_000, "password" + " " * 300_000, "password:" + "\n" * 300_000,
     "eyJaaaaaaaaa." * 25_000, "gh" * 150_000, "password: a[" * 25_000, "password='" + "\\'" * 150_000, "<password>" * 30_000,
+    "<table><th>password</th>" * 12_000, "password\n" * 33_000, "password | " * 27_000, "  password  x\n" * 20_000,
+    "password,b\n" * 27_000, "password is is is " * 15_000, "login(a, " * 30_000, "<th>password" * 25_000, "mysql -" * 40_000,
+    "password " + "\n\t" * 150_000, "remote('a'," * 27_000, "password 'a': " * 20_000, "name='password' " + " " * 300_000,
     "a@b:c" * 60_000, "\\u0041" * 50_000, "\\u{" * 100_000, "'" * 300_000, "sk-" * 100_000, "%3a%2f%2f" * 30_000, "aB3+" * 75_000,
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ Code that computes a value (`password = variables["X"]`, `token = get_token()`) 
 import re
 from collections.abc import Iterator
 
+from pulsebook.archive.redact.judging import PLAIN, is_random
 from pulsebook.secret_names import is_password, is_path, is_placeholder, is_secret
 
 Span = tuple[int, int]
@@ -25,10 +26,10 @@ _SEPARATOR = re.compile(
     r"|(?P<option>[ ]{1,4}(?=[^\s-]))|(?P<gap>[ ]{2,60}|\t[ \t]{0,20})(?=\S)"
 )
 _OPEN = re.compile(
-    rf"(?P<list>(?:[\[({{]\s{{0,40}})?)(?:(?:SecretStr|SecretBytes|Secret|quote|quote_plus)\(\s{{0,8}})?"
+    rf"(?P<list>(?:[\[({{]\s{{0,40}})?)(?:(?:SecretStr|SecretBytes|Secret|quote|quote_plus)\(\s{{0,8}}|[A-Za-z_.]{{1,40}}\(\s{{0,8}}default\s?=\s?)?"
     rf"[rRbBuUfF]{{0,2}}(?P<quote>\\{{0,16}}(?:\"\"\"|'''|\"|')|{_ENTITY})"
 )
-_NEXT = re.compile(r"\s{0,40},\s{0,40}[rRbBuUfF]{0,2}(?P<quote>\\{0,16}[\"'])")
+_NEXT = re.compile(r"\s{0,40}[,:]\s{0,40}[rRbBuUfF]{0,2}(?P<quote>\\{0,16}[\"'])")
 _BARE = re.compile(r"[^\s\"'<>,;&|(){}\[\]`\\]{1,512}")
 _REST_OF_LINE = re.compile(r"[^\n\r\"'<>]{1,1000}")
 _NO_SPACE = re.compile(r"\S{1,512}")
@@ -37,35 +38,48 @@ _SCHEME = re.compile(r"(?i:basic|bearer|token|digest|apikey|negotiate|aws4-hmac-
 _AFTER_QUOTE = re.compile(r"[\s,;:)\]}&|+.%<>\\\"'#]|$")
 _CLOSED = re.compile(r"\s*[+,).%\]]")
 _BEFORE_CODE = re.compile(r"\b(?:lambda\b[^:\n]{0,50}|(?:if|elif|while|not|and|or|in) )\Z")
-_PLAIN = {  # what is said of a secret, and types of columns and variables
-    "required", "optional", "missing", "none", "null", "true", "false", "yes", "no", "empty", "unset", "set", "hidden",
-    "redacted", "masked", "changed", "unchanged", "invalid", "valid", "wrong", "incorrect", "expired", "disabled", "enabled",
-    "default", "unknown", "str", "string", "bytes", "object", "text", "varchar", "secretstr", "int", "int64", "fixedstring",
-    "password", "token", "secret", "given", "not", "nan", "nat", "undefined", "accepted", "rejected", "denied", "stored",
-}  # fmt: skip
+_TARGETS = re.compile(r"^[ \t]*\(?(?:\w+[ ]?,[ ]?){1,8}\Z", re.M)  # `user, password = …`
+_WHOSE = re.compile(r"(?i)\b(?:your|the|my|new|old|user|admin|root|db|default|initial|and|с|ваш|новый|мой|и)\Z")
 LONGEST, MOST_QUOTES = 4096, 50  # characters of a quoted value, and quotes within it
 
 
-def assigned(text: str, small: str, code: bool) -> Iterator[Span]:
+def assigned(text: str, names: list[Span], code: bool) -> Iterator[Span]:
     """Start and end of each value that its name calls secret.
 
     Args:
-        small: the text in small letters, as long as the text.
+        names: start and end of each name that holds a keyword.
         code: whether the text is code.
     """
     done = 0
-    for start, end in _names(text, small):
+    for start, end in names:
         if start < done:
             continue  # within a value
         found = _SEPARATOR.match(text, end)
-        if found and is_secret(text[start:end]):
+        if found and (is_secret(text[start:end]) or _is_of_dsn(text, start, found)):
             for span in _values(text, start, end, found, code):
                 done = span[1]
                 yield span
 
 
-def _names(text: str, small: str) -> Iterator[Span]:
-    """Names that hold a keyword."""
+def _is_of_dsn(text: str, start: int, found: re.Match) -> bool:
+    """Whether PWD is the password of a connection, not the folder of a shell."""
+    if text[start : start + 3] != "PWD" or found.start() != start + 3 or found["sign"] not in ("=", ":"):
+        return False
+    return not re.match(r"[\"']?(?:[/~$.]|[A-Za-z]:\\)", text[found.end() : found.end() + 4])
+
+
+def may_name_secrets(text: str) -> bool:
+    """Whether any name of the text holds a keyword."""
+    small = text.lower()
+    return any(keyword in small for keyword in _KEYWORDS)
+
+
+def names_in(text: str, small: str) -> Iterator[Span]:
+    """Start and end of each name that holds a keyword, in order.
+
+    Args:
+        small: the text in small letters, as long as the text.
+    """
     places = set()
     for keyword in _KEYWORDS:
         at = small.find(keyword)
@@ -93,11 +107,14 @@ def _values(text: str, start: int, end: int, found: re.Match, code: bool) -> Ite
         return
     if found["option"] and not name.startswith("--") and "--" not in before:
         sign = None
-        if code or len(found["option"]) < 2:
+        if text[max(0, start - 4) : start] == "env ":  # %env NAME value
+            sign = "="
+        elif code or len(found["option"]) < 2:
             return
     quote = _OPEN.match(text, at)
     if quote and sign and (quoted_name or _opens(text, start, quote["quote"])):
-        yield from _quoted(name, text, quote)
+        among = sign == "=" and bool(_TARGETS.search(text, max(0, start - 200), start))
+        yield from _quoted(name, text, quote, among)
     elif not quote and sign != ",":
         yield from _bare(name, text, start, found, code, quoted_name, sign)
     elif quote and found["option"] and name.startswith("--"):
@@ -110,7 +127,8 @@ def _opens(text: str, start: int, quote: str) -> bool:
     return line.count(quote[-1:] if "&" not in quote else quote) % 2 == 0
 
 
-def _quoted(name: str, text: str, quote: re.Match) -> Iterator[Span]:
+def _quoted(name: str, text: str, quote: re.Match, among: bool = False) -> Iterator[Span]:
+    """The quoted text, and those that follow it in a list; `among`: the name is one of several that are assigned to."""
     while quote:
         end = _end_of_quoted(text, quote.end(), quote["quote"])
         if end < 0:
@@ -120,7 +138,7 @@ def _quoted(name: str, text: str, quote: re.Match) -> Iterator[Span]:
             or text[quote.end() : end].lstrip(" +,).%]")[:1] not in "\"'"
         ):
             yield from _kept(name, text, quote.end(), end, quoted=True)
-        in_list = "list" in quote.re.groupindex and quote["list"] or "list" not in quote.re.groupindex
+        in_list = "list" not in quote.re.groupindex or quote["list"] or among
         quote = _NEXT.match(text, end + len(quote["quote"])) if in_list else None
 
 
@@ -153,7 +171,7 @@ def _bare(name, text, start, found, code, quoted_name, sign) -> Iterator[Span]:
     if (scheme := _SCHEME.match(text, at)) or ("-" in name.strip("-") and sign == ":"):  # a header
         at = scheme.end() if scheme else at
         rest = _REST_OF_LINE.match(text, at)
-        if rest and (" " not in rest[0].strip() or _is_random(rest[0].split()[0]) or "cookie" in name.lower()):
+        if rest and (" " not in rest[0].strip() or is_random(rest[0].split()[0]) or "cookie" in name.lower()):
             yield from _kept(name, text, at, at + len(rest[0].rstrip()))
         return
     value = _BARE.match(text, at)
@@ -163,44 +181,48 @@ def _bare(name, text, start, found, code, quoted_name, sign) -> Iterator[Span]:
         return
     word, ends_line = value[0], not text[value.end() : value.end() + 80].partition("\n")[0].strip(" \t\r")
     if (
-        word.lower().strip(".,:;!?") in _PLAIN
+        word.lower().strip(".,:;!?") in PLAIN
         or is_secret(word)
         and word.isidentifier()
         and not any(map(str.isdigit, word))
     ):
         return
     if word.isdigit():
-        sure = is_password(name) and len(word) >= 4 and name[-1:] not in "sS"
+        sure = is_password(name) and len(word) >= 4 and name[-1:] not in "sS" and _is_no_count(text, start, sign, value)
     elif code:  # a name, unless it ends a text or stands among other words
-        sure = _is_random(word) and (
+        sure = is_random(word) and (
             not word.isidentifier()
             or text[value.end() : value.end() + 1] in ("'", '"', ";", "&")
             or (tight and re.match(r" \w", text[value.end() : value.end() + 2]))
         )
     elif sign is None and not (found["option"] and name.startswith("--")):
-        sure = alone and ends_line and _is_random(word)
+        sure = alone and ends_line and is_random(word) and name.lower() != "pass"
     else:
-        sure = _is_random(word) or (
+        sure = is_random(word) or (
             len(word) >= 6 and is_password(name) and (tight or found["option"] or alone and ends_line)
         )
     if sure:
         yield from _kept(name, text, value.start(), value.start() + len(word.rstrip(",;")))
 
 
+def _is_no_count(text: str, start: int, sign: str | None, value: re.Match) -> bool:
+    """Whether digits after a name are no number of passwords: `by password: 1204 (55 %)`, a column of counts."""
+    if sign is None:
+        return False
+    before = text[max(text.rfind("\n", 0, start) + 1, start - 40) : start].rstrip(" -*#")
+    is_number = text[value.end() : value.end() + 2][:1] == " " and text[value.end() + 1 : value.end() + 2].isalnum()
+    return sign != ":" or not (
+        before[-1:].isalpha() and not _WHOSE.search(before) or is_number or text[value.end() : value.end() + 2] == " ("
+    )
+
+
 def _kept(name: str, text: str, start: int, end: int, quoted: bool = False) -> Iterator[Span]:
     """The span, if its text can be a secret's value."""
     value = text[start:end]
-    if not value.strip() or value.lower().strip(" .") in _PLAIN or is_placeholder(value) or is_path(value):
+    if not value.strip() or value.lower().strip(" .") in PLAIN or is_placeholder(value) or is_path(value):
         return
     if quoted and not is_password(name) and value.replace(" ", "").isalpha() and len(value) < 16:
         return  # `{"token": "word", …}`
     if quoted and value.count(" ") > 1 and value.rstrip()[-1] in ".!?:":
         return  # a sentence
     yield start, end
-
-
-def _is_random(word: str) -> bool:
-    """Whether a word is none of a language: letters with digits or signs."""
-    if len(word) < 6 or re.match(r"\d{4}-\d\d-\d\d", word) or not any(map(str.isalpha, word)):
-        return False
-    return any(map(str.isdigit, word)) or any(sign in word for sign in "!@#$%^*+~?")

@@ -6,6 +6,7 @@ register_secrets_of(notebook, {"db_password": "pw-1"})
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -60,12 +61,17 @@ def _pairs(tree: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
             yield from ((_name(key), value) for key, value in zip(node.keys, node.values, strict=True))
         elif isinstance(node, ast.Compare):
             yield _name(node.left), node.comparators[0]
+            yield _name(node.comparators[0]), node.left
         elif isinstance(node, ast.arguments):
             plain = [*node.posonlyargs, *node.args]
             yield from zip((a.arg for a in plain[len(plain) - len(node.defaults) :]), node.defaults, strict=True)
             yield from zip((a.arg for a in node.kwonlyargs), node.kw_defaults, strict=True)
-        elif isinstance(node, ast.Call) and len(node.args) > 1:  # setdefault("DB_PASSWORD", "…")
-            yield _name(node.args[0]), node.args[1]
+        elif isinstance(
+            node, ast.Call
+        ):  # setdefault("DB_PASSWORD", "…"), set("db", "password", "…"), set_password("…")
+            yield from ((_name(name), value) for name, value in pairwise(node.args))
+            if node.args and re.match(r"(?i)(?:set|change|update)?_?pass", _name(node.func)):
+                yield _name(node.func), node.args[-1]
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2:  # ("X-ClickHouse-Key", "…")
             yield _name(node.elts[0]), node.elts[1]
 

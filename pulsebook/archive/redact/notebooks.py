@@ -4,9 +4,11 @@ import base64
 import binascii
 import json
 import re
+import string
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.known import HIDDEN, known
+from pulsebook.archive.redact.assignments import may_name_secrets
+from pulsebook.archive.redact.known import HIDDEN, hide_known, known
 from pulsebook.archive.redact.literals import register_literals
 from pulsebook.archive.redact.texts import redact, redact_values
 from pulsebook.secret_names import is_secret
@@ -37,6 +39,10 @@ _METADATA = {
 _TEXTUAL = re.compile(r"text/|.*(json|xml|javascript|latex|html|markdown)\b")
 
 
+_DIGITS = (string.ascii_letters + string.digits + "+/=\n\r").encode()
+LONG = 2000  # characters of base64 that are no token
+
+
 def redact_notebook(document: str) -> str:
     """The JSON of a notebook, redacted. What its code calls secret is hidden wherever it occurs, from now on.
 
@@ -47,8 +53,8 @@ def redact_notebook(document: str) -> str:
     """
     notebook = json.loads(document)
     for cell in _cells(notebook):
-        if cell.get("cell_type") == "code":
-            register_literals(_joined(cell.get("source", "")))
+        if cell.get("cell_type") == "code" and may_name_secrets(source := _joined(cell.get("source", ""))):
+            register_literals(source)
     if not _suspicious(notebook):
         return document
     clean = {key: _metadata(value) if key == "metadata" else value for key, value in notebook.items() if key != "cells"}
@@ -68,11 +74,11 @@ def _cells(notebook) -> list[dict]:
 
 def _suspicious(notebook) -> bool:
     """Whether a closer look is due: all texts are looked at together, which is quick."""
-    code, texts = [], []
+    code, texts, digits = [], [], []
     for text, is_code in _texts(notebook):
-        (code if is_code else texts).append(text)
-    code, texts = _BETWEEN.join(code), _BETWEEN.join(texts)
-    return redact(code, code=True) != code or redact(texts) != texts
+        (code if is_code else digits if _is_base64(text) else texts).append(text)
+    code, texts, digits = _BETWEEN.join(code), _BETWEEN.join(texts), _BETWEEN.join(digits)
+    return redact(code, code=True) != code or redact(texts) != texts or hide_known(digits) != digits
 
 
 def _texts(value, key: str = "", within: str = "") -> Iterator[tuple[str, bool]]:
@@ -86,7 +92,7 @@ def _texts(value, key: str = "", within: str = "") -> Iterator[tuple[str, bool]]
             if _is_binary(name) and _holds_secret(name, item):
                 yield f"password='{HIDDEN[1:]} {name}'", False
             yield from _texts(item, name, value.get("cell_type", within) if name == "source" else "")
-    elif isinstance(value, list) and value and all(isinstance(item, str) for item in value) and key != "tags":
+    elif isinstance(value, list) and value and _is_text(value) and key != "tags":
         yield ("\n" if key == "traceback" else "").join(value), within == "code" or key == "traceback"
     elif isinstance(value, list):
         streams = [_joined(item.get("text", "")) for item in value if _is_stream(item)]
@@ -181,7 +187,12 @@ def _foreign(value, name: str = ""):
 
 
 def _is_text(value) -> bool:
-    return isinstance(value, str) or isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, str) or isinstance(value, list) and set(map(type, value)) <= {str}
+
+
+def _is_base64(text: str) -> bool:
+    """Whether a text is nothing but many digits of base64: a picture, in which what looks like a name is chance."""
+    return len(text) > LONG and text.isascii() and not text.encode().translate(None, _DIGITS)
 
 
 def _joined(value) -> str:
@@ -192,7 +203,8 @@ def _lines(value, code: bool = False):
     """A text, whole or in lines, redacted as a whole."""
     if not _is_text(value):
         return _foreign(value)
-    if (clean := redact(whole := _joined(value), code)) == whole:
+    whole = _joined(value)
+    if (clean := hide_known(whole) if _is_base64(whole) else redact(whole, code)) == whole:
         return value
     return clean.splitlines(keepends=True) if isinstance(value, list) else clean
 

@@ -6,13 +6,15 @@ Values that a name calls secret are found by `assignments`.
 import re
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.assignments import assigned
+from pulsebook.archive.redact.assignments import assigned, names_in
+from pulsebook.archive.redact.mentions import mentioned
 from pulsebook.secret_names import is_placeholder
 from pulsebook.url_passwords import spans as passwords_of_urls
 
 Span = tuple[int, int]
 _Q = r"[rbuf]?[\"'][^\"'\n]{0,200}[\"']"
 _PAIR = rf"\(\s{{0,40}}{_Q}\s{{0,4}},\s{{0,40}}[rbuf]?[\"']([^\"'\n]{{1,200}})[\"']"  # ("user", "password")
+_ARG = r"\s{0,40}(?:'[^'\n]{0,200}'|[\w.`]{1,100})\s{0,4}"
 _IN_QUERY = r"(?<=[?&;])"
 _SHAPES = (  # how it begins, in small letters; the shape, whose group 1 is hidden
     ("%3a%2f%2f", r"%3A%2F%2F[^\s&%\"'<>]{0,200}%3A((?:[^\s&%\"'<>]|%(?!40)){1,300})%40"),
@@ -28,8 +30,32 @@ _SHAPES = (  # how it begins, in small letters; the shape, whose group 1 is hidd
     ("with password ", r"with password \\{0,8}'((?:[^'\\\n]|''|\\.){1,300}?)\\{0,8}'"),
     ("encrypted password ", r"encrypted password \\{0,8}'((?:[^'\\\n]|''|\\.){1,300}?)\\{0,8}'"),
     ("auth", rf"auth(?:\s{{0,4}}=\s{{0,4}})?{_PAIR}"),
-    (".login(", rf"\.login{_PAIR}"),
+    ("login(", rf"login\({_ARG},\s{{0,40}}[rbuf]?[\"']([^\"'\n]{{1,200}})[\"']\s{{0,40}}\)"),
+    ("login ", r"(?<!\w)login [\w.@-]{1,100}\s{1,20}password (\S{1,200}?)(?=[\s\"']|$)"),
+    ("password(", r"password\(\s{0,8}[\"']([^\"'\s]{1,200})[\"']\s{0,8}\)"),
+    (":5432:", r":5432:[^\s:]{1,100}:[^\s:]{1,100}:([^\s\"']{1,200})"),
     ("curl ", r"(?<!\w)curl (?:[^\n]{0,300}?\s)?(?:-u|--user)[ =]{0,2}[\"']?[^\s:\"']{1,100}:([^\s\"']{1,300})"),
+    *(
+        (f"{f}(", rf"(?<!\w){f}\((?:{_ARG},){{4}}\s{{0,40}}'([^'\n]{{1,200}})'")
+        for f in ("mysql", "postgresql", "mongodb")
+    ),
+    *(
+        (f"{f}(", rf"(?<!\w){f}\((?:{_ARG},){{3,4}}\s{{0,40}}'([^'\n]{{1,200}})'\s{{0,40}}[,)]")
+        for f in ("remote", "remotesecure")
+    ),
+    (
+        "s3(",
+        r"(?<!\w)s3\(\s{0,40}'[^'\n]{0,500}'\s{0,4},\s{0,40}'[^'\n]{1,200}'\s{0,4},\s{0,40}'([^'\s]{16,200})'",
+    ),
+    ("jdbc:oracle:thin:", r"jdbc:oracle:thin:[^\s/\"'@]{1,100}/([^\s\"'@]{1,200})@"),
+    ("sqlplus ", r"(?<!\w)sqlplus (?:-\w+ ){0,4}[^\s/\"'@]{1,100}/([^\s\"'@]{1,200})@"),
+    ("sshpass ", r"(?<!\w)sshpass -p ?[\"']?([^\s\"']{1,200})"),
+    ("redis-cli ", r"(?<!\w)redis-cli (?:[^\n]{0,200}? )?(?:-a|--pass) ?[\"']?([^\s\"']{1,200})"),
+    *(
+        (f"{c} ", rf"(?<!\w){c} (?:[^\n]{{0,200}}? )?-p[\"']?([^\s\"']{{1,200}})")
+        for c in ("mysql", "mysqldump", "mysqladmin", "7z")
+    ),
+    ("docker login", r"docker login (?:[^\n]{0,200}? )?-p ?[\"']?([^\s\"']{1,200})"),
     ("eyj", r"(?<!\w)((?-i:eyJ)[\w-]{8,2000}\.eyJ[\w-]{8,4000}\.[\w-]{8,2000})"),
     *((f"gh{kind}_", r"(?<!\w)(gh[pousr]_[A-Za-z0-9]{30,255})") for kind in "pousr"),
     ("github_pat_", r"(?<!\w)(github_pat_\w{22,255})"),
@@ -39,6 +65,20 @@ _SHAPES = (  # how it begins, in small letters; the shape, whose group 1 is hidd
     *((sign, r"(?<!\w)([sr]k[-_](?=[\w-]{0,40}\d)[A-Za-z0-9][\w-]{19,255})") for sign in ("sk-", "sk_", "rk_")),
 )
 _SHAPES = tuple((sign, re.compile(shape, re.I)) for sign, shape in _SHAPES)
+_PARTS = (
+    "(",
+    "_",
+    "%",
+    "pass",
+    "sql",
+    "auth",
+    "login",
+    "cli",
+    "amz",
+    "sk",
+    "glpat",
+    "slack",
+)  # of signs: of absent ones none is sought
 _BOTS = (  # the token of a bot, plain and in a URL; its sign is too frequent to stop at
     (":", re.compile(r":(?<=\d{8}:)([A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])")),
     ("%3", re.compile(r"%3[Aa](?<=\d{8}...)([A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])")),
@@ -59,10 +99,14 @@ def secret_spans(text: str, code: bool = False) -> list[Span]:
     small = text.lower()
     if len(small) != len(text):  # a letter whose small form is two
         small = re.sub("[A-Z]+", lambda found: found[0].lower(), text)
-    found = [*assigned(text, small, code)]
+    names = [*names_in(text, small)]
+    found = [*assigned(text, names, code), *mentioned(text, names, code)]
     if "//" in text or "/\\" in text:
         found += passwords_of_urls(text)
+    absent = [part for part in _PARTS if part not in small]
     for sign, shape in _SHAPES:
+        if any(part in sign for part in absent):
+            continue
         found += (match.span(1) for at in _places(sign, small) if (match := shape.match(text, at)))
     for sign, shape in _BOTS:
         if sign in text:
