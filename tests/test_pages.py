@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 from pulsebook.archive import code_diff, diff, diff_page, figures, outputs, page, pictures
 from pulsebook.archive.index_page import index_page
+from pulsebook.archive.inert import clean
 from pulsebook.archive.record import Record
-from pulsebook.archive.sanitizer import clean
 from pulsebook.archive.tables import CELLS, COLUMNS, first_table
 from pulsebook.chat import markup, tags
 from pulsebook.chat import page as chat_page
@@ -330,9 +330,9 @@ def test_the_html_of_a_data_frame_stays_as_it_is(rows):
 def test_styles_links_and_drawings_of_an_output_stay():
     kept = [
         '<style>#T_1 td:hover > b { color: red; }</style><table id="T_1" class="dataframe" border="1"></table>',
-        '<a href="https://example.com/?a=1&amp;b=2#c" target="_blank" title="it&#x27;s">more</a>',
+        '<a href="https://example.com/?a=1&amp;b=2#c" target="_blank" title="it\'s">more</a>',
         '<a download="a.csv" href="data:text/csv;base64,YQ==">a.csv</a>',
-        '<svg viewbox="0 0 9 9"><g fill="none"><path d="M0 0L9 9"></path></g></svg>',
+        '<svg viewBox="0 0 9 9"><g fill="none"><path d="M0 0L9 9"></path></g></svg>',
         '<details open=""><summary>x</summary><p style="color: red">y</p></details>',
     ]
     for given_markup in kept:
