@@ -25,6 +25,7 @@ from pulsebook.archive.redact import (
     holds_secret,
     redact,
     redact_notebook,
+    register_literals_of,
     register_secrets_of,
 )
 from pulsebook.archive.store import replace
@@ -80,7 +81,7 @@ def run(
         NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
         KernelMissing: the kernel is not installed. The record says so too.
     """
-    register_secrets_of(notebook, parameters)
+    register_secrets_of(parameters)
     mended = mend_folder(folder)
     record = Record.open(
         folder,
@@ -94,6 +95,7 @@ def run(
     status, error, secret = "killed", "the run was cut off", False
     try:
         parameters = accepted(notebook, parameters)
+        register_literals_of(notebook)
         with record.beating():
             _prepare_the_end()
             _show(record, *mended)

@@ -17,19 +17,19 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pulsebook.archive import code_diff, diff, diff_page, figures, outputs, page, pictures
 from pulsebook.archive.index_page import index_page
+from pulsebook.archive.inert import clean
 from pulsebook.archive.record import Record
-from pulsebook.archive.sanitizer import clean
 from pulsebook.archive.tables import CELLS, COLUMNS, first_table
 from pulsebook.chat import markup, tags
 from pulsebook.chat import page as chat_page
 from tests.test_review import browser, needs_browser  # noqa: F401 (a fixture)
 
-MANY = settings(deadline=None, derandomize=True, max_examples=80, suppress_health_check=list(HealthCheck))
+MANY = settings(deadline=None, derandomize=True, max_examples=40, suppress_health_check=list(HealthCheck))
 PNG = base64.b64encode(
     bytes.fromhex(
         "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
@@ -183,8 +183,25 @@ def markdown(source: str, **more) -> dict:
 
 # -- whatever a notebook holds
 
+TRICKS = [
+    "<p>7</p><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>5",
+    "</div></main><footer>5",
+    "<a href=javascript:a()>5",
+]
+
+
+def tricky(*cells_of_it) -> dict:
+    return {"cells": [markdown("# T"), *cells_of_it], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
 
 @MANY
+@example(tricky(*(code(display({"text/html": trick})) for trick in HOSTILE)), None, {})
+@example(tricky(*(markdown(trick) for trick in HOSTILE)), None, {})
+@example(tricky(code(display({"text/html": TRICKS[0]}))), None, {})
+@example(tricky(code(display({"text/html": TRICKS[1]}))), None, {})
+@example(tricky(code(display({"text/html": TRICKS[2]}))), None, {})
+@example(tricky(markdown(TRICKS[3])), None, {})
 @given(notebooks, st.one_of(st.none(), marked), st.dictionaries(marked, leaf, max_size=3))
 def test_every_notebook_has_a_page_and_nothing_in_it_is_active(document, error, parameters):
     with tempfile.TemporaryDirectory() as folder:
@@ -193,7 +210,7 @@ def test_every_notebook_has_a_page_and_nothing_in_it_is_active(document, error, 
     Audit(made).check()
 
 
-@settings(MANY, max_examples=50)
+@settings(MANY, max_examples=25)
 @given(notebooks, notebooks, st.dictionaries(marked, leaf, max_size=3), st.dictionaries(marked, leaf, max_size=3))
 def test_any_two_notebooks_can_be_compared_and_nothing_in_it_is_active(earlier, later, before, after):
     with tempfile.TemporaryDirectory() as folder:
@@ -330,9 +347,9 @@ def test_the_html_of_a_data_frame_stays_as_it_is(rows):
 def test_styles_links_and_drawings_of_an_output_stay():
     kept = [
         '<style>#T_1 td:hover > b { color: red; }</style><table id="T_1" class="dataframe" border="1"></table>',
-        '<a href="https://example.com/?a=1&amp;b=2#c" target="_blank" title="it&#x27;s">more</a>',
+        '<a href="https://example.com/?a=1&amp;b=2#c" target="_blank" title="it\'s">more</a>',
         '<a download="a.csv" href="data:text/csv;base64,YQ==">a.csv</a>',
-        '<svg viewbox="0 0 9 9"><g fill="none"><path d="M0 0L9 9"></path></g></svg>',
+        '<svg viewBox="0 0 9 9"><g fill="none"><path d="M0 0L9 9"></path></g></svg>',
         '<details open=""><summary>x</summary><p style="color: red">y</p></details>',
     ]
     for given_markup in kept:
@@ -340,10 +357,70 @@ def test_styles_links_and_drawings_of_an_output_stay():
 
 
 @MANY
+@example("".join(HOSTILE))
+@example("".join(f"<p>{trick}</p>" for trick in reversed(HOSTILE)))
+@example(TRICKS[1])
+@example("<svg><p><style><img src=x onerror=a()></style>")
+@example("<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=1 onerror=a()&gt;'>")
 @given(marked)
-def test_what_was_made_harmless_once_stays_as_it_is(given_markup):
+def test_what_was_made_harmless_is_and_stays_as_it_is(given_markup):
     once = clean(given_markup).markup
+    seen = Audit(f"<html><body>{once}</body></html>")
+    assert seen.wrong == [] and seen.open == []
     assert clean(once).markup == once
+
+
+def test_pictures_stand_where_they_stood_and_only_those_that_are_given():
+    address = f"data:image/png;base64,{PNG}"
+    given_markup = (
+        "<p><img src=a.png width=9><IMG SRC='b c.png' onerror=x()><img srcset=d.png><style><img src=\"0\"></style></p>"
+    )
+    asked = []
+    made = clean(given_markup, lambda name: asked.append(name) or (address if name == "a.png" else f"<b>no {name}</b>"))
+    assert asked == ["a.png", "b c.png", ""] and made.lost == {"handler"}
+    assert made.markup.startswith(f'<p><img src="{address}" alt="" width="9"><b>no b c.png</b><b>no </b><style>')
+    assert made.markup.count("src=") == 2, "one of them in a style sheet, where it is no element"
+
+
+ENTANGLED = {
+    "deep": "<div>" * 200_000, "closed at last": "<div>" * 80_000 + "</div>" * 80_000, "wrongly closed": "<div></x>" * 90_000,
+    "lists": "<ul><li>" * 100_000, "closed in a style": "<div><style></div></style>" * 40_000, "links": "<a href=x>" * 100_000,
+    "closed in a comment": "<div><!--</div>-->" * 50_000, "closed in an attribute": '<div a="></div>">' * 50_000,
+    "joined": "<sp<i></i>a></sp>" * 50_000, "attributes": "<b " + " ".join(f"a{n}" for n in range(120_000)) + ">",
+    "ampersands": "&x" * 400_000, "repeated": "<p>" + "".join(f"<font size={n}>" for n in range(100)) + "<p>x</p>" * 5_000,
+    "formats": "<p>" + "".join(f"<font size={n}>" for n in range(999)) + "<p>x</p>" * 90_000, "unended": "<!--" * 200_000,
+    "signs": "<" * 900_000, "declarations": "<!" * 450_000, "ends": "</" * 450_000, "tags": "<a" * 400_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("entangled", ENTANGLED.values(), ids=ENTANGLED)
+def test_no_markup_takes_long_or_grows_without_end(entangled):
+    made = []
+    assert seconds(lambda: made.extend((clean(entangled), first_table(f"<table>{entangled}")))) < 5
+    assert len(made[0].markup) < 9 * len(entangled)
+    seen = Audit(f"<html><body>{made[0].markup}</body></html>")
+    assert seen.wrong == [] and seen.open == []
+
+
+def test_a_listing_of_many_elements_is_not_taken_for_entangled():
+    rows = "".join(
+        f'<tr><th id="T_1_row{n}" class="row_heading" >{n}</th><td><div><a href="/x"><b>{n} &amp; 1</b></a><br></div></td></tr>'
+        for n in range(6_000)
+    )
+    assert clean(f"<table><tbody>{rows}</tbody></table>").markup.count("<a href") == 6_000
+
+
+def test_the_tables_of_a_styler_keep_their_colours():
+    styled = (
+        pd.DataFrame({"a": [1, 2]})
+        .style.set_caption("A & B")
+        .bar()
+        .set_table_styles([{"selector": "td > b", "props": "top: 0"}])
+    )
+    written = styled.to_html()
+    kept = clean(written)
+    assert re.search(r"<style[^>]*>(.*?)</style>", written, re.S)[1].strip() in kept.markup and not kept.lost
+    assert re.findall(r' (?:id|class)="[^"]*"', kept.markup) == re.findall(r' (?:id|class)="[^"]*"', written)
 
 
 # -- pictures beside the notebook
@@ -588,6 +665,14 @@ def test_what_telegram_takes_is_taken():
     )
     markup.check(right)
     assert tags.shown(right) == right
+
+
+@pytest.mark.parametrize("long", ["<b " * 100_000, "<a href='" * 50_000, "<!--" * 100_000, "<b>" * 50_000 + "</i>" * 50_000,
+                                  "<b " + "x=y " * 900 + ">", "&" * 200_000], ids=lambda long: long[:9])  # fmt: skip
+def test_no_text_of_a_chat_takes_long(long):
+    made = []
+    assert seconds(lambda: made.append(tags.shown(long))) < 5
+    assert not Audit(f"<html><body>{made[0]}</body></html>").wrong
 
 
 def test_the_index_runs_its_own_script_and_no_other():

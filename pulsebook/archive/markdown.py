@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from pulsebook.archive.inert import clean
 from pulsebook.archive.outputs import Surroundings, note, shortened, size
-from pulsebook.archive.sanitizer import clean
 
 log = logging.getLogger(__name__)
 LARGEST = 40_000  # characters, pictures not counted: what is longer is no prose, and may take the renderer minutes
@@ -19,7 +19,7 @@ _SPACED = re.compile(r"\]\(attachment:([^()<>\n]*? [^()<>\n]*)\)")
 
 
 def rendered(source: str, around: Surroundings) -> tuple[str, set[str]]:
-    """The markup of some Markdown, and what of it is lost on a page without scripts (see `sanitizer`)."""
+    """The markup of some Markdown, and what of it is lost on a page without scripts (see `inert`)."""
     kept = []
 
     def keep(found: re.Match) -> str:

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from pulsebook.archive import notebook as facts
 from pulsebook.archive import pictures
 from pulsebook.archive.document import ODD, text
-from pulsebook.archive.sanitizer import clean
+from pulsebook.archive.inert import clean
 
 TEXT, MARKUP = 200_000, 1_000_000  # characters of one output: of text, of HTML
 PAGE_TEXT, PAGE_PICTURES = 8_000_000, 60_000_000  # characters of all outputs, of all pictures' addresses

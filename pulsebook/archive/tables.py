@@ -1,13 +1,16 @@
 """The table that a data frame's HTML shows, as rows of texts, within bounds: what a cell claims to span is a claim of the data."""
 
-import html
 import re
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 
-from pulsebook.archive.htmltokens import Token, tokens
+import nh3
+
+from pulsebook.archive.steep import is_steep
 
 CELLS, COLUMNS, TEXT = 20_000, 200, 1_000  # of one table that are read; characters of a cell
 MARKUP = 2_000_000  # characters of HTML that are looked at
+_PART = 50_000  # characters that are read before looking whether that is enough
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 
@@ -22,37 +25,53 @@ class Table:
 
 
 def first_table(markup: str) -> Table:
-    """The first table of some HTML; empty where there is none."""
+    """The first table of some HTML; empty where there is none, or where it cannot be read in time (then it is `cut`)."""
+    start = markup.find("<table")
+    head = markup[max(0, start) :][:MARKUP]
     reader = _Reader()
-    for token in tokens(markup[:MARKUP]):
+    if is_steep(head):
+        return Table(cut=True)
+    whole = nh3.clean(
+        head,
+        tags={"table", "thead", "tbody", "tfoot", "tr", "td", "th"},
+        clean_content_tags={"script", "style", "title"},
+        attributes={"td": {"colspan", "rowspan"}, "th": {"colspan", "rowspan"}},
+    )  # what is left of it takes Python's parser time in proportion to its length
+    for at in range(0, len(whole), _PART):
         if reader.over or reader.table.cut:
             break
-        reader.take(token)
+        reader.feed(whole[at : at + _PART])
     reader.table.cut |= not reader.over and len(markup) > MARKUP
     return reader.table
 
 
-class _Reader:
+class _Reader(HTMLParser):
     def __init__(self):
+        super().__init__()
         self.table, self.over = Table(), False
         self._row, self._cell, self._in_head, self._below, self._cells = None, None, False, {}, 0
 
-    def take(self, token: Token) -> None:
-        name = token.name
-        if token.kind == "text" and self._cell is not None:
-            self._cell += html.unescape(token.source[: 10 * TEXT])[: max(0, TEXT - len(self._cell))]
-        elif token.kind == "open" and name == "thead":
+    def handle_data(self, data: str) -> None:
+        if self._cell is not None:
+            self._cell += data[: max(0, TEXT - len(self._cell))]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.over or self.table.cut:
+            return
+        if tag == "thead":
             self._in_head = True
-        elif token.kind == "open" and name == "tr":
+        elif tag == "tr":
             self._row, self._headers = [], 0
             self._cells += 1  # a row without cells is no end either
             self.table.cut |= self._cells >= CELLS
             self._carry()
-        elif token.kind == "open" and name in ("td", "th") and self._row is not None:
-            self._cell, self._is_header = "", name == "th"
-            self._span, self._rows = (_span(token.attributes.get(of)) for of in ("colspan", "rowspan"))
-        elif token.kind == "close":
-            self._close(name)
+        elif tag in ("td", "th") and self._row is not None:
+            self._cell, self._is_header = "", tag == "th"
+            self._span, self._rows = (_span(dict(attrs).get(of)) for of in ("colspan", "rowspan"))
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.over and not self.table.cut:
+            self._close(tag)
 
     def _close(self, name: str) -> None:
         if name == "thead":

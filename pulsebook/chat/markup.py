@@ -3,12 +3,10 @@
 import html
 import re
 
-from pulsebook.archive.htmltokens import tokens
-from pulsebook.chat.tags import ATTRIBUTES, refused
+from pulsebook.chat.tags import ATOM, ATTRIBUTES, read
 from pulsebook.texts import visible
 
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024  # characters after the tags and entities are parsed
-_ATOM = re.compile(r"<(?P<closing>/?)(?P<tag>[a-z][a-z-]*)(?:\s[^>]*)?>|&(?:#\d+|#x[0-9a-fA-F]+|[a-z]+);|.", re.S)
 
 
 def escape(value) -> str:
@@ -18,7 +16,7 @@ def escape(value) -> str:
 
 def plain(marked: str) -> str:
     """The text that a reader sees."""
-    return "".join(html.unescape(atom[0]) for atom in _ATOM.finditer(marked) if not atom["tag"])
+    return "".join(html.unescape(atom[0]) for atom in ATOM.finditer(marked) if not atom["tag"])
 
 
 def check(marked: str) -> None:
@@ -28,13 +26,13 @@ def check(marked: str) -> None:
         ValueError: an unknown tag or attribute, a link to anywhere but the web, a tag that is not closed, a bare `<`.
     """
     opened = []
-    for atom in _ATOM.finditer(marked):
+    for atom in ATOM.finditer(marked):
         tag = atom["tag"]
         if atom[0] == "<" or tag and tag not in ATTRIBUTES or atom["closing"] and (not opened or opened.pop() != tag):
             around = marked[max(0, atom.start() - 30) : atom.end() + 30]
             raise ValueError(f"Telegram takes no {atom[0]} in {around!r}; what comes from data goes through escape")
         if tag and not atom["closing"]:
-            if why := refused(next(tokens(atom[0]))):
+            if why := read(atom)[1]:
                 raise ValueError(f"Telegram takes no {atom[0][:200]}: {why}; what comes from data goes through escape")
             opened.append(tag)
     if opened:
@@ -63,7 +61,7 @@ def split(marked: str, limit: int = TEXT_LIMIT) -> list[str]:
             piece, size = "".join(tag for _, tag in opened), 0
             if part.isspace():
                 continue  # nobody misses it at a cut
-        for atom in _ATOM.finditer(part):
+        for atom in ATOM.finditer(part):
             if atom["closing"] and opened:
                 opened.pop()
             elif atom["tag"] and not atom["closing"]:
@@ -83,7 +81,7 @@ def _parts(marked: str, limit: int):
             if length(word) <= limit:
                 yield word
             else:
-                yield from (atom[0] for atom in _ATOM.finditer(word))
+                yield from (atom[0] for atom in ATOM.finditer(word))
 
 
 def _units(text: str) -> int:

@@ -5,9 +5,12 @@ shown('<b onclick=x>7</b> <a href="https://x.y">more</a>')  # '&lt;b onclick=x&g
 
 import html
 import re
+from html.parser import HTMLParser
 
-from pulsebook.archive.htmltokens import Token, tokens
-
+LONGEST = 4_000  # characters of one tag
+ATOM = re.compile(
+    rf"<(?P<closing>/?)(?P<tag>[a-z][a-z-]*)(?:\s[^>]{{0,{LONGEST}}})?>|&(?:#\d+|#x[0-9a-fA-F]+|[a-z]+);|.", re.S
+)
 ATTRIBUTES = {  # of each tag: its attributes, and what they may be
     **{tag: {} for tag in ("b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "pre", "tg-spoiler")},
     "a": {"href": re.compile(r"(?:https?|tg)://[^\s\x00-\x1f]+", re.I)},
@@ -18,35 +21,54 @@ ATTRIBUTES = {  # of each tag: its attributes, and what they may be
 }
 
 
-def refused(tag: Token) -> str:
-    """Why Telegram's HTML has no such opening tag; empty where it has."""
-    allowed = ATTRIBUTES.get(tag.name)
+class _Tag(HTMLParser):
+    """One opening tag; `attributes` is None where Python reads it as something else."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self._source, self.attributes = source, None
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self.get_starttag_text() == self._source:
+            self.attributes = {name: value or "" for name, value in reversed(attrs)}  # the first of a name counts
+
+
+def read(atom: re.Match) -> tuple[dict[str, str], str]:
+    """The attributes of an opening tag, and why Telegram's HTML has no such tag; empty where it has."""
+    name = atom["tag"]
+    allowed = ATTRIBUTES.get(name)
     if allowed is None:
-        return f"there is no tag {tag.name}"
-    for name, value in tag.attributes.items():
-        if name not in allowed:
-            return f"{tag.name} has no attribute {name}"
-        if not allowed[name].fullmatch(value):
-            return f"{name} of {tag.name} cannot be {value[:60]!r}"
-    return ""
+        return {}, f"there is no tag {name}"
+    attributes = _Tag(atom[0]).attributes
+    if attributes is None:
+        return {}, "it is no whole tag"
+    for attribute, value in attributes.items():
+        if attribute not in allowed:
+            return {}, f"{name} has no attribute {attribute}"
+        if not allowed[attribute].fullmatch(value):
+            return {}, f"{attribute} of {name} cannot be {value[:60]!r}"
+    return attributes, ""
 
 
 def shown(marked: str) -> str:
     """A message's text as markup: of Telegram's tags those that are right, in pairs; everything else as it is written."""
     parts, opened = [], []
-    for token in tokens(marked):
-        if token.kind == "open" and not refused(token):
-            given = "".join(f' {name}="{html.escape(value)}"' for name, value in token.attributes.items())
-            parts.append(f"<{token.name}{given}>")
-            opened.append(token.name)
-        elif token.kind == "close" and opened and opened[-1] == token.name:
-            parts.append(f"</{opened.pop()}>")
-        elif token.kind == "close" and token.name in opened:
-            while opened[-1] != token.name:
-                parts.append(f"</{opened.pop()}>")
-            parts.append(f"</{opened.pop()}>")
-        elif token.kind == "text":  # its entities stay what they are
-            parts.append(token.source.replace("<", "&lt;").replace(">", "&gt;"))
-        elif token.kind != "close" or token.name not in ATTRIBUTES:
-            parts.append(html.escape(token.source))
+    for atom in ATOM.finditer(marked):
+        name = atom["tag"]
+        if name and atom["closing"] and name in ATTRIBUTES:
+            while name in opened:
+                parts.append(f"</{opened[-1]}>")
+                if opened.pop() == name:
+                    break
+            continue
+        if name and not atom["closing"]:
+            attributes, why = read(atom)
+            if not why:
+                given = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
+                parts.append(f"<{name}{given}>")
+                opened.append(name)
+                continue
+        is_entity = atom[0][0] == "&" and len(atom[0]) > 1
+        parts.append(atom[0] if is_entity else html.escape(atom[0], quote=False))
     return "".join(parts) + "".join(f"</{tag}>" for tag in reversed(opened))

@@ -59,7 +59,7 @@ class Telegram:
         chat = self.moved.get(fields["chat_id"], fields["chat_id"])
         answer = self._post(method, {**fields, "chat_id": chat}, files)
         if answer.ok:
-            return answer.message_ids
+            return list(answer.message_ids)
         said = f"Telegram refused {method}: {answer.code} {answer.description}"
         if answer.new_chat and fields["chat_id"] not in self.moved:
             self.moved[fields["chat_id"]] = answer.new_chat

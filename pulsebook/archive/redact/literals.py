@@ -1,6 +1,7 @@
 """Secrets that stand in a notebook's code and parameters: once they are known, they are hidden wherever they occur.
 
-register_secrets_of(notebook, {"db_password": "pw-1"})
+register_secrets_of({"db_password": "pw-1"})
+register_literals_of(notebook)
 """
 
 import ast
@@ -17,10 +18,14 @@ from pulsebook.secret_names import is_placeholder, is_secret, secrets_within
 _MAGIC = re.compile(r"^\s*[%!].*$", re.M)
 
 
-def register_secrets_of(notebook: Path, parameters: dict) -> None:
-    """Know the secrets among a run's parameters and the literals that the notebook's code calls secret."""
+def register_secrets_of(parameters: dict) -> None:
+    """Know the secrets among a run's parameters."""
     for secret in secrets_within(parameters):
         register(secret)
+
+
+def register_literals_of(notebook: Path) -> None:
+    """Know the literals that a notebook's code calls secret."""
     for cell in nbformat.read(notebook, as_version=4).cells:
         if cell.cell_type == "code":
             register_literals(cell.source)
