@@ -3,6 +3,9 @@
 uvicorn waits for ever for the rest of a request, and its parser splits no URL of more than 64 KiB.
 """
 
+import socket
+import struct
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUEST_HEAD = 2 << 20  # bytes of request line and headers; ClickHouse takes URLs of 1 MiB
@@ -46,7 +49,13 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.url is not whole and mark:  # the request is handled later, with what stands in its scope then
             self.scope["query_string"] = query.partition(b"#")[0]
-        self.scope["state"] |= {"abort": self.transport.abort, "break_off": self._break_off}
+        self.scope["state"] |= {"abort": self._drop, "break_off": self._break_off}
+
+    def _drop(self) -> None:
+        """End the connection now: the kernel keeps nothing of what was written for a client that does not take it."""
+        if connected := self.transport.get_extra_info("socket"):
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def _break_off(self) -> None:
         """Close after what was written, and without an end of the answer."""
@@ -58,4 +67,4 @@ class Protocol(HttpToolsProtocol):
         owes = self._in_head if self.cycle is None or self.cycle.response_complete else self.cycle.more_body
         waits = self.timeout_keep_alive_task is not None or self.flow.read_paused
         if owes and not waits and self.loop.time() - self._since > PATIENCE:
-            self.transport.abort()
+            self._drop()
