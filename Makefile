@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo up down test test-quick test-server test-cluster lint format warehouse lab bench bench-alerts lock clean
+.PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,8 +46,8 @@ down:  ## stop what `make up` has started
 test: setup  ## run all tests
 	@$(BIN)/python -m pytest
 
-test-quick: setup  ## all but the slow tests
-	@$(BIN)/python -m pytest -m "not slow"
+test-python: setup  ## the tests that tell a version of Python from another: server, types, parameters, periods, archive
+	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/test_,local_server.py local_server_clients.py warehouse.py parameters.py periods.py names.py archive.py)
 
 test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), started here; clusters, rights, replicas
 	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py etl.py reports.py alerts.py incidents.py chat.py servers.py)

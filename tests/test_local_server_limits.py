@@ -3,7 +3,6 @@
 import concurrent.futures
 import gzip
 import json
-import os
 import socket
 import threading
 import time
@@ -186,90 +185,6 @@ def test_a_result_is_complete_and_its_place_free_before_its_client_reads(alone):
     clients = [requests.post(alone, data=LARGE, stream=True) for _ in range(20)]
     assert answer(alone) == "1\n"
     assert all(len(client.content) == 20_020_000 for client in clients[:3])
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(400)
-def test_500_clients_half_of_them_slow_or_hostile(tmp_path):
-    seconds = float(os.environ.get("PULSEBOOK_TEST_SOAK", "20"))
-    with running(tmp_path) as url:
-        answer(url, "CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a")
-        Soak(url, tmp_path).run(seconds)
-        assert answer(url) == "1\n"
-
-
-class Soak:
-    """250 clients that ask and read, beside 250 that do what nobody should do."""
-
-    def __init__(self, url: str, folder: Path):
-        self.folder = folder
-        self.url, self.stop = url, threading.Event()
-        self.answered, self.failed, self.pings, self.memory = 0, [], [], []
-
-    def run(self, seconds: float) -> None:
-        jobs = [self.honest] * 250 + [self.silent, self.leaver, self.slow, self.half, self.wrong] * 50
-        threads = [threading.Thread(target=self._again, args=(job,), daemon=True) for job in jobs]
-        for thread in threads:
-            thread.start()
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.pings.append(ping(self.url))
-            self.memory.append(memory(self.folder))
-            time.sleep(0.2)
-        self.stop.set()
-        for thread in threads:
-            thread.join(60)
-        assert not self.failed, self.failed[:3]
-        assert self.answered > 250, "each honest client was answered, in the mean"
-        self.pings.sort()
-        assert self.pings[int(len(self.pings) * 0.9)] < 1, self.pings[-5:]
-        half = len(self.memory) // 2
-        assert max(self.memory[half:]) < max(self.memory[:half]) + (400 << 20), "memory grows"
-
-    def _again(self, job) -> None:
-        while not self.stop.is_set():
-            try:
-                job()
-            except Exception as error:
-                if job == self.honest:
-                    self.failed.append(repr(error))
-                    return
-                time.sleep(0.1)  # a hostile one is dropped now and then
-            time.sleep(0.05)
-
-    def honest(self) -> None:
-        number = threading.get_ident() % 1000
-        response = requests.post(self.url, data=f"SELECT sum(number) + {number} FROM numbers(1000)", timeout=120)
-        assert response.text == f"{499500 + number}\n", response.text[:200]
-        self.answered += 1
-
-    def silent(self) -> None:
-        client = asking(self.url, "SELECT repeat('x', 1000) FROM numbers(20000)")
-        self.stop.wait(10)
-        client.close()
-
-    def leaver(self) -> None:
-        client = asking(self.url, ENDLESS)
-        client.recv(100)
-        client.close()
-        self.stop.wait(2)
-
-    def slow(self) -> None:
-        client = asking(self.url, "SELECT number FROM numbers(100000)")
-        client.settimeout(60)
-        for _ in range(50):
-            if not client.recv(100) or self.stop.wait(0.2):
-                break
-        client.close()
-
-    def half(self) -> None:
-        client = sending(self.url, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nINSERT INTO t")
-        self.stop.wait(5)
-        client.close()
-
-    def wrong(self) -> None:
-        for body, headers in ((b"\x1f\x8b junk", {"Content-Encoding": "gzip"}), (b"/* " * 20000, {})):
-            requests.post(self.url, data=body, headers=headers, timeout=60)
 
 
 def test_the_folder_holds_no_file_of_a_result_for_longer_than_its_client(tmp_path):
