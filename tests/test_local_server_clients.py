@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 import zlib
+from urllib.parse import quote
 
 import clickhouse_connect
 import lz4.frame
@@ -309,3 +310,13 @@ def test_packed_multipart_bodies_are_unpacked(server):
     body = gzip.compress(io.BytesIO(request.body).read())
     headers = {"Content-Type": request.headers["Content-Type"], "Content-Encoding": "gzip"}
     assert requests.post(server, data=body, headers=headers).text == "5\n"
+
+
+@pytest.mark.parametrize("insert", ["FORMAT Native", "FORMAT TSV", "FORMAT JSONEachRow", "VALUES"])
+def test_an_insert_without_a_row_inserts_none(server, databases, insert):
+    """As where a source on another server has no rows of a day."""
+    url = f"{server}/?query="
+    assert requests.post(server, data=f"CREATE TABLE {databases[0]}.t (a UInt8) ENGINE = Memory").ok
+    response = requests.post(url + quote(f"INSERT INTO {databases[0]}.t {insert}"), data=b"")
+    assert response.ok, response.text
+    assert requests.post(server, data=f"SELECT count() FROM {databases[0]}.t").text == "0\n"

@@ -106,7 +106,10 @@ def header(request: Request, name: str, default: str | None) -> str | None:
 def _statement(in_url: bytes, body: Body | None) -> tuple[Statement, io.IOBase | None]:
     """The statement, from URL and body as one text; and where it is an insert with data, these."""
     if body is None or not body.size:
-        return Statement(in_url), None
+        statement = Statement(in_url)
+        insert = statement.insert
+        ends = insert is not None and insert.data is not None and not in_url[insert.data :].strip()
+        return statement, io.BytesIO() if ends else None  # an insert without a row is one all the same
     before = in_url + b"\n" if in_url else b""
     body.file.seek(0)
     head = before + body.file.read(HEAD)
