@@ -286,7 +286,8 @@ def small_world(url: str, feed: pd.DataFrame, messages: pd.DataFrame, time_type:
         ("message_actions", "user_id UInt64, receiver_id UInt64", messages),
     ):
         Warehouse(url).execute(f"CREATE TABLE {database}.{table} ({own}, {profile}) ENGINE = MergeTree ORDER BY time")
-        Warehouse(url).write(frame, f"{database}.{table}")
+        times = pd.to_datetime(frame["time"], unit="s", utc=True)
+        Warehouse(url).write(frame.assign(time=times), f"{database}.{table}")
     return database
 
 
