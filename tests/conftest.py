@@ -19,6 +19,7 @@ from pulsebook.settings import settings  # noqa: E402
 from tests.services import airflow  # noqa: E402, F401 (a fixture of several modules)
 
 ANALYST = "analyst"  # a user with that password, where a server has users; the embedded one knows only `default`
+USER = ANALYST if "PULSEBOOK_TEST_SERVER" in os.environ else "default"
 PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak; without one of its own the embedded one takes any
 
 

@@ -25,7 +25,7 @@ from pulsebook.chat import markup, page, telegram
 from pulsebook.settings import ROOT, SettingsError, settings
 from pulsebook.warehouse import WarehouseError
 from tests.bot_api import bot_api
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, USER
 
 TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
 LONG = "line\n" * 400  # too long for a caption: goes as a message of its own
@@ -723,7 +723,7 @@ def spellings(secret: str) -> list[str]:
 def test_no_secret_is_anywhere_after_all_these_failures(bot, configured, caplog, capfd, monkeypatch):
     for logger in ("", "urllib3"):  # Airflow, where it was imported before, sets a level of its own
         caplog.set_level(logging.DEBUG, logger)
-    address = settings().clickhouse_url.get_secret_value().replace("//", f"//default:{quote(PASSWORD, safe='')}@")
+    address = settings().clickhouse_url.get_secret_value().replace("//", f"//{USER}:{quote(PASSWORD, safe='')}@")
     configured(clickhouse_url=address)
     told = f"see https://x.y/bot{TOKEN}/getMe or {chat.escape(address)} with {PASSWORD}"
     said = []
