@@ -5,11 +5,12 @@ shown('<b onclick=x>7</b> <a href="https://x.y">more</a>')  # '&lt;b onclick=x&g
 
 import html
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 LONGEST = 4_000  # characters of one tag
 ATOM = re.compile(
-    rf"<(?P<closing>/?)(?P<tag>[a-z][a-z-]*)(?:\s[^>]{{0,{LONGEST}}})?>|&(?:#\d+|#x[0-9a-fA-F]+|[a-z]+);|.", re.S
+    rf"<(?P<closing>/?)(?P<tag>[a-z][a-z-]*)(?:\s[^<>]{{0,{LONGEST}}})?>|&(?:#\d+|#x[0-9a-fA-F]+|[a-z]+);|.", re.S
 )
 ATTRIBUTES = {  # of each tag: its attributes, and what they may be
     **{tag: {} for tag in ("b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "pre", "tg-spoiler")},
@@ -53,12 +54,13 @@ def read(atom: re.Match) -> tuple[dict[str, str], str]:
 
 def shown(marked: str) -> str:
     """A message's text as markup: of Telegram's tags those that are right, in pairs; everything else as it is written."""
-    parts, opened = [], []
+    parts, opened, open_now = [], [], Counter()
     for atom in ATOM.finditer(marked):
         name = atom["tag"]
         if name and atom["closing"] and name in ATTRIBUTES:
-            while name in opened:
+            while open_now[name]:
                 parts.append(f"</{opened[-1]}>")
+                open_now[opened[-1]] -= 1
                 if opened.pop() == name:
                     break
             continue
@@ -68,6 +70,7 @@ def shown(marked: str) -> str:
                 given = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
                 parts.append(f"<{name}{given}>")
                 opened.append(name)
+                open_now[name] += 1
                 continue
         is_entity = atom[0][0] == "&" and len(atom[0]) > 1
         parts.append(atom[0] if is_entity else html.escape(atom[0], quote=False))
