@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulsebook.local.server import running
+from pulsebook.local.work import PARALLEL
 
 CODE = "X-ClickHouse-Exception-Code"
 ENDLESS = "SELECT number FROM system.numbers"
@@ -71,6 +72,18 @@ def test_clients_that_ask_and_do_not_read_hold_nobody_up(alone, statement):
             assert ping(alone) < 5
         else:
             assert answer(alone) == "1\n" and ping(alone) < 5
+    finally:
+        for client in clients:
+            client.close()
+    assert answer(alone) == "1\n"
+
+
+def test_statements_that_wait_for_their_readers_hold_no_turn(alone):
+    clients = [asking(alone, ENDLESS) for _ in range(PARALLEL + 1)]
+    try:
+        begin = time.monotonic()
+        assert answer(alone) == "1\n"
+        assert time.monotonic() - begin < 18, "each waits 20 s for its reader"
     finally:
         for client in clients:
             client.close()
