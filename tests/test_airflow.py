@@ -64,6 +64,36 @@ def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
 
 
+@pytest.mark.parametrize("macro", ["run_date", "slot"])
+@pytest.mark.parametrize("year", [1960, 2200])
+def test_an_instant_that_has_no_period_fails_at_once(macro, year, operator):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match=str(year)):
+        getattr(operator, macro)(A_DAG, a_run(datetime(year, 5, 1, 12, tzinfo=UTC)), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("input_nb", "a.ipynb"), ("output_nb", "b.ipynb"), ("language_name", "python"), ("kernel_conn_id", "remote"),
+        ("nbconvert", True), ("nbconvert_args", ["--no-input"]),
+    ],
+)  # fmt: skip
+def test_an_inherited_argument_that_would_do_nothing_is_refused(name, value, operator):
+    with pytest.raises(ValueError, match=f"takes no {name}: .*leave it out"):
+        operator.NotebookOperator(notebook="etl/load.ipynb", **{name: value})
+
+
+def test_default_args_cannot_smuggle_in_what_is_refused(operator):
+    with pytest.raises(ValueError, match="takes no nbconvert"):
+        operator.NotebookOperator(notebook="etl/load.ipynb", default_args={"nbconvert": True})
+
+
+def test_a_kernel_name_is_kept(operator):
+    assert operator.NotebookOperator(notebook="etl/load.ipynb", kernel_name="python3").kernel_name == "python3"
+
+
 @pytest.mark.parametrize("value", ["2026-13-45", "22.11.2026", 5])
 def test_a_run_date_that_is_no_date_is_refused_before_the_run_exists(etl, value):
     from airflow.exceptions import ParamValidationError

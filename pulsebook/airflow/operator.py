@@ -26,16 +26,32 @@ RUN_DATE = "{{ run_date(dag, dag_run, params) }}"  # needs user_defined_macros={
 TIMEOUT = conf.gettimedelta("core", "default_task_execution_timeout", fallback=None) or timedelta(hours=2)
 REVIEW = "/pulsebook"  # where the review plugin serves executed notebooks
 SLOT = "{{ slot(dag, dag_run, params) }}"  # needs user_defined_macros={"slot": slot}
+REFUSED = {  # what the provider's operator takes and this one could not honour
+    "input_nb": "name the notebook with `notebook`",
+    "output_nb": "the archive names the executed notebook",
+    "language_name": "name a kernel with `kernel_name`",
+    "kernel_conn_id": "notebooks run in kernels of the worker's own, see `kernel_name`",
+    "nbconvert": "a page is always made",
+    "nbconvert_args": "a page is always made, without options",
+}
 
 
 def run_date(dag, dag_run, params) -> str:
     """The day that a run reports on: the parameter, or yesterday as seen from when the run was due."""
-    return _given("run_date", run_day, dag, dag_run, params) or run_date_of(dag_run.logical_date or dag_run.run_after)
+    return _given("run_date", run_day, dag, dag_run, params) or _of_its_instant(run_date_of, dag_run)
 
 
 def slot(dag, dag_run, params) -> str:
     """The slot that a run checks: the parameter, or the one that had just ended when the run was due."""
-    return _given("slot", run_slot, dag, dag_run, params) or slot_of(dag_run.logical_date or dag_run.run_after)
+    return _given("slot", run_slot, dag, dag_run, params) or _of_its_instant(slot_of, dag_run)
+
+
+def _of_its_instant(period, dag_run) -> str:
+    """The period that belongs to when a run was due; an instant that has none (before 1972, after 2105) fails at once."""
+    try:
+        return period(dag_run.logical_date or dag_run.run_after)
+    except PeriodError as error:
+        raise AirflowFailException(str(error)) from None
 
 
 def _given(name: str, check, dag, dag_run, params) -> str:
@@ -102,6 +118,7 @@ class NotebookOperator(PapermillOperator):
         execution_timeout: timedelta | None = TIMEOUT,
         **kwargs,
     ):
+        _refuse(name for name in REFUSED if kwargs.pop(name, None))
         kwargs.setdefault("task_id", Path(notebook).stem)
         # Output and kernel are derived when the task runs; the provider wants an input and an output all the same.
         super().__init__(
@@ -111,6 +128,9 @@ class NotebookOperator(PapermillOperator):
             execution_timeout=execution_timeout or TIMEOUT,
             **kwargs,
         )
+        _refuse(
+            name for name in REFUSED if name not in ("input_nb", "output_nb") and getattr(self, name)
+        )  # default_args
         self.cell_timeout = cell_timeout
 
     def render_template(self, content, context, jinja_env=None, seen_oids=None):
@@ -159,6 +179,12 @@ class NotebookOperator(PapermillOperator):
         from pulsebook.runner import Killed
 
         raise Killed("the task was told to stop")
+
+
+def _refuse(given) -> None:
+    """Raises ValueError: an argument was given that would do nothing."""
+    for name in given:
+        raise ValueError(f"NotebookOperator takes no {name}: {REFUSED[name]}; leave it out")
 
 
 def _ending_with_its_supervisor():
