@@ -67,3 +67,15 @@ def test_any_file_name_is_read_without_an_error(text):
 def test_odd_file_names_are_no_tries():
     for name in ("step-try1 (copy)", "step-try²", "step-try٣", "step-try01", "-try1", "step-try", "step-try-1", "step"):
         assert names.parse_try(name) is None, name
+
+
+@given(IDS, st.none() | st.integers(0, 2**31), st.integers(0, 99999))
+def test_the_name_of_a_try_gives_back_its_step(task_id, map_index, number):
+    assert names.step_of(names.try_name(task_id, map_index, number)) == names.step_name(task_id, map_index)
+
+
+def test_the_records_of_a_run_are_found_by_their_names(tmp_path):
+    record = tmp_path / f"{names.try_name('a-try1', 3, 2)}.json"
+    for file in (record, record.with_suffix(".html"), tmp_path / "notes.json"):
+        file.touch()
+    assert list(tmp_path.glob(names.RECORDS)) == [record]

@@ -16,6 +16,7 @@ from typing import NamedTuple
 ODD = re.compile(r"^\.|[^\w.:+~-]")
 LOOKS_MAPPED = re.compile(r"-(?=map(0|[1-9][0-9]*)$)")
 TRY = re.compile(r"(?P<task>.+?)(-map(?P<index>0|[1-9][0-9]*))?-try(?P<number>0|[1-9][0-9]*)", re.S)
+RECORDS = "*-try*.json"  # finds the records among a run's files; what else it finds `parse_try` tells apart
 LONGEST = 255  # bytes of a name in a file system
 LONGEST_TASK = 200  # it is followed by map index, try and suffixes
 
@@ -42,6 +43,11 @@ def step_name(task_id: str, map_index: int | None) -> str:
     """What the names of all tries of a task, or of one of its map indexes, begin with."""
     name = part(task_id, LONGEST_TASK)
     return LOOKS_MAPPED.sub("=2D", name) if map_index is None else f"{name}-map{map_index}"
+
+
+def step_of(try_name: str) -> str:
+    """A try's name without its number: the opposite of what `try_name` adds to `step_name`."""
+    return try_name.rpartition("-try")[0]
 
 
 def parse_try(name: str) -> Try | None:
