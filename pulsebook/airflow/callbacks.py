@@ -88,7 +88,7 @@ def _day_of_slot(period: str, parameters: dict | None, context) -> str:
         return period[:10]
     run = context.get("dag_run")
     due = run and (run.logical_date or run.run_after)
-    if period or not due or "slot" not in (parameters or {}):
+    if period or not due or "slot" not in [*(parameters or {}), *(context.get("params") or {})]:
         return ""
     return due.astimezone(settings().timezone).date().isoformat()
 

@@ -1,6 +1,9 @@
-"""The operator that runs a notebook, and the macro that gives a run its day.
+"""The operator that runs a notebook.
 
-NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE})
+NotebookOperator(notebook="etl/load.ipynb")
+
+A notebook that declares `run_date` or `slot` is given the run's (see `given`). The macros RUN_DATE and SLOT put them into other
+templates; they need `user_defined_macros={"run_date": run_date, "slot": slot}` in the DAG.
 """
 
 import os
@@ -16,16 +19,16 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from jinja2.nativetypes import NativeEnvironment
 
 from pulsebook.airflow.connections import connections
+from pulsebook.airflow.given import run_date, slot, with_given  # noqa: F401 (the macros, which DAG files import from here)
 from pulsebook.airflow.templates import rendered
 from pulsebook.archive.names import folder_of
 from pulsebook.guard import ending_with
-from pulsebook.periods import PeriodError, run_date_of, run_day, run_slot, slot_of
 from pulsebook.settings import settings
 
-RUN_DATE = "{{ run_date(dag, dag_run, params) }}"  # needs user_defined_macros={"run_date": run_date}
+RUN_DATE = "{{ run_date(dag, dag_run, params) }}"
 TIMEOUT = conf.gettimedelta("core", "default_task_execution_timeout", fallback=None) or timedelta(hours=2)
 REVIEW = "/pulsebook"  # where the review plugin serves executed notebooks
-SLOT = "{{ slot(dag, dag_run, params) }}"  # needs user_defined_macros={"slot": slot}
+SLOT = "{{ slot(dag, dag_run, params) }}"
 REFUSED = {  # what the provider's operator takes and this one could not honour
     "input_nb": "name the notebook with `notebook`",
     "output_nb": "the archive names the executed notebook",
@@ -34,37 +37,6 @@ REFUSED = {  # what the provider's operator takes and this one could not honour
     "nbconvert": "a page is always made",
     "nbconvert_args": "a page is always made, without options",
 }
-
-
-def run_date(dag, dag_run, params) -> str:
-    """The day that a run reports on: the parameter, or yesterday as seen from when the run was due."""
-    return _given("run_date", run_day, dag, dag_run, params) or _of_its_instant(run_date_of, dag_run)
-
-
-def slot(dag, dag_run, params) -> str:
-    """The slot that a run checks: the parameter, or the one that had just ended when the run was due."""
-    return _given("slot", run_slot, dag, dag_run, params) or _of_its_instant(slot_of, dag_run)
-
-
-def _of_its_instant(period, dag_run) -> str:
-    """The period that belongs to when a run was due; an instant that has none (before 1972, after 2105) fails at once."""
-    try:
-        return period(dag_run.logical_date or dag_run.run_after)
-    except PeriodError as error:
-        raise AirflowFailException(str(error)) from None
-
-
-def _given(name: str, check, dag, dag_run, params) -> str:
-    """A parameter of the run. What no retry mends fails at once: a name that the DAG does not know, a period that cannot be."""
-    if unknown := (dag_run.conf or {}).keys() - dag.params.keys():
-        raise AirflowFailException(
-            f"the DAG has the parameters {', '.join(dag.params)}, got {', '.join(sorted(unknown))}"
-        )
-    try:
-        check(given := params.get(name) or "")
-    except PeriodError as error:
-        raise AirflowFailException(str(error)) from None
-    return given
 
 
 def period_of(parameters: dict | None) -> str:
@@ -100,6 +72,9 @@ class NotebookOperator(PapermillOperator):
     The task is named after the notebook unless `task_id` says otherwise; mapped over parameters it needs one:
 
         NotebookOperator.partial(task_id="load", notebook="etl/load.ipynb").expand(parameters=[{"run_date": …}, …])
+
+    Where `parameters` does not give it, a notebook's `run_date` or `slot` is the run's, and any other parameter that the DAG
+    has by the same name is the DAG's; `resend` is the run's id where it was asked for.
 
     A template in a parameter gives text. Text is taken for what the notebook's parameters cell declares where that is beyond
     doubt (`"3"` for an int); for a parameter that is text it stays text. An unknown parameter, or one of another type, fails
@@ -146,6 +121,7 @@ class NotebookOperator(PapermillOperator):
 
         ti, notebook = context["ti"], settings().notebooks / self.input_nb
         with connections(), _ending_with_its_supervisor():
+            self.parameters = with_given(notebook, self.parameters, context)
             parameters = from_templates(notebook, self.parameters)
             try:
                 record = runner.run(
