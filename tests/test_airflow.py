@@ -268,7 +268,16 @@ def failed(configured, monkeypatch):
     monkeypatch.setattr(connections, "_connection", lambda name: None)
     known = configured(clickhouse_url="http://127.0.0.1:1")
 
-    def tell(parameters, error="no connection", run_id="run", attempt=2, map_index=-1, record=False, dag_run=None):
+    def tell(
+        parameters,
+        error="no connection",
+        run_id="run",
+        attempt=2,
+        map_index=-1,
+        record=False,
+        dag_run=None,
+        params=None,
+    ):
         task = SimpleNamespace(**({} if parameters is None else {"parameters": parameters}))
         ti = SimpleNamespace(
             dag_id="alerts", run_id=run_id, task_id="check", try_number=attempt, map_index=map_index, task=task,
@@ -281,7 +290,7 @@ def failed(configured, monkeypatch):
             made = Record.open(folder, "check", attempt, index, notebook="n", parameters={}, airflow=facts)
             made.html.write_text("<p>it")
             made.close("failed")
-        callbacks.tell_operations({"ti": ti, "exception": error, "dag_run": dag_run})
+        callbacks.tell_operations({"ti": ti, "exception": error, "dag_run": dag_run, "params": params})
         return (known.outputs / "chat" / "index.html").read_text()
 
     return tell
@@ -313,11 +322,14 @@ def test_what_never_had_a_day_is_told_by_its_run_and_names_no_notebook(parameter
     )
 
 
-def test_failures_of_every_slot_before_it_is_known_are_told_once_a_day(failed):
+@pytest.mark.parametrize(
+    "how", [{"parameters": {"slot": "{{ slot(dag, dag_run, params) }}"}}, {"parameters": {}, "params": {"slot": None}}]
+)
+def test_failures_of_every_slot_before_it_is_known_are_told_once_a_day(how, failed):
     due = datetime(2026, 11, 22, 10, tzinfo=UTC)
     for n in range(4):
         run = a_run(run_after=due + timedelta(hours=6 * n))  # the last is on the next day in Moscow
-        page = failed({"slot": "{{ slot(dag, dag_run, params) }}"}, "'nothing' is undefined", f"run{n}", dag_run=run)
+        page = failed(error="'nothing' is undefined", run_id=f"run{n}", dag_run=run, **how)
     assert page.count("<article") == 2
 
 
