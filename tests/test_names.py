@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -79,3 +80,27 @@ def test_the_records_of_a_run_are_found_by_their_names(tmp_path):
     for file in (record, record.with_suffix(".html"), tmp_path / "notes.json"):
         file.touch()
     assert list(tmp_path.glob(names.RECORDS)) == [record]
+
+
+@pytest.mark.parametrize(
+    ("path", "folders", "parts"),
+    [
+        ("etl/2026-11-22/run/load-try1", 3, ["etl", "2026-11-22", "run", "load-try1"]),
+        ("2026-11-22/run/load-map0-try12", 2, ["2026-11-22", "run", "load-map0-try12"]),
+        ("a b/p/r/s-try1", 3, ["a b", "p", "r", "s-try1"]), ("p/r\n/s-try1", 2, ["p", "r\n", "s-try1"]),
+        ("etl/2026-11-22/run/load-try1", 2, None), ("run/load-try1", 2, None), ("", 2, None), ("//load-try1", 2, None),
+        ("../run/load-try1", 2, None), ("p/.r/load-try1", 2, None), ("p/r/.load-try1", 2, None),
+        ("p/r/load-try01", 2, None), ("p/r/load-try1 copy", 2, None), ("p/r/load-try1.json", 2, None), ("p/\0/s-try1", 2, None),
+    ],
+)  # fmt: skip
+def test_the_path_of_a_try_is_split_where_it_is_one(path, folders, parts):
+    assert names.split_try(path, folders) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "resembles"),
+    [("s-try1.json", True), ("s-try1 copy.html", True), ("s-tryout.ipynb", True), ("a\nb-try1.json", True),
+     (".s-try1.json", False), ("step.json", False), ("-try1.json", False)],
+)  # fmt: skip
+def test_copies_resemble_a_try(name, resembles):
+    assert names.resembles_try(name) == resembles

@@ -59,6 +59,18 @@ def parse_try(name: str) -> Try | None:
     return Try(identity(found["task"]), None if index is None else int(index), int(found["number"]))
 
 
+def split_try(path: str, folders: int) -> list[str] | None:
+    """The parts of a try's path, without suffix, below so many folders; None: no try lies there. None of them is hidden."""
+    parts = path.split("/")
+    visible = all(part and part[0] != "." and "\0" not in part for part in parts)
+    return parts if len(parts) == folders + 1 and visible and parse_try(parts[-1]) else None
+
+
+def resembles_try(name: str) -> bool:
+    """Whether a file is called as if it were of a try: also such as `parse_try` refuses, a copy for instance."""
+    return bool(re.match(r"[^.].*-try", name, re.S))
+
+
 def part(text: str, longest: int = LONGEST) -> str:
     """An id as one part of a path."""
     name = ODD.sub(lambda found: _escaped(found[0]), text) or "="
