@@ -14,39 +14,11 @@ by the next run; what was over by then comes in one summary.
 - *No data in …*: the source's loading has stopped. Its metrics are judged again when data are back.
 """
 
-from datetime import datetime, timedelta
+from pulsebook.airflow import every_quarter_hour
+from pulsebook.airflow.operator import NotebookOperator
 
-from airflow.sdk import DAG, Param
-from airflow.timetables.trigger import CronTriggerTimetable
-
-from pulsebook.airflow.callbacks import tell_operations
-from pulsebook.airflow.operator import SLOT, NotebookOperator, slot
-from pulsebook.settings import settings
-
-with DAG(
-    dag_id="alerts",
-    doc_md=__doc__,
-    schedule=CronTriggerTimetable("*/15 * * * *", timezone=settings().timezone.key),
-    start_date=datetime(2026, 1, 1, tzinfo=settings().timezone),
-    catchup=False,
-    max_active_runs=1,
-    default_args={
-        "owner": "analytics",
-        "retries": 1,
-        "retry_delay": timedelta(minutes=1),
-        "execution_timeout": timedelta(minutes=10),
-        "on_failure_callback": tell_operations,
-    },
-    params={
-        "slot": Param(
-            None, type=["null", "string"], format="date-time", description="start of the slot; empty: the last"
-        ),
-    },
-    user_defined_macros={"slot": slot},
-    render_template_as_native_obj=True,
-    tags=["alerts", "chat"],
-):
-    collect = NotebookOperator(notebook="alerts/collect.ipynb", parameters={"slot": SLOT})
-    check = NotebookOperator(notebook="alerts/check.ipynb", parameters={"slot": SLOT, "post": True})
+with every_quarter_hour(file=__file__, doc=__doc__, tags=["alerts", "chat"]) as dag:
+    collect = NotebookOperator(notebook="alerts/collect.ipynb")
+    check = NotebookOperator(notebook="alerts/check.ipynb", parameters={"post": True})
 
     collect >> check

@@ -13,31 +13,14 @@ of finished runs, and brings the index up to date.
 - *Something is missing that should be there*: `python -m pulsebook archive verify` names it.
 """
 
-from datetime import datetime, timedelta
+from airflow.sdk import Param, task
 
-from airflow.sdk import DAG, Param, task
-from airflow.timetables.trigger import CronTriggerTimetable
-
-from pulsebook.airflow.callbacks import tell_operations
+from pulsebook.airflow import daily
 from pulsebook.settings import settings
 
-with DAG(
-    dag_id="archive_prune",
-    doc_md=__doc__,
-    schedule=CronTriggerTimetable("30 4 * * *", timezone=settings().timezone.key),
-    start_date=datetime(2026, 1, 1, tzinfo=settings().timezone),
-    catchup=False,
-    max_active_runs=1,
-    default_args={
-        "owner": "analytics",
-        "retries": 1,
-        "retry_delay": timedelta(minutes=5),
-        "execution_timeout": timedelta(hours=2),
-        "on_failure_callback": tell_operations,
-    },
-    params={"delete": Param(True, type="boolean", description="off: only say in the log what would go")},
-    tags=["daily"],
-):
+DELETE = Param(True, type="boolean", description="off: only say in the log what would go")
+
+with daily("04:30", file=__file__, doc=__doc__, run_date=None, params={"delete": DELETE}, retries=1) as dag:
 
     @task
     def prune(params: dict | None = None) -> int:

@@ -13,51 +13,22 @@ day to `metrics_by_dimension`. A re-run replaces the day and nothing else.
 - The executed notebook named in the task log shows how far the step came.
 """
 
-from datetime import datetime, timedelta
+from airflow.sdk import Param
 
-from airflow.sdk import DAG, Param
-from airflow.timetables.trigger import CronTriggerTimetable
-
-from pulsebook.airflow.callbacks import tell_operations
-from pulsebook.airflow.operator import RUN_DATE, NotebookOperator, run_date
-from pulsebook.settings import settings
+from pulsebook.airflow import daily
+from pulsebook.airflow.operator import NotebookOperator
 
 DIMENSIONS = ("os", "gender", "age")
+UNFINISHED = Param(False, type="boolean", description="also process an empty or unfinished day")
 
-with DAG(
-    dag_id="etl",
-    doc_md=__doc__,
-    schedule=CronTriggerTimetable("0 3 * * *", timezone=settings().timezone.key),
-    start_date=datetime(2026, 1, 1, tzinfo=settings().timezone),
-    catchup=False,
-    max_active_runs=3,
-    default_args={
-        "owner": "analytics",
-        "retries": 2,
-        "retry_delay": timedelta(minutes=5),
-        "execution_timeout": timedelta(hours=2),
-        "on_failure_callback": tell_operations,
-    },
-    params={
-        "run_date": Param(None, type=["null", "string"], format="date", description="day to process; empty: yesterday"),
-        "allow_unfinished": Param(False, type="boolean", description="also process an empty or unfinished day"),
-    },
-    user_defined_macros={"run_date": run_date},
-    render_template_as_native_obj=True,
-    tags=["daily"],
-):
-    source = {"run_date": RUN_DATE, "allow_unfinished": "{{ params.allow_unfinished }}"}
-    extract_feed = NotebookOperator(notebook="etl/extract_feed.ipynb", parameters=source)
-    extract_messages = NotebookOperator(notebook="etl/extract_messages.ipynb", parameters=source)
-    merge_users = NotebookOperator(notebook="etl/merge_users.ipynb", parameters={"run_date": RUN_DATE})
+with daily("03:00", file=__file__, doc=__doc__, params={"allow_unfinished": UNFINISHED}, max_active_runs=3) as dag:
+    extract_feed = NotebookOperator(notebook="etl/extract_feed.ipynb")
+    extract_messages = NotebookOperator(notebook="etl/extract_messages.ipynb")
+    merge_users = NotebookOperator(notebook="etl/merge_users.ipynb")
     slices = [
-        NotebookOperator(
-            task_id=f"slice_{dimension}",
-            notebook="etl/slice.ipynb",
-            parameters={"run_date": RUN_DATE, "dimension": dimension},
-        )
-        for dimension in DIMENSIONS
+        NotebookOperator(task_id=f"slice_{name}", notebook="etl/slice.ipynb", parameters={"dimension": name})
+        for name in DIMENSIONS
     ]
-    load = NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE})
+    load = NotebookOperator(notebook="etl/load.ipynb")
 
     [extract_feed, extract_messages] >> merge_users >> slices >> load

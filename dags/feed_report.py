@@ -13,44 +13,20 @@ backfill does no harm. `resend` posts it once more.
 - *Telegram refused*: the message names the reason; a wrong token or chat is set in the environment or the Connection.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from airflow.sdk import DAG, Param
-from airflow.timetables.trigger import CronTriggerTimetable
+from airflow.sdk import Param
 
-from pulsebook.airflow.callbacks import tell_operations
-from pulsebook.airflow.operator import RUN_DATE, NotebookOperator, run_date
-from pulsebook.settings import settings
+from pulsebook.airflow import daily
+from pulsebook.airflow.operator import NotebookOperator
 
-with DAG(
-    dag_id="feed_report",
-    doc_md=__doc__,
-    schedule=CronTriggerTimetable("0 11 * * *", timezone=settings().timezone.key),
-    start_date=datetime(2026, 1, 1, tzinfo=settings().timezone),
-    catchup=False,
-    max_active_runs=1,
-    default_args={
-        "owner": "analytics",
-        "retries": 2,
-        "retry_delay": timedelta(minutes=5),
-        "execution_timeout": timedelta(minutes=30),
-        "on_failure_callback": tell_operations,
-    },
-    params={
-        "run_date": Param(
-            None, type=["null", "string"], format="date", description="day to report on; empty: yesterday"
-        ),
-        "resend": Param(False, type="boolean", description="post the day once more"),
-    },
-    user_defined_macros={"run_date": run_date},
-    render_template_as_native_obj=True,
-    tags=["daily", "chat"],
-):
-    NotebookOperator(
-        notebook="reports/feed_report.ipynb",
-        parameters={
-            "run_date": RUN_DATE,
-            "post": True,
-            "resend": "{{ dag_run.run_id if params.resend else '' }}",  # a retry of the same run posts nothing twice
-        },
-    )
+with daily(
+    "11:00",
+    file=__file__,
+    doc=__doc__,
+    run_date="day to report on; empty: yesterday",
+    params={"resend": Param(False, type="boolean", description="post the day once more")},
+    timeout=timedelta(minutes=30),
+    tags=["chat"],
+) as dag:
+    NotebookOperator(notebook="reports/feed_report.ipynb", parameters={"post": True})

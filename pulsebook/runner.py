@@ -64,6 +64,7 @@ def run(
     airflow: dict | None = None,
     cell_timeout: float | None = None,
     kernel_name: str | None = None,
+    log_output: bool = False,
 ) -> Record:
     """Execute a notebook with parameters; its evidence goes to `folder/{name}-try{attempt}`.
 
@@ -72,6 +73,7 @@ def run(
     Args:
         cell_timeout: seconds that one cell may take; None: no limit.
         kernel_name: the kernel to take; default: the notebook's own, or where it names none this environment's Python.
+        log_output: whether texts that a cell has put out are logged, without secrets, when it is over.
 
     A notebook that has nothing to do may end itself with `sys.exit(0)`, `exit()` or `quit()`: it is then `skipped`. A cell
     tagged `raises-exception` may fail. The kernel works in the notebook's folder, or where `PULSEBOOK_WORKING_FOLDER` says.
@@ -99,7 +101,9 @@ def run(
         with record.beating():
             _prepare_the_end()
             _show(record, *mended)
-            executed = _execute(notebook, parameters, record.executed, cell_timeout, kernel_name)
+            executed = _execute(
+                notebook, parameters, record.executed, kernel_name, cell_timeout=cell_timeout, log_output=log_output
+            )
         status, error = "skipped" if left_early(executed) else "succeeded", None
     except CellFailed as failure:
         status, error = "failed", str(failure)
@@ -145,9 +149,7 @@ class _Handler:
 papermill_io.register(SCHEME, _Handler())
 
 
-def _execute(
-    notebook: Path, parameters: dict, executed: Path, cell_timeout: float | None, kernel_name: str | None
-) -> NotebookNode:
+def _execute(notebook: Path, parameters: dict, executed: Path, kernel_name: str | None, **how) -> NotebookNode:
     name, language = kernel_of(load_notebook_node(str(notebook)), kernel_name)
     output = f"{SCHEME}{executed}"
     prepared = papermill.execute_notebook(
@@ -167,7 +169,7 @@ def _execute(
         folder=ROOT / settings().working_folder if settings().working_folder else notebook.resolve().parent,
         environment=_kernel_environment(output),
         limits=Limits(int(settings().cell_output_limit * megabyte), int(settings().notebook_output_limit * megabyte)),
-        cell_timeout=cell_timeout,
+        **how,
     )
 
 

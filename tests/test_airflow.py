@@ -49,6 +49,35 @@ def test_every_dag_has_the_promised_schedule_docs_and_retries(dags):
             assert timedelta(minutes=5) <= task.execution_timeout <= timedelta(hours=2)
 
 
+def test_every_dag_keeps_its_parameters_tags_and_tries(dags):
+    minutes = lambda *given: [timedelta(minutes=one) for one in given]  # noqa: E731
+    assert {
+        dag.dag_id: (
+            [*dag.params], sorted(dag.tags), dag.max_active_runs, dag.timetable.serialize()["timezone"], dag.start_date.year,
+            {(task.owner, task.retries, task.retry_delay, task.execution_timeout) for task in dag.tasks},
+        )
+        for dag in dags.values()
+    } == {
+        name: (params, tags, runs, "Europe/Moscow", 2025, {("analytics", retries, *minutes(*times))})  # 2025: in UTC
+        for name, params, tags, runs, retries, times in [
+            ("alerts", ["slot"], ["alerts", "chat"], 1, 1, (1, 10)),
+            ("app_report", ["run_date", "resend"], ["chat", "daily"], 1, 2, (5, 30)),
+            ("archive_prune", ["delete"], ["daily"], 1, 1, (5, 120)),
+            ("etl", ["run_date", "allow_unfinished"], ["daily"], 3, 2, (5, 120)),
+            ("feed_report", ["run_date", "resend"], ["chat", "daily"], 1, 2, (5, 30)),
+        ]
+    }  # fmt: skip
+    assert all(Path(dag.fileloc) == ROOT / "dags" / f"{dag.dag_id}.py" for dag in dags.values())
+
+
+@pytest.mark.parametrize("at", ["25:00", "noon", ""])
+def test_a_daily_dag_needs_a_time_of_day(at):
+    from pulsebook.airflow import daily
+
+    with pytest.raises(ValueError, match=f"a time of day such as 11:00, got '{at}'"):
+        daily(at, file=__file__, doc="")
+
+
 def test_the_etl_has_the_promised_tasks_in_order(etl):
     assert set(etl.task_ids) == {
         "extract_feed", "extract_messages", "merge_users", "slice_os", "slice_gender", "slice_age", "load"
@@ -62,6 +91,36 @@ def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
     assert len(notebooks) == 7 + 2 + 2
     for task in notebooks:
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
+
+
+@pytest.mark.parametrize("macro", ["run_date", "slot"])
+@pytest.mark.parametrize("year", [1960, 2200])
+def test_an_instant_that_has_no_period_fails_at_once(macro, year, operator):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match=str(year)):
+        getattr(operator, macro)(A_DAG, a_run(datetime(year, 5, 1, 12, tzinfo=UTC)), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("input_nb", "a.ipynb"), ("output_nb", "b.ipynb"), ("language_name", "python"), ("kernel_conn_id", "remote"),
+        ("nbconvert", True), ("nbconvert_args", ["--no-input"]),
+    ],
+)  # fmt: skip
+def test_an_inherited_argument_that_would_do_nothing_is_refused(name, value, operator):
+    with pytest.raises(ValueError, match=f"takes no {name}: .*leave it out"):
+        operator.NotebookOperator(notebook="etl/load.ipynb", **{name: value})
+
+
+def test_default_args_cannot_smuggle_in_what_is_refused(operator):
+    with pytest.raises(ValueError, match="takes no nbconvert"):
+        operator.NotebookOperator(notebook="etl/load.ipynb", default_args={"nbconvert": True})
+
+
+def test_a_kernel_name_is_kept(operator):
+    assert operator.NotebookOperator(notebook="etl/load.ipynb", kernel_name="python3").kernel_name == "python3"
 
 
 @pytest.mark.parametrize("value", ["2026-13-45", "22.11.2026", 5])
@@ -116,6 +175,80 @@ def test_a_run_that_no_retry_mends_fails_at_once(macro, conf, says, operator):
         getattr(operator, macro)(A_DAG, a_run(run_after=datetime.now(UTC), conf=conf), A_DAG.params | conf)
 
 
+DUE = datetime(2026, 11, 22, 21, 30, tzinfo=UTC)  # 00:30 in Moscow on the 23rd
+DAY, SLOT = "2026-11-22", "2026-11-23T00:15:00+03:00"
+
+
+def given(tmp_path, cell: str, parameters=None, params=None, conf=None):
+    """What a notebook with this parameters cell is given by a run due at DUE; `params` are the DAG's."""
+    from pulsebook.airflow.given import with_given
+
+    run = a_run(DUE, conf=conf)
+    run.run_id = "manual__7"
+    context = {
+        "dag": SimpleNamespace(params=params or {}),
+        "dag_run": run,
+        "params": (params or {}) | (conf or {}),
+    }
+    return with_given(a_notebook(tmp_path / "n.ipynb", parameters=cell), parameters or {}, context)
+
+
+@pytest.mark.parametrize(
+    ("cell", "parameters", "params", "conf", "expected"),
+    [
+        ('run_date: str = ""', {}, {}, {}, {"run_date": DAY}),
+        ('slot: str = ""', {}, {}, {}, {"slot": SLOT}),
+        ("other = 1", {}, {"run_date": None, "slot": None, "resend": True}, {}, {}),
+        ('run_date: str = ""', {"run_date": "2026-01-05"}, {"run_date": "2026-02-06"}, {}, {"run_date": "2026-01-05"}),
+        ('run_date: str = ""', {"run_date": ""}, {}, {}, {"run_date": ""}),
+        ('run_date: str = ""', {}, {"run_date": None}, {"run_date": "2026-01-05"}, {"run_date": "2026-01-05"}),
+        ('run_date: str = ""', {}, {}, {"a_name_of_their_own": 1}, {"run_date": DAY}),
+        ("slot: int = 3", {}, {}, {}, {}),
+        ("allow_unfinished: bool = False", {}, {"allow_unfinished": True}, {}, {"allow_unfinished": True}),
+        ("limit: int = 5", {"limit": 7}, {"limit": 6}, {}, {"limit": 7}),
+        ("limit: int = 5", {}, {"limit": None}, {}, {}),
+        ('resend: str = ""', {}, {}, {}, {}),
+        ('resend: str = ""', {}, {"resend": False}, {}, {"resend": ""}),
+        ('resend: str = ""', {}, {"resend": False}, {"resend": True}, {"resend": "manual__7"}),
+        ('resend: str = ""', {}, {"resend": "a word"}, {}, {"resend": "a word"}),
+    ],
+)
+def test_a_notebook_is_given_what_its_run_has_for_its_parameters(
+    cell, parameters, params, conf, expected, tmp_path, operator
+):
+    assert given(tmp_path, cell, parameters, params, conf) == expected
+
+
+@pytest.mark.parametrize(
+    ("conf", "says"),
+    [
+        ({"run_date": "2999-01-01"}, "must be a day that is over"),
+        ({"rundate": DAY}, "the DAG has the parameters run_date"),
+    ],
+)
+def test_a_notebook_is_given_no_period_that_cannot_be(conf, says, tmp_path, operator):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match=says):
+        given(tmp_path, 'run_date: str = ""', params={"run_date": None}, conf=conf)
+
+
+@pytest.mark.parametrize("name", ["etl", "feed_report", "app_report", "alerts"])
+def test_every_task_of_the_dags_is_given_its_period(name, dags, operator):
+    from pulsebook.airflow.given import with_given
+
+    dag, run = dags[name], a_run(DUE)
+    run.run_id = "scheduled__1"
+    context = {"dag": dag, "dag_run": run, "params": dag.params.dump()}
+    expected = {"slot": SLOT} if name == "alerts" else {"run_date": DAY}
+    if "report" in name:
+        expected |= {"resend": "", "post": True}
+    for task in dag.tasks:
+        found = with_given(ROOT / "notebooks" / task.input_nb, task.parameters, context)
+        assert found.items() >= expected.items()
+        assert ("allow_unfinished" in found) == task.task_id.startswith("extract_")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("conf", [{"run_date": "2999-01-01"}, {"rundate": "2026-01-05"}])
@@ -135,7 +268,16 @@ def failed(configured, monkeypatch):
     monkeypatch.setattr(connections, "_connection", lambda name: None)
     known = configured(clickhouse_url="http://127.0.0.1:1")
 
-    def tell(parameters, error="no connection", run_id="run", attempt=2, map_index=-1, record=False, dag_run=None):
+    def tell(
+        parameters,
+        error="no connection",
+        run_id="run",
+        attempt=2,
+        map_index=-1,
+        record=False,
+        dag_run=None,
+        params=None,
+    ):
         task = SimpleNamespace(**({} if parameters is None else {"parameters": parameters}))
         ti = SimpleNamespace(
             dag_id="alerts", run_id=run_id, task_id="check", try_number=attempt, map_index=map_index, task=task,
@@ -148,7 +290,7 @@ def failed(configured, monkeypatch):
             made = Record.open(folder, "check", attempt, index, notebook="n", parameters={}, airflow=facts)
             made.html.write_text("<p>it")
             made.close("failed")
-        callbacks.tell_operations({"ti": ti, "exception": error, "dag_run": dag_run})
+        callbacks.tell_operations({"ti": ti, "exception": error, "dag_run": dag_run, "params": params})
         return (known.outputs / "chat" / "index.html").read_text()
 
     return tell
@@ -180,11 +322,14 @@ def test_what_never_had_a_day_is_told_by_its_run_and_names_no_notebook(parameter
     )
 
 
-def test_failures_of_every_slot_before_it_is_known_are_told_once_a_day(failed):
+@pytest.mark.parametrize(
+    "how", [{"parameters": {"slot": "{{ slot(dag, dag_run, params) }}"}}, {"parameters": {}, "params": {"slot": None}}]
+)
+def test_failures_of_every_slot_before_it_is_known_are_told_once_a_day(how, failed):
     due = datetime(2026, 11, 22, 10, tzinfo=UTC)
     for n in range(4):
         run = a_run(run_after=due + timedelta(hours=6 * n))  # the last is on the next day in Moscow
-        page = failed({"slot": "{{ slot(dag, dag_run, params) }}"}, "'nothing' is undefined", f"run{n}", dag_run=run)
+        page = failed(error="'nothing' is undefined", run_id=f"run{n}", dag_run=run, **how)
     assert page.count("<article") == 2
 
 
@@ -345,12 +490,14 @@ from airflow.sdk import DAG, task
 from pulsebook.airflow.callbacks import tell_operations
 from pulsebook.airflow.operator import NotebookOperator
 
-with DAG("mapped", schedule=None, default_args={"on_failure_callback": tell_operations}):
+with DAG("mapped", schedule=None, params={"run_date": "2026-11-07"}, default_args={"on_failure_callback": tell_operations}):
     @task
     def days():
         return [{"run_date": f"2026-11-0{n}", "fail": n != 1} for n in (1, 2, 3)]
 
     NotebookOperator.partial(task_id="step", notebook="NOTEBOOK").expand(parameters=days())
+    NotebookOperator(task_id="by_itself", notebook="NOTEBOOK")
+    NotebookOperator.partial(task_id="each", notebook="NOTEBOOK").expand(parameters=[{"fail": False}])
     NotebookOperator(task_id="refused", retries=5, notebook="NOTEBOOK", parameters={"run_date": "2026-11-05", "fail": "maybe"})
 """
 ONCE = """
@@ -382,11 +529,12 @@ def test_a_mapped_notebook_leaves_each_index_its_own_record_page_and_word(tmp_pa
         text=True,
     ).stdout
     assert re.findall(r"^ended (.*)$", said, re.M) == [
-        "days[-1]:1:success refused[-1]:1:failed step[0]:1:success step[1]:1:failed step[2]:1:failed"
+        "by_itself[-1]:1:success days[-1]:1:success each[0]:1:success refused[-1]:1:failed step[0]:1:success step[1]:1:failed step[2]:1:failed"
     ]
     found = {path.stem: Record.load(path) for path in (tmp_path / "outputs").glob("mapped/*/*/*.json")}
     assert {name: (record.status, record.period, record.airflow["map_index"]) for name, record in found.items()} == {
         "step-map0-try1": ("succeeded", "2026-11-01", 0), "step-map1-try1": ("failed", "2026-11-02", 1),
+        "by_itself-try1": ("succeeded", "2026-11-07", None), "each-map0-try1": ("succeeded", "2026-11-07", 0),
         "step-map2-try1": ("failed", "2026-11-03", 2), "refused-try1": ("failed", "2026-11-05", None),
     }  # fmt: skip
     page = (tmp_path / "outputs" / "chat" / "index.html").read_text()

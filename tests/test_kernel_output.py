@@ -119,3 +119,34 @@ def test_neither_child_nor_c_code_of_a_cell_writes_a_secret_to_the_tasks_log(
     for text in (said.out, said.err, only_record(folder).executed.read_text()):
         assert SECRET not in text and SECRET[:5] not in text and SECRET[5:] not in text
     assert "[redacted] from a child" in said.out + only_record(folder).executed.read_text()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_what_cells_put_out_is_logged_where_it_is_asked_for_and_no_secret_with_it(asked, outputs, tmp_path, caplog):
+    half = len(SECRET) // 2
+    code = f"""
+import sys
+print("first of all", {SECRET[:half]!r}, sep="\\n", end="", flush=True)
+import time; time.sleep(0.3)
+print({SECRET[half:]!r}, flush=True)
+print("a complaint", file=sys.stderr)
+"the value"
+"""
+    caplog.set_level("INFO")
+    runner.run(a_notebook(tmp_path / "n.ipynb", code, "print('next')"), {}, outputs / "x", log_output=asked)
+    said = [
+        (entry.levelname, entry.getMessage()) for entry in caplog.records if entry.name == "pulsebook.runner.kernel"
+    ]
+    expected = [
+        ("INFO", "first of all\n[redacted]\n"), ("WARNING", "a complaint\n"), ("INFO", "'the value'"), ("INFO", "next\n")
+    ]  # fmt: skip
+    assert [one for one in said if one in expected] == (expected if asked else [])
+    assert SECRET not in caplog.text and SECRET[half:] not in caplog.text
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_output_of_a_cell_that_fails_is_logged_as_well(asked, outputs, tmp_path, caplog):
+    caplog.set_level("INFO")
+    with pytest.raises(runner.NotebookFailed):
+        runner.run(a_notebook(tmp_path / "n.ipynb", "print('so far')\n1 / 0"), {}, outputs / "x", log_output=asked)
+    assert ("so far\n" in [entry.getMessage() for entry in caplog.records]) == asked

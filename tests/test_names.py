@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -67,3 +68,39 @@ def test_any_file_name_is_read_without_an_error(text):
 def test_odd_file_names_are_no_tries():
     for name in ("step-try1 (copy)", "step-try²", "step-try٣", "step-try01", "-try1", "step-try", "step-try-1", "step"):
         assert names.parse_try(name) is None, name
+
+
+@given(IDS, st.none() | st.integers(0, 2**31), st.integers(0, 99999))
+def test_the_name_of_a_try_gives_back_its_step(task_id, map_index, number):
+    assert names.step_of(names.try_name(task_id, map_index, number)) == names.step_name(task_id, map_index)
+
+
+def test_the_records_of_a_run_are_found_by_their_names(tmp_path):
+    record = tmp_path / f"{names.try_name('a-try1', 3, 2)}.json"
+    for file in (record, record.with_suffix(".html"), tmp_path / "notes.json"):
+        file.touch()
+    assert list(tmp_path.glob(names.RECORDS)) == [record]
+
+
+@pytest.mark.parametrize(
+    ("path", "folders", "parts"),
+    [
+        ("etl/2026-11-22/run/load-try1", 3, ["etl", "2026-11-22", "run", "load-try1"]),
+        ("2026-11-22/run/load-map0-try12", 2, ["2026-11-22", "run", "load-map0-try12"]),
+        ("a b/p/r/s-try1", 3, ["a b", "p", "r", "s-try1"]), ("p/r\n/s-try1", 2, ["p", "r\n", "s-try1"]),
+        ("etl/2026-11-22/run/load-try1", 2, None), ("run/load-try1", 2, None), ("", 2, None), ("//load-try1", 2, None),
+        ("../run/load-try1", 2, None), ("p/.r/load-try1", 2, None), ("p/r/.load-try1", 2, None),
+        ("p/r/load-try01", 2, None), ("p/r/load-try1 copy", 2, None), ("p/r/load-try1.json", 2, None), ("p/\0/s-try1", 2, None),
+    ],
+)  # fmt: skip
+def test_the_path_of_a_try_is_split_where_it_is_one(path, folders, parts):
+    assert names.split_try(path, folders) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "resembles"),
+    [("s-try1.json", True), ("s-try1 copy.html", True), ("s-tryout.ipynb", True), ("a\nb-try1.json", True),
+     (".s-try1.json", False), ("step.json", False), ("-try1.json", False)],
+)  # fmt: skip
+def test_copies_resemble_a_try(name, resembles):
+    assert names.resembles_try(name) == resembles

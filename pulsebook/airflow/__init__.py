@@ -1,1 +1,94 @@
-"""What DAGs need of Airflow; the only place that imports it."""
+"""What DAGs need of Airflow; the only place that imports it.
+
+    with daily("11:00", file=__file__, doc=__doc__, tags=["chat"]) as dag:
+        NotebookOperator(notebook="reports/feed_report.ipynb", parameters={"post": True})
+
+Airflow looks for DAGs only in files that hold the word `dag`: keep the `as dag`.
+"""
+
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+from airflow.sdk import DAG, Param
+from airflow.timetables.trigger import CronTriggerTimetable
+
+from pulsebook.settings import settings
+
+
+def daily(
+    at: str,
+    *,
+    run_date: str | None = "day to process; empty: yesterday",
+    params: dict | None = None,
+    tags: list[str] | None = None,
+    retries: int = 2,
+    retry_delay: timedelta = timedelta(minutes=5),
+    timeout: timedelta = timedelta(hours=2),
+    **how,
+) -> DAG:
+    """A DAG that runs once a day.
+
+    Args:
+        at: its time in the business zone, such as `11:00`.
+        run_date: what its parameter of that name means; None: it has none.
+        params: its other parameters.
+        tags: beside `daily`.
+        timeout: how long one try of a task may take.
+        how: `file` (the DAG's `__file__`: it is named after it), `doc` and, if need be, `max_active_runs`.
+
+    Raises:
+        ValueError: `at` is no time of day.
+    """
+    try:
+        due = time.fromisoformat(at)
+    except ValueError:
+        raise ValueError(f"a daily DAG needs a time of day such as 11:00, got {at!r}") from None
+    return _dag(
+        f"{due.minute} {due.hour} * * *",
+        params=_period("run_date", "date", run_date) | (params or {}),
+        tags=["daily", *(tags or [])],
+        tries={"retries": retries, "retry_delay": retry_delay, "execution_timeout": timeout},
+        **how,
+    )
+
+
+def every_quarter_hour(
+    *,
+    slot: str | None = "start of the slot; empty: the last",
+    params: dict | None = None,
+    tags: list[str] | None = None,
+    retries: int = 1,
+    retry_delay: timedelta = timedelta(minutes=1),
+    timeout: timedelta = timedelta(minutes=10),
+    **how,
+) -> DAG:
+    """A DAG that runs every 15 minutes; what it takes is as for `daily`, with `slot` for `run_date`."""
+    return _dag(
+        "*/15 * * * *",
+        params=_period("slot", "date-time", slot) | (params or {}),
+        tags=tags or [],
+        tries={"retries": retries, "retry_delay": retry_delay, "execution_timeout": timeout},
+        **how,
+    )
+
+
+def _period(name: str, kind: str, meaning: str | None) -> dict[str, Param]:
+    return {} if meaning is None else {name: Param(None, type=["null", "string"], format=kind, description=meaning)}
+
+
+def _dag(schedule: str, *, file: str, doc: str, params: dict, tags: list[str], tries: dict, max_active_runs: int = 1):
+    from pulsebook.airflow.callbacks import tell_operations  # it imports the operator
+
+    zone = settings().timezone
+    return DAG(
+        dag_id=Path(file).stem,
+        doc_md=doc,
+        schedule=CronTriggerTimetable(schedule, timezone=zone.key),
+        start_date=datetime(2026, 1, 1, tzinfo=zone),
+        catchup=False,
+        max_active_runs=max_active_runs,
+        default_args={"owner": "analytics", "on_failure_callback": tell_operations, **tries},
+        params=params,
+        render_template_as_native_obj=True,
+        tags=tags,
+    )

@@ -43,7 +43,7 @@ def tell_operations(context) -> None:
         if log_url := getattr(ti, "log_url", None):
             lines.append(f'<a href="{chat.escape(log_url)}">{words["log"]}</a>')
         dag, name = names.part(ti.dag_id), names.step_name(ti.task_id, number)
-        key = f"failure/{dag}/{names.part(ti.run_id)}/{name}-try{ti.try_number}"
+        key = f"failure/{dag}/{names.part(ti.run_id)}/{names.try_name(ti.task_id, number, ti.try_number)}"
         if day := _day_of_slot(period, parameters, context):  # the same failure every 15 minutes is told once a day
             key = f"failure/{dag}/{day}/{name}/{re.sub(r'[0-9T:+-]+', '#', error)[:100]}"
         print(f"operations chat: {chat.post(key, chr(10).join(lines), to='operations')}")
@@ -88,7 +88,7 @@ def _day_of_slot(period: str, parameters: dict | None, context) -> str:
         return period[:10]
     run = context.get("dag_run")
     due = run and (run.logical_date or run.run_after)
-    if period or not due or "slot" not in (parameters or {}):
+    if period or not due or "slot" not in [*(parameters or {}), *(context.get("params") or {})]:
         return ""
     return due.astimezone(settings().timezone).date().isoformat()
 

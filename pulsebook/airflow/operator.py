@@ -1,6 +1,9 @@
-"""The operator that runs a notebook, and the macro that gives a run its day.
+"""The operator that runs a notebook.
 
-NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE})
+NotebookOperator(notebook="etl/load.ipynb")
+
+A notebook that declares `run_date` or `slot` is given the run's (see `given`). The macros RUN_DATE and SLOT put them into other
+templates; they need `user_defined_macros={"run_date": run_date, "slot": slot}` in the DAG.
 """
 
 import os
@@ -16,39 +19,24 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from jinja2.nativetypes import NativeEnvironment
 
 from pulsebook.airflow.connections import connections
+from pulsebook.airflow.given import run_date, slot, with_given  # noqa: F401 (the macros, which DAG files import from here)
 from pulsebook.airflow.templates import rendered
 from pulsebook.archive.names import folder_of
 from pulsebook.guard import ending_with
-from pulsebook.periods import PeriodError, run_date_of, run_day, run_slot, slot_of
 from pulsebook.settings import settings
 
-RUN_DATE = "{{ run_date(dag, dag_run, params) }}"  # needs user_defined_macros={"run_date": run_date}
+RUN_DATE = "{{ run_date(dag, dag_run, params) }}"
 TIMEOUT = conf.gettimedelta("core", "default_task_execution_timeout", fallback=None) or timedelta(hours=2)
 REVIEW = "/pulsebook"  # where the review plugin serves executed notebooks
-SLOT = "{{ slot(dag, dag_run, params) }}"  # needs user_defined_macros={"slot": slot}
-
-
-def run_date(dag, dag_run, params) -> str:
-    """The day that a run reports on: the parameter, or yesterday as seen from when the run was due."""
-    return _given("run_date", run_day, dag, dag_run, params) or run_date_of(dag_run.logical_date or dag_run.run_after)
-
-
-def slot(dag, dag_run, params) -> str:
-    """The slot that a run checks: the parameter, or the one that had just ended when the run was due."""
-    return _given("slot", run_slot, dag, dag_run, params) or slot_of(dag_run.logical_date or dag_run.run_after)
-
-
-def _given(name: str, check, dag, dag_run, params) -> str:
-    """A parameter of the run. What no retry mends fails at once: a name that the DAG does not know, a period that cannot be."""
-    if unknown := (dag_run.conf or {}).keys() - dag.params.keys():
-        raise AirflowFailException(
-            f"the DAG has the parameters {', '.join(dag.params)}, got {', '.join(sorted(unknown))}"
-        )
-    try:
-        check(given := params.get(name) or "")
-    except PeriodError as error:
-        raise AirflowFailException(str(error)) from None
-    return given
+SLOT = "{{ slot(dag, dag_run, params) }}"
+REFUSED = {  # what the provider's operator takes and this one could not honour
+    "input_nb": "name the notebook with `notebook`",
+    "output_nb": "the archive names the executed notebook",
+    "language_name": "name a kernel with `kernel_name`",
+    "kernel_conn_id": "notebooks run in kernels of the worker's own, see `kernel_name`",
+    "nbconvert": "a page is always made",
+    "nbconvert_args": "a page is always made, without options",
+}
 
 
 def period_of(parameters: dict | None) -> str:
@@ -85,10 +73,13 @@ class NotebookOperator(PapermillOperator):
 
         NotebookOperator.partial(task_id="load", notebook="etl/load.ipynb").expand(parameters=[{"run_date": …}, …])
 
+    Where `parameters` does not give it, a notebook's `run_date` or `slot` is the run's, and any other parameter that the DAG
+    has by the same name is the DAG's; `resend` is the run's id where it was asked for.
+
     A template in a parameter gives text. Text is taken for what the notebook's parameters cell declares where that is beyond
     doubt (`"3"` for an int); for a parameter that is text it stays text. An unknown parameter, or one of another type, fails
     the task before a kernel starts, without a retry. A notebook that ends itself with `sys.exit(0)` skips the task, and what
-    waits for it. A task always has an `execution_timeout`: its own, the DAG's or TIMEOUT.
+    waits for it. With `log_output` the task's log shows the texts that a cell has put out, when it is over. A task always has an `execution_timeout`: its own, the DAG's or TIMEOUT.
     """
 
     operator_extra_links = (NotebookLink(),)
@@ -102,6 +93,7 @@ class NotebookOperator(PapermillOperator):
         execution_timeout: timedelta | None = TIMEOUT,
         **kwargs,
     ):
+        _refuse(name for name in REFUSED if kwargs.pop(name, None))
         kwargs.setdefault("task_id", Path(notebook).stem)
         # Output and kernel are derived when the task runs; the provider wants an input and an output all the same.
         super().__init__(
@@ -111,6 +103,9 @@ class NotebookOperator(PapermillOperator):
             execution_timeout=execution_timeout or TIMEOUT,
             **kwargs,
         )
+        _refuse(
+            name for name in REFUSED if name not in ("input_nb", "output_nb") and getattr(self, name)
+        )  # default_args
         self.cell_timeout = cell_timeout
 
     def render_template(self, content, context, jinja_env=None, seen_oids=None):
@@ -126,6 +121,7 @@ class NotebookOperator(PapermillOperator):
 
         ti, notebook = context["ti"], settings().notebooks / self.input_nb
         with connections(), _ending_with_its_supervisor():
+            self.parameters = with_given(notebook, self.parameters, context)
             parameters = from_templates(notebook, self.parameters)
             try:
                 record = runner.run(
@@ -145,6 +141,7 @@ class NotebookOperator(PapermillOperator):
                     },
                     cell_timeout=self.cell_timeout,
                     kernel_name=self.kernel_name,
+                    log_output=self.log_output,
                 )
             except runner.ParameterError as error:  # no retry mends it
                 raise AirflowFailException(str(error)) from None
@@ -159,6 +156,12 @@ class NotebookOperator(PapermillOperator):
         from pulsebook.runner import Killed
 
         raise Killed("the task was told to stop")
+
+
+def _refuse(given) -> None:
+    """Raises ValueError: an argument was given that would do nothing."""
+    for name in given:
+        raise ValueError(f"NotebookOperator takes no {name}: {REFUSED[name]}; leave it out")
 
 
 def _ending_with_its_supervisor():

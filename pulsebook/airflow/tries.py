@@ -103,10 +103,10 @@ def compared(shown: Tried, other: str) -> Record:
     Raises:
         HTTPException: 404, there is none.
     """
-    parts, path = other.split("/"), None
+    path, parts = None, names.split_try(other, 2)  # period, run, try
     if not other:
         path = index.previous(settings().outputs, shown.record)
-    elif len(parts) == 3 and all(map(names.is_part, parts)) and names.parse_try(parts[2]):
+    elif parts and all(map(names.is_part, parts)):
         path = shown.record.path.parents[2].joinpath(*parts[:2], f"{parts[2]}.json")
     if path and path.is_file() and _is_own(path, shown.dag_id):
         return loaded(path)

@@ -10,6 +10,7 @@ from pulsebook.archive import diff
 from pulsebook.archive.code_diff import CellChange, Line
 from pulsebook.archive.diff import Change, Comparison, shown
 from pulsebook.archive.figures import moved
+from pulsebook.archive.names import step_of
 from pulsebook.archive.outputs import note
 from pulsebook.archive.page import facts_of, outcome, page
 from pulsebook.archive.record import Record
@@ -24,7 +25,7 @@ def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
     Args:
         links: addresses of the earlier and the later run's page.
     """
-    name = found.later.path.stem.rpartition("-try")[0]
+    name = step_of(found.later.path.stem)
     runs = (found.earlier, found.later)
     sides = "".join(_side(*side) for side in zip(("before", "after"), runs, links, strict=True))
     about = "".join(f"<section>{facts_of(record)}</section>" for record in runs)

@@ -11,6 +11,7 @@ import nbformat
 from pulsebook.archive import notebook as facts
 from pulsebook.archive import process
 from pulsebook.archive.draft import NAME
+from pulsebook.archive.names import RECORDS
 from pulsebook.archive.record import RUNNING, Record, RecordError, is_record
 from pulsebook.archive.record_file import LARGEST
 from pulsebook.archive.redact import WithoutSecrets, redact, redact_notebook
@@ -97,7 +98,7 @@ def mend(path: Path) -> Record | None:
 
 def mend_folder(folder: Path) -> list[Record]:
     """Mend what is stale in the folder of one run; returns what was mended."""
-    return [mended for path in sorted(folder.glob("*-try*.json")) if is_record(path) and (mended := mend(path))]
+    return [mended for path in sorted(folder.glob(RECORDS)) if is_record(path) and (mended := mend(path))]
 
 
 def _page(record: Record) -> None:

@@ -34,7 +34,7 @@ from pulsebook.archive.index_runs import (
     set_day,
 )  # fmt: skip
 from pulsebook.archive.index_runs import SKIPPED as SKIPPED
-from pulsebook.archive.names import Try, parse_try, try_name
+from pulsebook.archive.names import RECORDS, Try, parse_try, try_name
 from pulsebook.archive.record import Record, is_record
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ def began(run: dict) -> float:
 def tries(outputs: Path, run: Path, task_id: str) -> dict[Try, Path]:
     """The records of a task's tries, of all map indexes, in a run whose folder is known but for the period."""
     if isinstance(outputs, Path):
-        return _of_task(task_id, run.parent.parent.glob(f"*/{glob.escape(run.name)}/*-try*.json"))
+        return _of_task(task_id, run.parent.parent.glob(f"*/{glob.escape(run.name)}/{RECORDS}"))
     # An object store would list a DAG's whole history for that: the index knows it, most likely under the run's own day.
     due = DAY.search(run.name)
     near = due[0] if due and files.is_day(due[0]) else "9999-12-31"

@@ -19,12 +19,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from pulsebook.archive import store
+from pulsebook.archive import names, store
 from pulsebook.archive.record_file import Damaged
 
 log = logging.getLogger(__name__)
-_PART = r"[^/.\0][^/\0]*"
-NAME = re.compile(rf"({_PART}/){{3}}{_PART}-try[0-9]+", re.S)
+
+
+def is_record(name: str) -> bool:
+    """Whether a text is a record's path below the archive, without suffix: dag/period/run/try."""
+    return names.split_try(name, 3) is not None
 
 
 def is_day(text: str) -> bool:
@@ -44,7 +47,7 @@ def _must(holds: Callable[[str], object], expected: str):
     return AfterValidator(checked)
 
 
-Name = Annotated[str, _must(NAME.fullmatch, "a record's path below the archive, without suffix")]
+Name = Annotated[str, _must(is_record, "a record's path below the archive, without suffix")]
 Day = Annotated[str, _must(is_day, "a day")]
 Instant = Annotated[str, _must(lambda text: datetime.fromisoformat(text).tzinfo is None, "a time in UTC")]
 Count = Annotated[int, Field(ge=0)]

@@ -9,7 +9,7 @@ from pulsebook.archive import index_files as files
 from pulsebook.archive import store
 from pulsebook.archive.ending import mend
 from pulsebook.archive.index_files import Damaged
-from pulsebook.archive.names import parse_try
+from pulsebook.archive.names import RECORDS, parse_try
 from pulsebook.archive.record import RUNNING, Record, RecordError, RecordUnreadable, is_record
 
 log = logging.getLogger(__name__)
@@ -18,13 +18,13 @@ GOOD, BUSY, SKIPPED = "succeeded", RUNNING, "skipped"
 
 def records_of(outputs: Path) -> list[Path]:
     """The files of all records."""
-    return list(records_among(store.files(outputs, "[!.]*/*/*/*-try*.json")).values())
+    return list(records_among(store.files(outputs, f"[!.]*/*/*/{RECORDS}")).values())
 
 
 def records_among(found: list[Path]) -> dict[str, Path]:
     """The records among some files of runs, by name and in that order; a copy beside one is called otherwise."""
     named = {"/".join(path.parts[-4:]).removesuffix(".json"): path for path in found if is_record(path)}
-    return {name: named[name] for name in sorted(named) if files.NAME.fullmatch(name)}
+    return {name: named[name] for name in sorted(named) if files.is_record(name)}
 
 
 def name_of(outputs: Path, path: Path) -> str:

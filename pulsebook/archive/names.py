@@ -16,6 +16,7 @@ from typing import NamedTuple
 ODD = re.compile(r"^\.|[^\w.:+~-]")
 LOOKS_MAPPED = re.compile(r"-(?=map(0|[1-9][0-9]*)$)")
 TRY = re.compile(r"(?P<task>.+?)(-map(?P<index>0|[1-9][0-9]*))?-try(?P<number>0|[1-9][0-9]*)", re.S)
+RECORDS = "*-try*.json"  # finds the records among a run's files; what else it finds `parse_try` tells apart
 LONGEST = 255  # bytes of a name in a file system
 LONGEST_TASK = 200  # it is followed by map index, try and suffixes
 
@@ -44,6 +45,11 @@ def step_name(task_id: str, map_index: int | None) -> str:
     return LOOKS_MAPPED.sub("=2D", name) if map_index is None else f"{name}-map{map_index}"
 
 
+def step_of(try_name: str) -> str:
+    """A try's name without its number: the opposite of what `try_name` adds to `step_name`."""
+    return try_name.rpartition("-try")[0]
+
+
 def parse_try(name: str) -> Try | None:
     """The opposite of `try_name`; None: no try is called so, such as a copy beside it."""
     found = TRY.fullmatch(name)
@@ -51,6 +57,18 @@ def parse_try(name: str) -> Try | None:
         return None
     index = found["index"]
     return Try(identity(found["task"]), None if index is None else int(index), int(found["number"]))
+
+
+def split_try(path: str, folders: int) -> list[str] | None:
+    """The parts of a try's path, without suffix, below so many folders; None: no try lies there. None of them is hidden."""
+    parts = path.split("/")
+    visible = all(part and part[0] != "." and "\0" not in part for part in parts)
+    return parts if len(parts) == folders + 1 and visible and parse_try(parts[-1]) else None
+
+
+def resembles_try(name: str) -> bool:
+    """Whether a file is called as if it were of a try: also such as `parse_try` refuses, a copy for instance."""
+    return bool(re.match(r"[^.].*-try", name, re.S))
 
 
 def part(text: str, longest: int = LONGEST) -> str:

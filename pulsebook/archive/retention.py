@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pulsebook.archive import index
+from pulsebook.archive.names import RECORDS
 from pulsebook.archive.record import Record, RecordError, is_record
 from pulsebook.archive.repair import repair
 
@@ -61,7 +62,7 @@ def expired(outputs: Path, now: float) -> list[Expired]:
         ):
             continue
         try:
-            records = [Record.load(path) for path in sorted((outputs / name).glob("*-try*.json")) if is_record(path)]
+            records = [Record.load(path) for path in sorted((outputs / name).glob(RECORDS)) if is_record(path)]
         except (RecordError, FileNotFoundError) as error:
             log.error("kept: %s", error)
             continue

@@ -8,12 +8,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index
+from pulsebook.archive import index, names
 from pulsebook.archive.ending import mend
 from pulsebook.archive.index_runs import records_among
 from pulsebook.archive.record import Record, RecordError, checksum
 from pulsebook.archive.repair import repair
 
+SUFFIXES = (".ipynb", ".html", ".json")  # of a try's files
 SETTLED = 60.0  # seconds after its end a try's files and the index are as they stay
 
 
@@ -97,6 +98,6 @@ def _of_files(record: Record, outputs: Path) -> list[Finding]:
 def _without_record(outputs: Path, files: list[Path]) -> list[Finding]:
     """Files that look like a try's and have no record."""
     records = {*records_among(files).values()}
-    tries = [file for file in files if re.fullmatch(r"[^.].*-try.*\.(ipynb|html|json)", file.name, re.S)]
+    tries = [file for file in files if file.suffix in SUFFIXES and names.resembles_try(file.name)]
     lost = [f for f in tries if f.with_name(re.sub(r"(\.diff)?\.\w+$", ".json", f.name)) not in records]
     return [Finding(_below(outputs, file), "no record") for file in sorted(lost, key=str)]

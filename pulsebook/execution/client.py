@@ -36,6 +36,7 @@ class Client(PapermillNotebookClient):
         guard: ends the kernel with the task.
         kept: takes what the cells put out.
         cell_timeout: seconds that one cell may take; None: no limit.
+        log_output: whether what a cell has put out is logged when it is over, to a log that is redacted.
     """
 
     def __init__(self, *args, guard: Guard, kept: NotebookOutputs, cell_timeout: float | None, **kwargs):
@@ -93,6 +94,9 @@ class Client(PapermillNotebookClient):
             reply = await self._reply(self.kc.execute(cell.source, stop_on_error=not may_fail), cell, cell_index)
         finally:
             self._cell.settle()
+            if self.log_output:  # at the cell's end: a secret may come in several messages
+                for output in cell.outputs:
+                    self.log_output_message(output)
         self._raise_unless_well(cell, reply, may_fail)
         return cell
 

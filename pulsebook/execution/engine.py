@@ -35,6 +35,7 @@ class Engine(NBClientEngine):
         environment: dict[str, str],
         limits: Limits,
         cell_timeout: float | None = None,
+        log_output: bool = False,
         **_,
     ):
         """Called by papermill.
@@ -44,6 +45,7 @@ class Engine(NBClientEngine):
             environment: the kernel's variables.
             limits: of what cells may put out.
             cell_timeout: seconds that one cell may take; None: no limit.
+            log_output: whether what a cell has put out is logged when it is over.
         """
         sweep()
         with sockets() as place:
@@ -55,6 +57,7 @@ class Engine(NBClientEngine):
                 guard=guard,
                 kept=NotebookOutputs(limits),
                 cell_timeout=cell_timeout,
+                log_output=log_output,
                 kernel_name=kernel_name,
                 startup_timeout=60,
                 log=log,
