@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import pandas as pd
 from babel.numbers import format_decimal
 
+from pulsebook.anomaly.streams import Stream
+
 MISSING = "–"  # a value that is not known, or a change that cannot be told
 SPACE = "\N{NO-BREAK SPACE}"
 
@@ -59,7 +61,23 @@ METRICS = {
 }  # fmt: skip
 
 ALERTS = ("feed_users", "messenger_users", "views", "likes", "ctr", "messages_sent")  # watched every 15 minutes
+HELPERS = ("views_per_user", "messages_per_sender")  # tell a fault of an alert's metric from a change of the audience
 KNOWN_DAYS: dict[str, str] = {}  # ISO day -> why it is unusual (holiday, campaign): only critical alerts are told then
+
+
+def streams() -> tuple[Stream, ...]:
+    """What the anomaly detector watches: the metrics of `ALERTS` in this order, and its helpers.
+
+    The counts of a source fail together, and all counts do when the app fails; a ratio fails on its own.
+    """
+    return (*(_stream(name) for name in ALERTS), *(_stream(name, helper=True) for name in HELPERS))
+
+
+def _stream(name: str, helper: bool = False) -> Stream:
+    metric = _metric(name)
+    if metric.numerator:
+        return Stream(name, metric.numerator, given=metric.denominator, helper=helper)
+    return Stream(name, name, groups=tuple(dict.fromkeys((metric.source, "app"))), helper=helper)
 
 
 def label(name: str, language: str) -> str:

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pulsebook.anomaly import METRICS, detect, detect_all
+from pulsebook.anomaly import detect, detect_all
+from pulsebook.metrics import ALERTS
 from tests.bench.alerts import history
 
 WARM = 30 * 96  # slots of history before a test's incident
@@ -46,7 +47,7 @@ def faulty():
 
 def test_result_has_one_row_per_metric_and_the_promised_columns():
     result = detect(app(), app().index[NOON])
-    assert list(result["metric"]) == list(METRICS)
+    assert list(result["metric"]) == list(ALERTS)
     assert list(result.columns) == [
         "metric",
         "value",
@@ -300,7 +301,7 @@ def test_settings_can_be_given_per_metric():
     frame = app()
     frame.iloc[NOON] = np.round(frame.iloc[NOON] * 0.5)
     assert not judged(frame, NOON, min_deviation=0.8)["anomaly"].any()
-    only_views = judged(frame, NOON, min_deviation=dict.fromkeys(METRICS, 0.8) | {"views": 0.2})
+    only_views = judged(frame, NOON, min_deviation=dict.fromkeys(ALERTS, 0.8) | {"views": 0.2})
     assert list(only_views.index[only_views["anomaly"]]) == ["views"]
     assert not judged(frame, NOON, sensitivity={"views": 0.01, "likes": 0.01}).loc["likes", "anomaly"]
     scores = [judged(frame, NOON, sensitivity=s).loc["views", "score"] for s in (1.0, 2.0)]

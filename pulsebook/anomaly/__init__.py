@@ -3,33 +3,39 @@
     verdicts = detect(history, "2026-11-22 10:15")
     verdicts[verdicts["anomaly"]]
 
-`history` is a frame indexed by slot start (quarter hours; with a time zone or naive), one column each for
-`feed_users, messenger_users, views, likes, messages_sent`: counts, NaN = missing; a slot that is not in the index is
-missing too. CTR is derived: likes per view.
+`history` is a frame indexed by slot start (quarter hours; with a time zone or naive) with a column for each count that
+the streams name: NaN = missing; a slot that is not in the index is missing too. Other columns are ignored. What is
+watched, and what fails together, is declared by `Stream`s; without them it is what `pulsebook.metrics.streams` gives.
 
 How: a slot is expected to have its habitual share of the week times the level of the last two days (`season`), may
 jitter as much as it did in the last 10 days (`noise`), and is off when a sum over 15 minutes to 4 hours, or the jump
 from the slots before, cannot be jitter (`rules`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from pulsebook.anomaly.grid import METRICS, checked, checked_slot, grid
+from pulsebook.anomaly.grid import checked, checked_slot, grid
 from pulsebook.anomaly.model import DAYS_NEEDED
 from pulsebook.anomaly.reasons import reasons
+from pulsebook.anomaly.streams import Stream, Streams
 from pulsebook.anomaly.verdicts import Verdicts, judge
 
-__all__ = ["METRICS", "detect", "detect_all"]
+__all__ = ["Stream", "detect", "detect_all"]
 
 MIN_DEVIATION = 0.15
 PerMetric = float | Mapping[str, float]
 
 
 def detect(
-    history: pd.DataFrame, slot, sensitivity: PerMetric = 1.0, *, min_deviation: PerMetric = MIN_DEVIATION
+    history: pd.DataFrame,
+    slot,
+    sensitivity: PerMetric = 1.0,
+    *,
+    min_deviation: PerMetric = MIN_DEVIATION,
+    streams: Iterable[Stream] | None = None,
 ) -> pd.DataFrame:
     """Judge the slot that starts at `slot` by the history up to it; later rows are ignored.
 
@@ -39,59 +45,80 @@ def detect(
         slot: start of the slot: a timestamp or its text, with a time zone if `history` has one.
         sensitivity: thresholds are divided by it: 1.2 alarms sooner, 0.8 later. One number or one per metric.
         min_deviation: the least |deviation| that can be an anomaly, as a share: one number or one per metric.
+        streams: what is watched; None: the app's metrics (`pulsebook.metrics.streams`).
 
     Returns:
-        One row per metric: `metric`; `value` (count, or likes per view; NaN = missing); `expected`; `low` and `high`,
-        between which this slot alone would be normal; `deviation` = value / expected - 1 (a drop is negative);
-        `score` = how far the most significant test in that direction is, 1 = its threshold; `anomaly`; `reason` in
-        words.
+        One row per stream that is no helper, in their order: `metric`, its name; `value` (count, or count / given;
+        NaN = missing); `expected`; `low` and `high`, between which this slot alone would be normal; `deviation` =
+        value / expected - 1 (a drop is negative); `score` = how far the most significant test in that direction is,
+        1 = its threshold; `anomaly`; `reason` in words.
 
     Raises:
-        ValueError: the history, the slot or a setting is not as described; says what to do.
+        ValueError: the history, the slot, a setting or the streams are not as described; says what to do.
     """
-    values = checked(history)
+    watched = _watched(streams)
+    values = checked(history, watched.columns)
     slot = checked_slot(slot, values.index)
-    settings = _settings("sensitivity", sensitivity, 1.0), _settings("min_deviation", min_deviation, MIN_DEVIATION)
+    settings = _settings(watched, sensitivity, min_deviation)
     values = values.loc[:slot]
     start = values.index[0] if len(values) else slot
     first = max(start, (slot - pd.Timedelta(days=DAYS_NEEDED)).normalize())
-    slots = grid(values, first, slot, start)
-    result = _frame(judge(slots, len(slots) - 1, *settings), slots.age[-1:])
-    return result
+    slots = grid(values, watched, first, slot, start)
+    return _frame(watched, judge(slots, len(slots) - 1, *settings), slots.age[-1:])
 
 
 def detect_all(
-    history: pd.DataFrame, sensitivity: PerMetric = 1.0, *, min_deviation: PerMetric = MIN_DEVIATION
+    history: pd.DataFrame,
+    sensitivity: PerMetric = 1.0,
+    *,
+    min_deviation: PerMetric = MIN_DEVIATION,
+    streams: Iterable[Stream] | None = None,
 ) -> pd.DataFrame:
     """The same for every slot from the first of `history` to the last, with a column `slot` before the others.
 
     Equal to `detect` called for each slot with the future cut off, and hundreds of times faster.
     """
-    values = checked(history)
-    settings = _settings("sensitivity", sensitivity, 1.0), _settings("min_deviation", min_deviation, MIN_DEVIATION)
+    watched = _watched(streams)
+    values = checked(history, watched.columns)
+    settings = _settings(watched, sensitivity, min_deviation)
     if values.empty:
         raise ValueError("history is empty: pass at least one slot")
-    slots = grid(values, values.index[0], values.index[-1], values.index[0])
-    result = _frame(judge(slots, 0, *settings), slots.age)
-    result.insert(0, "slot", slots.index.repeat(len(METRICS)))
+    slots = grid(values, watched, values.index[0], values.index[-1], values.index[0])
+    result = _frame(watched, judge(slots, 0, *settings), slots.age)
+    result.insert(0, "slot", slots.index.repeat(len(watched.metrics)))
     return result
 
 
-def _frame(verdicts: Verdicts, age: np.ndarray) -> pd.DataFrame:
-    columns = {"metric": np.tile(np.array(METRICS, dtype=object), len(age))}
+def _watched(streams: Iterable[Stream] | None) -> Streams:
+    if streams is None:
+        from pulsebook import metrics  # which declares streams, so that it imports this package
+
+        streams = metrics.streams()
+    return Streams(streams)
+
+
+def _frame(watched: Streams, verdicts: Verdicts, age: np.ndarray) -> pd.DataFrame:
+    columns = {"metric": np.tile(np.array(watched.metrics, dtype=object), len(age))}
     for name in ("value", "expected", "low", "high", "deviation", "score", "anomaly"):
         columns[name] = getattr(verdicts, name).ravel()
     return pd.DataFrame(columns | {"reason": reasons(verdicts, age)})
 
 
-def _settings(name: str, given: PerMetric, default: float) -> np.ndarray:
+def _settings(watched: Streams, sensitivity: PerMetric, min_deviation: PerMetric) -> tuple[np.ndarray, np.ndarray]:
+    return (
+        _per_metric(watched.metrics, "sensitivity", sensitivity, 1.0),
+        _per_metric(watched.metrics, "min_deviation", min_deviation, MIN_DEVIATION),
+    )
+
+
+def _per_metric(metrics: tuple[str, ...], name: str, given: PerMetric, default: float) -> np.ndarray:
     """One positive number per metric."""
     if isinstance(given, Mapping):
-        if unknown := sorted(set(given) - set(METRICS)):
-            raise ValueError(f"{name} must name metrics among {', '.join(METRICS)}; found {', '.join(unknown)}")
-        numbers = [given.get(metric, default) for metric in METRICS]
+        if unknown := sorted(set(given) - set(metrics)):
+            raise ValueError(f"{name} must name metrics among {', '.join(metrics)}; found {', '.join(unknown)}")
+        numbers = [given.get(metric, default) for metric in metrics]
     else:
-        numbers = [given] * len(METRICS)
+        numbers = [given] * len(metrics)
     if not all(isinstance(n, int | float | np.number) and 0 < n < np.inf for n in numbers):
         raise ValueError(f"{name} must be a positive number, or one per metric as a dict; got {given!r}")
     return np.array(numbers, dtype=float)

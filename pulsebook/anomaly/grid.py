@@ -11,22 +11,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-COLUMNS = ("feed_users", "messenger_users", "views", "likes", "messages_sent")
-METRICS = ("feed_users", "messenger_users", "views", "likes", "ctr", "messages_sent")
-# A stream is a count and what it grows with. The first six are the metrics (CTR is likes given views); the others are
-# helpers that tell a fault of one metric from a change of the audience.
-STREAMS = (
-    ("feed_users", None),
-    ("messenger_users", None),
-    ("views", None),
-    ("likes", None),
-    ("likes", "views"),
-    ("messages_sent", None),
-    ("views", "feed_users"),
-    ("messages_sent", "messenger_users"),
-)
-HELPERS = {6: ("views", "feed_users"), 7: ("messages_sent", "messenger_users")}  # stream: its count, its exposure
-GROUPS = ((0, 2, 3), (1, 5), (0, 1, 2, 3, 5))  # streams that fail together: feed, messenger, the whole app
+from pulsebook.anomaly.streams import Streams
+
 SLOT_SECONDS = 900
 SLOTS_PER_HOUR = 4
 CELLS_PER_DAY = 96
@@ -36,6 +22,8 @@ CELLS_PER_DAY = 96
 class Grid:
     """Slots in a row; `count` and `exposure` are slots × streams, NaN where missing."""
 
+    streams: Streams
+    groups: dict[str, list[int]]  # streams that fail together, by their place
     index: pd.DatetimeIndex
     count: np.ndarray
     exposure: np.ndarray
@@ -63,7 +51,8 @@ class Grid:
 
     def of_metrics(self) -> "Grid":
         """Without the helpers."""
-        return replace(self, count=self.count[:, : len(METRICS)], exposure=self.exposure[:, : len(METRICS)])
+        metrics = len(self.streams.metrics)
+        return replace(self, count=self.count[:, :metrics], exposure=self.exposure[:, :metrics])
 
     @property
     def days(self) -> int:
@@ -79,8 +68,8 @@ class Grid:
         return int(np.argmax(self.cell >= day * CELLS_PER_DAY)) if day > 0 else 0
 
 
-def checked(history: pd.DataFrame) -> pd.DataFrame:
-    """The five columns of `history` as floats.
+def checked(history: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
+    """The columns of `history` that are `needed`, in their order there, as floats.
 
     Raises:
         ValueError: what was expected, what was found, what to do.
@@ -90,12 +79,12 @@ def checked(history: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(
             f"history must be a DataFrame indexed by slot start (DatetimeIndex), got {found}; set the index"
         )
-    if absent := [column for column in COLUMNS if column not in history.columns]:
+    if absent := [column for column in needed if column not in history.columns]:
         raise ValueError(
-            f"history must have columns {', '.join(COLUMNS)}; found {', '.join(map(str, history.columns)) or 'none'}:"
+            f"history must have columns {', '.join(needed)}; found {', '.join(map(str, history.columns)) or 'none'}:"
             f" add {', '.join(absent)} (NaN where unknown)"
         )
-    if twice := [column for column in COLUMNS if list(history.columns).count(column) > 1]:
+    if twice := [column for column in needed if list(history.columns).count(column) > 1]:
         raise ValueError(f"history must have each column once, found {', '.join(twice)} twice or more: drop the others")
     index = history.index
     if index.hasnans or not index.is_unique or not index.is_monotonic_increasing:
@@ -108,7 +97,7 @@ def checked(history: pd.DataFrame) -> pd.DataFrame:
     off = index.as_unit("us").asi8 % (SLOT_SECONDS * 1_000_000) != 0
     if off.any():
         raise ValueError(f"slots must start on a quarter hour, found {index[off][0]}: floor the index to 15 minutes")
-    columns = history.loc[:, list(COLUMNS)]
+    columns = history.loc[:, [column for column in history.columns if column in needed]]
     try:
         values = columns.astype("float64")
     except (TypeError, ValueError) as error:
@@ -140,7 +129,7 @@ def checked_slot(slot, index: pd.DatetimeIndex) -> pd.Timestamp:
     return moment if index.tz is None else moment.tz_convert(index.tz)
 
 
-def grid(values: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, start: pd.Timestamp) -> Grid:
+def grid(values: pd.DataFrame, streams: Streams, first: pd.Timestamp, last: pd.Timestamp, start: pd.Timestamp) -> Grid:
     """The slots from `first` to `last`; `start` is where history begins, also if that is before `first`."""
     zone = first.tz
     if zone is None:
@@ -150,13 +139,14 @@ def grid(values: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, start: p
     quarter = _quarters(index)
     at = _quarters(values.index) - quarter[0]
     inside = (at >= 0) & (at < len(index))
-    columns = np.full((len(index), len(COLUMNS)), np.nan)
+    columns = np.full((len(index), values.shape[1]), np.nan)
     columns[at[inside]] = values.to_numpy()[inside]
-    by_name = dict(zip(COLUMNS, columns.T, strict=True))
-    count = np.stack([by_name[name] for name, _ in STREAMS], axis=1)
-    exposure = np.stack([by_name[given] if given else np.ones(len(index)) for _, given in STREAMS], axis=1)
+    by_name = dict(zip(values.columns, columns.T, strict=True))
+    count = np.stack([by_name[stream.count] for stream in streams.all], axis=1)
+    alone = np.ones(len(index))
+    exposure = np.stack([by_name[stream.given] if stream.given else alone for stream in streams.all], axis=1)
     age = (quarter - _quarters(pd.DatetimeIndex([start]))[0]) / CELLS_PER_DAY
-    return Grid(index, count, exposure, age)
+    return Grid(streams, streams.groups(values.columns), index, count, exposure, age)
 
 
 def _quarters(index: pd.DatetimeIndex) -> np.ndarray:

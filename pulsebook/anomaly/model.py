@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pulsebook.anomaly.grid import CELLS_PER_DAY, GROUPS, HELPERS, METRICS, Grid
+from pulsebook.anomaly.grid import CELLS_PER_DAY, Grid
 from pulsebook.anomaly.noise import (
     FIT_SLOTS,
     PRIOR_MEMORY,
@@ -38,12 +38,14 @@ def model(grid: Grid, start: int) -> Model:
     since = max(grid.first_slot(int(day[start])) - FIT_SLOTS, 0)
     rate = expectation(grid, since)
     _guess_first_day(grid, rate, since)
-    rate = np.concatenate([rate, *(_ratio_of(rate, names) for names in HELPERS.values())], axis=1)
+    rate = np.concatenate(
+        [rate, *(divide(rate[:, [h.count]], rate[:, [h.given]]) for h in grid.streams.helpers)], axis=1
+    )
     expected = rate * grid.exposure
     residual = np.where(grid.age[:, None] < 1, np.nan, divide(grid.count, expected) - 1)  # a guess teaches no jitter
 
     prior = [np.full(grid.count.shape, value) for value in (1.0, PRIOR_WOBBLE, PRIOR_MEMORY, 1.0)]
-    noise = Noise(*prior, np.tile([float(len(group)) for group in GROUPS], (len(grid), 1)))
+    noise = Noise(*prior, np.tile([float(len(group)) for group in grid.groups.values()], (len(grid), 1)))
     gap = np.full((FIT_SLOTS, grid.count.shape[1]), np.nan)
     counts, residuals, expectations = (np.concatenate([gap, a]) for a in (grid.count, residual, expected))
     midnights = np.concatenate([np.zeros(FIT_SLOTS, bool), grid.midnight])
@@ -55,14 +57,8 @@ def model(grid: Grid, start: int) -> Model:
         # before a weekend was seen and left behind, habits themselves are a guess
         wobble = np.maximum(one.wobble, GUESS_WOBBLE if grid.age[now][0] < GUESS_DAYS else 0.0)
         noise.burst[now], noise.wobble[now], noise.memory[now] = one.burst, wobble, one.memory
-        noise.tail[now], noise.together[now] = heaviness(z), togetherness(z)
+        noise.tail[now], noise.together[now] = heaviness(z), togetherness(z, list(grid.groups.values()))
     return Model(grid, rate, expected, residual, noise)
-
-
-def _ratio_of(rate: np.ndarray, names: tuple[str, str]) -> np.ndarray:
-    """A helper's rate: that of its count over that of its exposure."""
-    count, exposure = (rate[:, [METRICS.index(name)]] for name in names)
-    return divide(count, exposure)
 
 
 def _guess_first_day(grid: Grid, rate: np.ndarray, since: int) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pulsebook.anomaly.grid import GROUPS
+from pulsebook.anomaly.season import sum_in_turn
 
 FIT_DAYS = 10
 FIT_SLOTS = FIT_DAYS * 96
@@ -68,13 +68,13 @@ def heaviness(z: np.ndarray) -> np.ndarray:
     return np.clip(own / TAIL_SLACK, 1.0, TAIL_MOST) ** TAIL_POWER
 
 
-def togetherness(z: np.ndarray) -> np.ndarray:
+def togetherness(z: np.ndarray, groups: list[list[int]]) -> np.ndarray:
     """The standard deviation of the sum of the surprises of each group (groups)."""
     z = np.where(np.isnan(z), 0.0, z)
-    products = (z[:, :, None] * z[:, None, :]).sum(axis=0)
+    products = sum_in_turn(z[:, :, None] * z[:, None, :])
     size = np.sqrt(np.diagonal(products))
     alike = np.clip(_ratio(products, size[:, None] * size), MIN_ALIKE, 1.0)
-    return np.array([np.sqrt(alike[np.ix_(group, group)].sum()) for group in GROUPS])
+    return np.array([np.sqrt(alike[np.ix_(group, group)].sum()) for group in groups])
 
 
 def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
@@ -103,8 +103,8 @@ def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
         shared = []
         for lag in LAGS:
             weight = np.where(near[lag:] & near[:-lag], 1 / (variance[lag:] * variance[:-lag]), 0.0)
-            total = weight.sum(axis=0)
-            shared.append((_ratio((weight * c[lag:] * c[:-lag]).sum(axis=0), total * KEPT), _ratio(1.0, total)))
+            weights = sum_in_turn(weight)
+            shared.append((_ratio(sum_in_turn(weight * c[lag:] * c[:-lag]), weights * KEPT), _ratio(1.0, weights)))
         # neighbouring products are not independent: twice the variance
         error = 2 * shared[0][1] + 1e-12
         trust = PRIOR_SPREAD**2 / (PRIOR_SPREAD**2 + error)
@@ -114,7 +114,7 @@ def fit(residual: np.ndarray, expected: np.ndarray) -> np.ndarray:
         wobble2 = sum(value / memory**lag for lag, value in zip(LAGS[:3], shared[:3], strict=True)) / 3
         wobble2 = np.clip(wobble2, WOBBLE_RANGE[0] ** 2, WOBBLE_RANGE[1] ** 2)
         weight = np.where(near, 1 / (e * variance) ** 2, 0.0)
-        burst = _ratio((weight * (c**2 / KEPT - wobble2) * e).sum(axis=0), weight.sum(axis=0))
+        burst = _ratio(sum_in_turn(weight * (c**2 / KEPT - wobble2) * e), sum_in_turn(weight))
         burst = np.clip(np.where(enough, burst, 1.0), *BURST_RANGE)
     return np.stack([burst, np.sqrt(wobble2), memory])
 

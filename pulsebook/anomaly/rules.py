@@ -10,7 +10,6 @@ Whatever a test says, the slot itself must deviate by `min_deviation` in the sam
 
 import numpy as np
 
-from pulsebook.anomaly.grid import GROUPS
 from pulsebook.anomaly.model import Model
 from pulsebook.anomaly.noise import forecast, tail_z
 from pulsebook.anomaly.season import divide
@@ -131,14 +130,15 @@ def add_jumps(evidence: Evidence, model: Model, slots: np.ndarray, limit: np.nda
         rise = far & _real(actual, np.maximum(expected, usual), noise.burst)[RISE]
         evidence.add(DROP, np.where(drop, -z / (threshold * limit), 0.0), JUMP, span)
         evidence.add(RISE, np.where(rise, z / (RISE_FACTOR * threshold * limit), 0.0), JUMP, span)
-        sums = [
-            np.nan_to_num(z[:, group]).sum(axis=1) / spread
-            for group, spread in zip(GROUPS, noise.together.T, strict=True)
-        ]
-        for group, both in zip(GROUPS, sums, strict=True):
-            for stream in group:
+        known = np.nan_to_num(z)
+        sums = {
+            group: sum(known[:, stream] for stream in members) / spread
+            for (group, members), spread in zip(grid.groups.items(), noise.together.T, strict=True)
+        }
+        for group, both in sums.items():
+            for stream in grid.groups[group]:
                 own, wide = z[:, stream], limit[:, stream] * TOGETHER_Z[span]
-                source = next(total for members, total in zip(GROUPS, sums, strict=True) if stream in members)
+                source = sums[grid.streams.all[stream].groups[0]]
                 for side, sign, real, factor in ((DROP, -1, drop, 1.0), (RISE, 1, rise, RISE_FACTOR)):
                     found = real[:, stream] & (sign * own >= TOGETHER_OWN_Z) & (sign * source >= TOGETHER_SOURCE_Z)
                     score = np.where(found, sign * both / (factor * wide), 0.0)

@@ -105,7 +105,7 @@ def daily_level(rate: np.ndarray) -> np.ndarray:
         np.fmax(most[lag:], past, out=most[lag:])
     trim = valid >= 5
     mean = divide(total - np.where(trim, least, 0.0) - np.where(trim, most, 0.0), valid - 2 * trim)
-    level = divide(np.nansum(mean, axis=1), np.sum(~np.isnan(mean), axis=1))
+    level = divide(sum_in_turn(np.nan_to_num(mean), axis=1), np.sum(~np.isnan(mean), axis=1))
     if days > LEVEL_DAYS:
         level[:LEVEL_DAYS] = level[LEVEL_DAYS]
     return np.where(level > 0, level, np.nan)
@@ -164,3 +164,11 @@ def divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, NaN where there is no whole."""
     part, whole = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
     return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def sum_in_turn(values: np.ndarray, axis: int = 0) -> np.ndarray:
+    """The sum over an axis before the streams, one value after the other.
+
+    That is how numpy adds rows; a lone column it would add in pairs, with another last digit.
+    """
+    return values.sum(axis=axis) if values.shape[-1] > 1 else values.cumsum(axis=axis).take(-1, axis=axis)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pulsebook.anomaly.grid import HELPERS, METRICS, STREAMS, Grid
+from pulsebook.anomaly.grid import Grid
 from pulsebook.anomaly.model import GUESS_DAYS, Model, model
 from pulsebook.anomaly.noise import FILTER_SLOTS, quantile
 from pulsebook.anomaly.rules import (
@@ -28,6 +28,7 @@ from pulsebook.anomaly.rules import (
     zeros_score,
 )
 from pulsebook.anomaly.season import divide
+from pulsebook.anomaly.streams import Streams
 
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
 RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they need more
@@ -38,7 +39,6 @@ SHORT_DEVIATION = 2.0  # as long as habits are a guess, min_deviation is so much
 GUESS_DISCOUNT = 0.25  # below 2 days of history, the part of the expectation to rely on
 GAP_DAYS, GAP_SLOTS, GAP_SHARE = 28, 4, 0.25  # gaps are usual when so many days have one within ± 1 hour
 REACH_SLOTS = HOLD_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
-N = len(METRICS)
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,15 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     """Verdicts on the slots from `first` on; each depends on the slots up to it only."""
     now = model(grid, max(first - REACH_SLOTS, 0))
     slots = np.arange(max(first - HOLD_SLOTS, 0), len(grid))
-    evidence = Evidence((len(slots), len(STREAMS)))
+    streams, metrics = grid.streams, len(grid.streams.metrics)
+    evidence = Evidence((len(slots), len(streams.all)))
 
     age = grid.age[slots, None]
     young = age < OUTAGES_ONLY_DAYS
     wide = np.select([age < SHORT_DAYS, age < WEEKS_DAYS], [SHORT_FACTOR, WEEKS_FACTOR], 1.0)
-    limit = wide * now.noise.tail[slots] / _per_stream(sensitivity, 1 / RATIO_EXTRA)
+    limit = wide * now.noise.tail[slots] / _per_stream(streams, sensitivity, 1 / RATIO_EXTRA)
     unsure = np.where(age < GUESS_DAYS, SHORT_DEVIATION, 1.0)
-    floor, min_deviation = unsure * _per_stream(min_deviation, 1.0), unsure * min_deviation
+    floor, min_deviation = unsure * _per_stream(streams, min_deviation, 1.0), unsure * min_deviation
     with_tests = np.where(young, np.inf, limit)
     alone = add_levels(evidence, now, slots, with_tests, floor)
     forecast = add_jumps(evidence, now, slots, with_tests, floor)
@@ -75,17 +76,17 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     zeros, length = zeros_score(now, slots, limit, discount, gaps=False)
     evidence.add(DROP, zeros, ZEROS, length)
 
-    value = divide(grid.count, grid.exposure)[slots, :N]
-    expected = now.rate[slots, :N]
+    value = divide(grid.count, grid.exposure)[slots, :metrics]
+    expected = now.rate[slots, :metrics]
     deviation = divide(value, expected) - 1
-    _blame(evidence, deviation, alone, np.abs(grid.count - now.expected)[slots])
+    _blame(evidence, streams, deviation, alone, np.abs(grid.count - now.expected)[slots])
     side = np.where(deviation > 0, RISE, DROP)
-    score, kind, span = (np.where(side == RISE, a[RISE, :, :N], a[DROP, :, :N]) for a in evidence.arrays)
+    score, kind, span = (np.where(side == RISE, a[RISE, :, :metrics], a[DROP, :, :metrics]) for a in evidence.arrays)
     triggered = (score >= 1) & (np.abs(deviation) >= min_deviation)
 
     still = np.abs(deviation) >= HOLD_DEVIATION * min_deviation
-    still &= np.abs(alone[:, :N]) >= HOLD_Z * limit[:, :N]
-    gone = (np.isnan(grid.count) | np.isnan(grid.exposure))[slots, :N]
+    still &= np.abs(alone[:, :metrics]) >= HOLD_Z * limit[:, :metrics]
+    gone = (np.isnan(grid.count) | np.isnan(grid.exposure))[slots, :metrics]
     held = _held(triggered, side, still, gone)
     silent, usual_gap, gap_score = _missing(now, slots, gone, limit, discount)
 
@@ -103,18 +104,17 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     return Verdicts(*(array[first - int(slots[0]) :] for array in result))
 
 
-def _per_stream(metrics: np.ndarray, factor: float) -> np.ndarray:
+def _per_stream(streams: Streams, metrics: np.ndarray, factor: float) -> np.ndarray:
     """A number per metric as one per stream; a helper takes the smallest of its two metrics, times `factor`."""
-    helpers = [min(metrics[METRICS.index(name)] for name in names) * factor for names in HELPERS.values()]
+    helpers = [min(metrics[at] for at in helper.metrics) * factor for helper in streams.helpers]
     return np.concatenate([metrics, helpers])
 
 
-def _blame(evidence: Evidence, deviation: np.ndarray, alone: np.ndarray, counts: np.ndarray) -> None:
+def _blame(evidence: Evidence, streams: Streams, deviation: np.ndarray, alone: np.ndarray, counts: np.ndarray) -> None:
     """Pass what a helper shows on to the one of its two metrics that deviates more."""
     off = np.nan_to_num(np.abs(deviation))
-    for stream, names in HELPERS.items():
-        count, exposure = (METRICS.index(name) for name in names)
-        for metric, other, flip in ((count, exposure, False), (exposure, count, True)):
+    for stream, count, given in streams.helpers:
+        for metric, other, flip in ((count, given, False), (given, count, True)):
             for side in (DROP, RISE):
                 score = evidence.score[1 - side if flip else side, :, stream]
                 span = evidence.span[1 - side if flip else side, :, stream]
@@ -143,8 +143,9 @@ def _missing(now: Model, slots: np.ndarray, gone: np.ndarray, limit: np.ndarray,
 
     A source without rows leaves a gap. In a small app's night that happens every day: there a gap counts like a zero.
     """
-    score, length = (a[:, :N] for a in zeros_score(now, slots, limit, discount, gaps=True))
-    missing = (np.isnan(now.grid.count) | np.isnan(now.grid.exposure))[:, :N]
+    metrics = gone.shape[1]
+    score, length = (a[:, :metrics] for a in zeros_score(now, slots, limit, discount, gaps=True))
+    missing = (np.isnan(now.grid.count) | np.isnan(now.grid.exposure))[:, :metrics]
     usual, known = np.zeros((2, *gone.shape), bool)
     for row, metric in zip(*np.nonzero(gone), strict=True):
         slot = slots[row]
@@ -161,8 +162,9 @@ def _missing(now: Model, slots: np.ndarray, gone: np.ndarray, limit: np.ndarray,
 
 def _range(now: Model, slots: np.ndarray, forecast: tuple, limit: np.ndarray, min_deviation: np.ndarray) -> tuple:
     """Between which values a slot alone would not be an anomaly."""
+    metrics = min_deviation.shape[1]
     limit, expected, exposure, burst, wobble = (
-        a[:, :N]
+        a[:, :metrics]
         for a in (
             limit,
             now.expected[slots],
@@ -171,7 +173,7 @@ def _range(now: Model, slots: np.ndarray, forecast: tuple, limit: np.ndarray, mi
             now.noise.wobble[slots],
         )
     )
-    mean, variance = (a[:, :N] for a in forecast)
+    mean, variance = (a[:, :metrics] for a in forecast)
     low, high = (
         (
             quantile(expected, wobble**2, burst, factor * LEVEL_Z[1] * limit),
