@@ -57,9 +57,7 @@ class Spool:
         self.written = self.read_bytes = 0
         self.complete = self.closed = False
         self.error: Exception | None = None
-        self.on_wait: Callable[[], None] = lambda: (
-            None
-        )  # called in the event loop while the writer waits for its reader
+        self.on_wait: Callable[[], None] | None = None  # called in the event loop while the writer waits for its reader
         self._parts: deque = deque()  # [file, bytes written to it, bytes read from it]
         self._changed = threading.Condition()
         self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
@@ -97,7 +95,8 @@ class Spool:
                     f"the client reads too slowly: {self.written - self.read_bytes} bytes of the result wait for it, "
                     "and no more are kept. Read faster, or ask for less (LIMIT, columns, a compressed answer)",
                 )
-            self._loop.call_soon_threadsafe(self.on_wait)
+            if self.on_wait:
+                self._loop.call_soon_threadsafe(self.on_wait)
             begin = time.monotonic()
             self._changed.wait(0.5)
             waited += time.monotonic() - begin
