@@ -444,6 +444,16 @@ def test_one_more_stream_in_a_group_concerns_that_group_alone(fortnight, usual):
     assert any((found[name]["score"] != usual[name]["score"]).any() for name in FEED)
 
 
+def test_a_helper_is_as_sensitive_as_the_less_sensitive_of_its_two_metrics(fortnight, usual):
+    def disproportions(**sensitivity) -> int:
+        found = by_metric(detect_all(fortnight, sensitivity, streams=USUAL))["feed_users"]
+        return found["reason"].str.contains("out of proportion").sum()
+
+    expected = usual["feed_users"]["reason"].str.contains("out of proportion").sum()
+    assert expected > 0 and disproportions(likes=0.1, messages_sent=0.1, messenger_users=0.1) == expected
+    assert disproportions(views=0.1) == disproportions(feed_users=0.1) == 0
+
+
 def test_streams_of_a_group_are_found_together_where_each_alone_is_not():
     frame = app(days=13, dau=20_000)
     names, at = [f"shop_{number}" for number in range(9)], 12 * 96 + 48
