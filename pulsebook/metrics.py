@@ -66,11 +66,12 @@ KNOWN_DAYS: dict[str, str] = {}  # ISO day -> why it is unusual (holiday, campai
 
 
 def streams() -> tuple[Stream, ...]:
-    """What the anomaly detector watches: the metrics of `ALERTS` in this order, and its helpers.
+    """What the anomaly detector watches: the metrics of `ALERTS` in this order, and the helpers of those.
 
     The counts of a source fail together, and all counts do when the app fails; a ratio fails on its own.
     """
-    return (*(_stream(name) for name in ALERTS), *(_stream(name, helper=True) for name in HELPERS))
+    helpers = [name for name in HELPERS if {_metric(name).numerator, _metric(name).denominator} <= set(ALERTS)]
+    return (*(_stream(name) for name in ALERTS), *(_stream(name, helper=True) for name in helpers))
 
 
 def _stream(name: str, helper: bool = False) -> Stream:

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pulsebook.anomaly import detect, detect_all
+from pulsebook.anomaly import Stream, detect, detect_all
 from pulsebook.metrics import ALERTS
 from tests.bench.alerts import history
 
@@ -12,6 +14,23 @@ WARM = 30 * 96  # slots of history before a test's incident
 NOON, NIGHT = WARM + 48, WARM + 12
 FEED = ["feed_users", "views", "likes"]
 MESSENGER = ["messenger_users", "messages_sent"]
+USUAL = [
+    Stream("feed_users", "feed_users", groups=("feed", "app")),
+    Stream("messenger_users", "messenger_users", groups=("messages", "app")),
+    Stream("views", "views", groups=("feed", "app")),
+    Stream("likes", "likes", groups=("feed", "app")),
+    Stream("ctr", "likes", given="views"),
+    Stream("messages_sent", "messages_sent", groups=("messages", "app")),
+    Stream("views_per_user", "views", given="feed_users", helper=True),
+    Stream("messages_per_sender", "messages_sent", given="messenger_users", helper=True),
+]
+MORE = [
+    Stream("posts", "posts"),
+    Stream("comments", "comments", groups=("comments",)),
+    Stream("posts_per_user", "posts", given="feed_users"),
+    Stream("messages_per_chatter", "messages_sent", given="messenger_users"),
+    Stream("posts_per_comment", "posts", given="comments"),
+]
 
 
 def app(
@@ -349,3 +368,194 @@ def test_bad_slot_or_setting_is_refused(slot, settings, says):
     frame = app(days=2)
     with pytest.raises(ValueError, match=says):
         detect(frame, slot or frame.index[-1], **settings)
+
+
+def with_more(frame: pd.DataFrame, seed: int = 5) -> pd.DataFrame:
+    """Two more counts, and columns that no stream names."""
+    draw = np.random.default_rng(seed)
+    usual = frame.fillna(0.0)
+    more = {"posts": draw.poisson(usual["views"] * 0.3), "comments": draw.poisson(usual["likes"] * 0.4)}
+    return frame.assign(**more, version="1.2", refunds=-1.0).astype(dict.fromkeys(more, float))
+
+
+def by_metric(verdicts: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    return {name: rows.drop(columns="metric").reset_index(drop=True) for name, rows in verdicts.groupby("metric")}
+
+
+def assert_same(found: dict, expected: dict, names=None) -> None:
+    for name in names or expected:
+        pd.testing.assert_frame_equal(found[name], expected[name], check_exact=True, obj=name)
+
+
+@pytest.fixture(scope="module")
+def fortnight():
+    """Two weeks with faults that groups and helpers decide on."""
+    return with_more(history(seed=101, dau=2_000_000, faulty=True).frame.iloc[18 * 96 : 32 * 96])
+
+
+@pytest.fixture(scope="module")
+def usual(fortnight):
+    reasons = detect_all(fortnight).query("anomaly")["reason"]
+    assert reasons.str.contains("together with").any() and reasons.str.contains("out of proportion").any()
+    return by_metric(detect_all(fortnight))
+
+
+def test_without_streams_the_usual_six_are_watched(fortnight, usual):
+    assert_same(by_metric(detect_all(fortnight, streams=USUAL)), usual)
+    assert list(detect(fortnight, fortnight.index[-1], streams=iter(USUAL))["metric"]) == list(ALERTS)
+
+
+@settings(max_examples=6, deadline=None)
+@given(streams=st.permutations(USUAL + MORE[:3]))
+def test_the_order_of_streams_changes_nothing(fortnight, usual, streams):
+    thresholds = {"sensitivity": {"views": 1.2, "posts": 0.8}, "min_deviation": {"likes": 0.3, "messenger_users": 0.1}}
+    found = detect_all(fortnight, **thresholds, streams=streams)
+    metrics = [stream for stream in streams if not stream.helper]
+    assert list(found["metric"][: len(metrics)]) == [stream.name for stream in metrics]
+    assert_same(by_metric(found), by_metric(detect_all(fortnight, **thresholds, streams=USUAL + MORE[:3])))
+    for stream in metrics:
+        truth = fortnight[stream.count] / (fortnight[stream.given] if stream.given else 1.0)
+        value = found.loc[found["metric"] == stream.name, "value"]
+        np.testing.assert_allclose(value, truth.replace(np.inf, np.nan), rtol=1e-12)
+
+
+@settings(max_examples=6, deadline=None)
+@given(more=st.lists(st.sampled_from(MORE), min_size=1, unique=True), place=st.integers(0, len(USUAL)))
+def test_one_more_stream_leaves_the_others_as_they_were(fortnight, usual, more, place):
+    found = by_metric(detect_all(fortnight, streams=USUAL[:place] + more + USUAL[place:]))
+    assert_same(found, usual)
+    assert found.keys() == usual.keys() | {stream.name for stream in more}
+
+
+@pytest.mark.parametrize("stream", MORE, ids=lambda stream: stream.name)
+def test_a_stream_without_company_is_judged_alone_as_among_others(fortnight, stream):
+    frame = fortnight.iloc[: 11 * 96]
+    alone = by_metric(detect_all(frame[[c for c in (stream.count, stream.given) if c]], streams=[stream]))
+    assert_same(by_metric(detect_all(frame, streams=[*USUAL, *MORE])), alone)
+    for at in (0, 50, 150, 700, 960, len(frame) - 1):
+        one = detect(frame.iloc[: at + 1], frame.index[at], streams=[stream]).drop(columns="metric")
+        expected = alone[stream.name].iloc[[at]].drop(columns="slot").reset_index(drop=True)
+        pd.testing.assert_frame_equal(one, expected, check_exact=True)
+
+
+def test_one_more_stream_in_a_group_concerns_that_group_alone(fortnight, usual):
+    found = by_metric(detect_all(fortnight, streams=[Stream("posts", "posts", groups=("feed",)), *USUAL]))
+    assert_same(found, usual, ["ctr", *MESSENGER])
+    assert any((found[name]["score"] != usual[name]["score"]).any() for name in FEED)
+
+
+def test_a_helper_is_as_sensitive_as_the_less_sensitive_of_its_two_metrics(fortnight, usual):
+    def disproportions(**sensitivity) -> int:
+        found = by_metric(detect_all(fortnight, sensitivity, streams=USUAL))["feed_users"]
+        return found["reason"].str.contains("out of proportion").sum()
+
+    expected = usual["feed_users"]["reason"].str.contains("out of proportion").sum()
+    assert expected > 0 and disproportions(likes=0.1, messages_sent=0.1, messenger_users=0.1) == expected
+    assert disproportions(views=0.1) == disproportions(feed_users=0.1) == 0
+
+
+def test_streams_of_a_group_are_found_together_where_each_alone_is_not():
+    frame = app(days=13, dau=20_000)
+    names, at = [f"shop_{number}" for number in range(9)], 12 * 96 + 48
+    draw = np.random.default_rng(2)
+    frame = pd.DataFrame({name: draw.poisson(frame["feed_users"] * 0.15) for name in names}, frame.index).astype(float)
+    frame.iloc[at] = np.round(frame.iloc[at] * 0.65)
+    alone, together = (
+        judged(frame, at, streams=[Stream(n, n, groups=groups) for n in names]) for groups in ((), ("shop",))
+    )
+    assert alone["anomaly"].sum() <= 2 and together["anomaly"].sum() >= 7
+    assert together.loc[together["anomaly"], "reason"].str.contains("together with").sum() >= 7
+
+
+def test_the_first_group_is_the_source_that_has_to_be_off_itself():
+    frame = app(days=13, dau=20_000)
+    at = 12 * 96 + 48
+    frame.iloc[at, [0, 2, 3]] = 0.0  # the feed is out
+    frame.iloc[at, [1, 4]] = np.round(frame.iloc[at, [1, 4]] * 0.75)
+    assert not judged(frame, at).loc[MESSENGER, "anomaly"].any()
+    app_first = [Stream(n, n, groups=("app",)) for n in FEED + MESSENGER]
+    assert judged(frame, at, streams=app_first).loc[MESSENGER, "anomaly"].any()
+
+
+@pytest.mark.parametrize(("warm", "factor"), [(4, 0.0), (4, 4.0), (13, 0.0), (13, 0.5), (13, 2.0)])
+def test_a_fault_of_a_metric_without_a_group_is_found_and_of_it_alone(warm, factor):
+    frame = with_more(app(days=warm + 1, dau=200_000))
+    quiet = detect_all(frame, streams=USUAL + MORE)
+    assert not quiet["anomaly"].any()
+    span = slice(warm * 96 + 48, warm * 96 + 52)
+    frame.iloc[span, frame.columns.get_loc("posts")] = np.round(frame["posts"].iloc[span] * factor)
+    found = detect_all(frame, streams=USUAL + MORE).query(
+        "anomaly and metric not in ('posts_per_user', 'posts_per_comment')"
+    )
+    assert set(found["metric"]) == {"posts"} and set(found["slot"]) == set(frame.index[span])
+    assert (np.sign(found["deviation"]) == np.sign(factor - 1)).all()
+
+
+def test_a_ratio_of_any_two_counts_is_watched():
+    frame = with_more(app(days=14, dau=200_000))
+    at = 13 * 96 + 48
+    fewer = frame.copy()
+    fewer.iloc[at] = [
+        *np.round(frame.iloc[at, :5].astype(float) * 0.5),
+        np.round(frame["posts"].iloc[at] * 0.5),
+        *frame.iloc[at, 6:],
+    ]
+    result = judged(fewer, at, streams=USUAL + MORE)
+    ratios = ["ctr", "posts_per_user", "messages_per_chatter"]
+    assert result.loc[[*FEED, *MESSENGER, "posts"], "anomaly"].all() and not result.loc[ratios, "anomaly"].any()
+    for column, metric in (("posts", "posts_per_user"), ("messages_sent", "messages_per_chatter")):
+        wrong = frame.copy()
+        wrong.iloc[at, frame.columns.get_loc(column)] = np.round(frame[column].iloc[at] * 0.5)
+        result = judged(wrong, at, streams=USUAL + MORE)
+        assert result.loc[metric, "anomaly"] and result.loc[metric, "deviation"] == pytest.approx(-0.5, abs=0.1)
+        assert not result.loc[[name for name in ratios if name != metric], "anomaly"].any()
+
+
+def test_only_the_columns_of_the_streams_are_needed():
+    frame = app(days=2)[["views", "likes"]]
+    assert list(detect_all(frame, streams=[USUAL[4]])["metric"].unique()) == ["ctr"]
+    with pytest.raises(ValueError, match="must have columns likes, views, posts; found views, likes: add posts"):
+        detect_all(frame, streams=[USUAL[4], MORE[0]])
+    with pytest.raises(ValueError, match="sensitivity must name metrics among ctr; found views"):
+        detect_all(frame, {"views": 1.0}, streams=[USUAL[4]])
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"name": ""}, "name must be a text, got ''"),
+        ({"count": None}, "stream 'a': count must be a text, got None"),
+        ({"given": None}, "given must be a text or empty, got None"),
+        ({"given": "a"}, "count and given must be two columns, both are a"),
+        ({"groups": "feed"}, "groups must be a tuple of names such as .*, got 'feed'"),
+        ({"groups": ("feed", "")}, "groups must be a tuple of names"),
+        ({"groups": ("feed", "app", "feed")}, "each group once, found feed twice"),
+        ({"helper": "yes"}, "helper must be True or False, got 'yes'"),
+        ({"helper": True}, "name the second as given"),
+        ({"helper": True, "given": "b", "groups": ("feed",)}, "leave groups empty"),
+    ],
+)
+def test_a_wrong_stream_is_refused_with_what_to_do(fields, says):
+    with pytest.raises(ValueError, match=says):
+        Stream(**{"name": "a", "count": "a"} | fields)
+
+
+@pytest.mark.parametrize(
+    ("streams", "says"),
+    [
+        (MORE[0], "must be a list of Stream, got Stream: put it into a list"),
+        (["views"], "found str in it"),
+        ([], "must have one with a verdict, found 0 helpers"),
+        ([USUAL[6]], "must have one with a verdict, found 1 helper"),
+        ([*USUAL, Stream("ctr", "views")], "names of their own, found ctr twice"),
+        ([*USUAL, Stream("hits", "views")], "must be different, found views given time alone twice"),
+        ([*USUAL, Stream("share", "likes", given="views")], "must be different, found likes given views twice"),
+        (USUAL[1:], "helper 'views_per_user' needs a stream with a verdict on feed_users alone"),
+        ([USUAL[0], MORE[2], Stream("help", "posts", "feed_users", helper=True)], r"add Stream\('posts', 'posts'\)"),
+    ],
+)
+def test_streams_that_do_not_go_together_are_refused_with_what_to_do(streams, says):
+    frame = with_more(app(days=2))
+    for call in (lambda: detect_all(frame, streams=streams), lambda: detect(frame, frame.index[-1], streams=streams)):
+        with pytest.raises(ValueError, match=says):
+            call()

@@ -168,6 +168,29 @@ def test_every_metric_is_whole():
     assert metrics.METRICS["ctr"].unit == "%"
 
 
+def test_what_is_watched_is_the_alerts_and_the_helpers_of_those():
+    assert [stream.name for stream in metrics.streams() if not stream.helper] == list(metrics.ALERTS)
+    assert {stream.name: stream.groups for stream in metrics.streams()} == {
+        "feed_users": ("feed", "app"),
+        "messenger_users": ("messages", "app"),
+        "views": ("feed", "app"),
+        "likes": ("feed", "app"),
+        "ctr": (),
+        "messages_sent": ("messages", "app"),
+        "views_per_user": (),
+        "messages_per_sender": (),
+    }
+
+
+def test_a_metric_that_is_no_longer_told_takes_its_helper_with_it(monkeypatch):
+    monkeypatch.setattr(metrics, "ALERTS", ("dau", "views", "messages_per_sender"))
+    assert [(s.name, s.count, s.given, s.groups) for s in metrics.streams()] == [
+        ("dau", "dau", "", ("app",)),
+        ("views", "views", "", ("feed", "app")),
+        ("messages_per_sender", "messages_sent", "messenger_users", ()),
+    ]
+
+
 def test_the_counts_are_those_of_clickhouse(execute):
     rows = "VALUES('user_id UInt32, post_id UInt32, action String', (1, 7, 'view'), (1, 7, 'like'), (2, 8, 'view'), (2, 9, 'like'))"
     counts = select("feed_users", "views", "likes", "posts")

@@ -78,7 +78,9 @@ class Streams:
         watched = tuple(stream for stream in given if not stream.helper)
         helpers = tuple(sorted((stream for stream in given if stream.helper), key=lambda stream: stream.name))
         if not watched:
-            raise ValueError(f"streams must have one with a verdict, found {len(helpers)} helpers alone: add a metric")
+            raise ValueError(
+                f"streams must have one with a verdict, found {len(helpers)} helper{'s' * (len(helpers) != 1)} alone: add a metric"
+            )
         if twice := _twice(stream.name for stream in given):
             raise ValueError(
                 f"streams must have names of their own, found {', '.join(twice)} twice or more: rename one"
