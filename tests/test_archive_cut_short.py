@@ -86,7 +86,7 @@ EXECUTED = executed()
 def a_life(outputs: Path, notebook: Path, patch) -> None:
     """A run as the runner leads it; only papermill and the kernel are left out."""
 
-    def execute(notebook, parameters, place, *_):
+    def execute(notebook, parameters, place, *_, **__):
         for _ in range(2):
             store.replace(place, nbformat.writes(EXECUTED))
         return EXECUTED
