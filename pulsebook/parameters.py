@@ -73,6 +73,14 @@ def accepted(notebook: Path, parameters: dict) -> dict:
     return taken
 
 
+def known_of(notebook: Path) -> dict:
+    """What a notebook declares, as `declared` has it; nothing where that is refused: the run says so, with a record."""
+    try:
+        return declared(notebook) or {}
+    except ParameterError:
+        return {}
+
+
 def from_templates(notebook: Path, parameters: dict) -> dict:
     """Parameters that templates rendered to text, as what the notebook declares where their meaning is beyond doubt.
 
@@ -80,10 +88,7 @@ def from_templates(notebook: Path, parameters: dict) -> dict:
     """
     if not isinstance(parameters, dict):
         return parameters
-    try:
-        known = declared(notebook) or {}
-    except ParameterError:  # told, with a record, when the notebook is to be run
-        return parameters
+    known = known_of(notebook)
     return {name: known[name].type.of_template(value) if name in known else value for name, value in parameters.items()}
 
 

@@ -34,14 +34,11 @@ def with_given(notebook: Path, parameters: dict, context) -> dict:
     Raises:
         AirflowFailException: what no retry mends: a name that the DAG does not know, a period that cannot be.
     """
-    from pulsebook.parameters import ParameterError, declared  # nbformat and IPython: not at DAG import
+    from pulsebook.parameters import known_of  # nbformat and IPython: not at DAG import
 
     if not isinstance(parameters, dict):
         return parameters
-    try:
-        known = declared(notebook) or {}
-    except ParameterError:  # told, with a record, when the notebook is to be run
-        return parameters
+    known = known_of(notebook)
     found = {name: _given(name, context) for name in known if name not in parameters}
     fitting = {
         name: value
@@ -69,10 +66,8 @@ def _period(name: str, dag_run, params) -> str:
     given = params.get(name) or ""
     try:
         check(given)
-        return given or of_instant(
-            dag_run.logical_date or dag_run.run_after
-        )  # before 1972 and after 2105 there is none
-    except PeriodError as error:
+        return given or of_instant(dag_run.logical_date or dag_run.run_after)
+    except PeriodError as error:  # before 1972 and after 2105 an instant has none
         raise AirflowFailException(str(error)) from None
 
 

@@ -79,7 +79,8 @@ class NotebookOperator(PapermillOperator):
     A template in a parameter gives text. Text is taken for what the notebook's parameters cell declares where that is beyond
     doubt (`"3"` for an int); for a parameter that is text it stays text. An unknown parameter, or one of another type, fails
     the task before a kernel starts, without a retry. A notebook that ends itself with `sys.exit(0)` skips the task, and what
-    waits for it. With `log_output` the task's log shows the texts that a cell has put out, when it is over. A task always has an `execution_timeout`: its own, the DAG's or TIMEOUT.
+    waits for it. With `log_output` the task's log shows the texts that a cell has put out, when it is over. A task always has
+    an `execution_timeout`: its own, the DAG's or TIMEOUT.
     """
 
     operator_extra_links = (NotebookLink(),)

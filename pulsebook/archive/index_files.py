@@ -25,7 +25,7 @@ from pulsebook.archive.record_file import Damaged
 log = logging.getLogger(__name__)
 
 
-def is_record(name: str) -> bool:
+def names_a_record(name: str) -> bool:
     """Whether a text is a record's path below the archive, without suffix: dag/period/run/try."""
     return names.split_try(name, 3) is not None
 
@@ -47,7 +47,7 @@ def _must(holds: Callable[[str], object], expected: str):
     return AfterValidator(checked)
 
 
-Name = Annotated[str, _must(is_record, "a record's path below the archive, without suffix")]
+Name = Annotated[str, _must(names_a_record, "a record's path below the archive, without suffix")]
 Day = Annotated[str, _must(is_day, "a day")]
 Instant = Annotated[str, _must(lambda text: datetime.fromisoformat(text).tzinfo is None, "a time in UTC")]
 Count = Annotated[int, Field(ge=0)]

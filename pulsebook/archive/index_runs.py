@@ -24,7 +24,7 @@ def records_of(outputs: Path) -> list[Path]:
 def records_among(found: list[Path]) -> dict[str, Path]:
     """The records among some files of runs, by name and in that order; a copy beside one is called otherwise."""
     named = {"/".join(path.parts[-4:]).removesuffix(".json"): path for path in found if is_record(path)}
-    return {name: named[name] for name in sorted(named) if files.is_record(name)}
+    return {name: named[name] for name in sorted(named) if files.names_a_record(name)}
 
 
 def name_of(outputs: Path, path: Path) -> str:
