@@ -197,8 +197,9 @@ def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_rea
     assert sample.http(url)("SELECT 1") == "1\n"
     with pytest.raises(sample.SampleError, match="Authentication failed"):
         sample.http(crew.facts["warehouse"])("SELECT 1")
-    sample.fill(sample.http(url), 1, 100, 1, None, "Europe/Moscow", "simulator")
-    Plan(1, 100, 1, datetime.now(UTC).isoformat(), "Europe/Moscow", "simulator", filled=True).save(stack.PLAN)
+    dau = 20_000  # so many that each minute has events, at night too
+    sample.fill(sample.http(url), 1, dau, 1, None, "Europe/Moscow", "simulator")
+    Plan(1, dau, 1, datetime.now(UTC).isoformat(), "Europe/Moscow", "simulator", filled=True).save(stack.PLAN)
     feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", crew.facts["warehouse"], "--plan", str(stack.PLAN)]
     feeder += ["--password-file", str(stack.PASSWORD), "--interval", "0.2"]
     crew.start("live", feeder, {**os.environ, "PYTHONPATH": str(ROOT)}, ROOT)
