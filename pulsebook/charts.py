@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pulsebook import metrics
+from pulsebook import numbers
 from pulsebook.texts import short
 
 PIXELS, DPI = 1080, 120  # side of a picture: two by two panels
@@ -87,9 +87,9 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
     ax.plot(range(7), before, color=FAINT, linewidth=2, label=WORDS[language]["before"])
     ax.plot(range(7), now, color=MAIN, linewidth=3, marker="o", markersize=6)
     if np.isfinite(now[-1]):
-        _label(ax, 6, now[-1], metrics.text(now[-1], name, language), MAIN, below=now[-2] > now[-1])
+        _label(ax, 6, now[-1], numbers.text(now[-1], name, language), MAIN, below=now[-2] > now[-1])
     _days(ax, days, language)
-    _amounts(ax, language, share=metrics.METRICS[name].unit == "%")
+    _amounts(ax, language, share=numbers.is_share(name))
     ax.margins(y=0.25)
     ax.legend(frameon=False, fontsize=SMALL, loc="best")
 
@@ -100,7 +100,7 @@ def lines(ax: Axes, frame: pd.DataFrame, language: str) -> None:
     for color, (_, values) in zip(cycle(PALETTE), frame.items(), strict=False):
         drawn += ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o")
         if np.isfinite(last := float(values.iloc[-1])):
-            _label(ax, len(values) - 1, last, metrics.number(last, language), color)
+            _label(ax, len(values) - 1, last, numbers.number(last, language), color)
     _days(ax, frame.index, language)
     _amounts(ax, language)
     ax.set_ylim(0, np.nanmax([1, *frame.max().astype(float)]) * 1.2)
@@ -154,7 +154,7 @@ def curve(ax: Axes, values: pd.Series, language: str, unit: str) -> None:
     ax.plot(values.index, values, color=MAIN, linewidth=3, marker="o")
     known = values.dropna()
     for place in {known.index[0], known.index[-1]} if len(known) else ():
-        _label(ax, place, known[place], metrics.percent(known[place], language), MAIN)
+        _label(ax, place, known[place], numbers.percent(known[place], language), MAIN)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(unit, fontsize=SMALL)
     _amounts(ax, language, share=True)
@@ -199,12 +199,12 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     for missing in place[off & values.isna().to_numpy()]:
         ax.axvspan(missing - 0.5, missing + 0.5, color=ALARM, alpha=0.25, linewidth=0)
     if len(values) and np.isfinite(last := values.iloc[-1]):
-        _label(ax, place[-1], last, metrics.text(last, name, language), ALARM if off[-1] else MAIN)
+        _label(ax, place[-1], last, numbers.text(last, name, language), ALARM if off[-1] else MAIN)
     marks = [n for n, at in enumerate(slots.index) if at.minute == 0 and at.hour % 6 == 0]
     ax.set_xticks(marks, [f"{slots.index[n]:%H:%M}" for n in marks], fontsize=SMALL)
     ax.set_xlim(-1, len(slots) + 3)
-    _amounts(ax, language, share=metrics.METRICS[name].unit == "%")
-    if metrics.METRICS[name].unit != "%":
+    _amounts(ax, language, share=numbers.is_share(name))
+    if not numbers.is_share(name):
         ax.set_ylim(bottom=0)
     ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
 
@@ -241,7 +241,7 @@ def _amounts(ax: Axes, language: str, share: bool = False) -> None:
     def shown(value, _):
         exact = Decimal(f"{value * (100 if share else 1):.10g}") + 0  # without a float's noise, and no -0
         if share:
-            return metrics.percent(exact / 100, language, max(0, -exact.as_tuple().exponent))
+            return numbers.percent(exact / 100, language, max(0, -exact.as_tuple().exponent))
         return format_compact_decimal(exact, locale=language, fraction_digits=10)
 
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))  # few digits

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pulsebook.metrics import ALERTS
 
 from pulsebook.anomaly import Stream, detect, detect_all
-from pulsebook.metrics import ALERTS
 from tests.bench.alerts import history
 
 WARM = 30 * 96  # slots of history before a test's incident

@@ -1,15 +1,14 @@
-"""The catalogue of metrics: numbers as people read them, and nothing said where nothing is known."""
+"""Numbers as people read them, and nothing said where nothing is known."""
 
 import math
-import re
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pulsebook import metrics
-from pulsebook.metrics import METRICS, MISSING, change, changes, label, number, percent, select, text, with_ratios
+from pulsebook.catalogue import select
+from pulsebook.numbers import MISSING, change, changes, number, percent, plural, text, with_ratios
 
 UNKNOWN = [None, math.nan, np.nan, np.float32("nan"), pd.NA, pd.NaT, math.inf, -math.inf, Decimal("NaN")]
 
@@ -39,7 +38,7 @@ def test_numbers_are_written_as_the_language_writes_them(value, digits, en, ru):
 
 
 def test_a_number_of_things_is_written_as_people_say_it():
-    assert [metrics.plural(n, "slot") for n in (0, 1, 2, 2688)] == ["0 slots", "1 slot", "2 slots", "2,688 slots"]
+    assert [plural(n, "slot") for n in (0, 1, 2, 2688)] == ["0 slots", "1 slot", "2 slots", "2,688 slots"]
 
 
 def test_a_share_is_written_as_percent():
@@ -135,60 +134,6 @@ def test_a_ratio_keeps_the_index():
 
 def test_select_names_what_it_computes():
     assert select("feed_users", "views") == "uniqExact(user_id) AS feed_users, countIf(action = 'view') AS views"
-
-
-@pytest.mark.parametrize(
-    ("call", "says"),
-    [
-        (lambda: select("ctr"), "ctr is no count of its own: select likes and views and use with_ratios"),
-        (lambda: select("views", "wau"), "wau is no count of its own"),
-        (lambda: select("views", "messages_sent"), "one source, got views of feed, messages_sent of messages"),
-        (lambda: select("clicks"), "no metric is named clicks; there are dau, feed_users"),
-        (lambda: label("clicks", "en"), "no metric is named clicks"),
-        (lambda: text(1, "clicks", "en"), "no metric is named clicks"),
-        (lambda: change(1, 1, "clicks", "en"), "no metric is named clicks"),
-        (lambda: with_ratios(pd.DataFrame({"views": [1]}), "views"), "views is no ratio"),
-        (lambda: with_ratios(pd.DataFrame({"views": [1]}), "ctr"), "ctr needs the column likes; the frame has views"),
-    ],
-)
-def test_a_wrong_use_is_refused_with_what_to_do(call, says):
-    with pytest.raises(ValueError, match=re.escape(says)):
-        call()
-
-
-def test_every_metric_is_whole():
-    for name, metric in METRICS.items():
-        assert metric.name == name and metric.en and metric.ru and metric.source in ("feed", "messages", "app")
-        assert bool(metric.numerator) == bool(metric.denominator) and not (metric.sql and metric.numerator)
-        assert {metric.numerator, metric.denominator} - {""} <= METRICS.keys()
-        assert label(name, "en") == metric.en and label(name, "ru") == metric.ru
-    for language in ("en", "ru"):
-        labels = [label(name, language) for name in METRICS]
-        assert len(set(labels)) == len(labels), "two metrics of one name cannot be told apart"
-    assert metrics.METRICS["ctr"].unit == "%"
-
-
-def test_what_is_watched_is_the_alerts_and_the_helpers_of_those():
-    assert [stream.name for stream in metrics.streams() if not stream.helper] == list(metrics.ALERTS)
-    assert {stream.name: stream.groups for stream in metrics.streams()} == {
-        "feed_users": ("feed", "app"),
-        "messenger_users": ("messages", "app"),
-        "views": ("feed", "app"),
-        "likes": ("feed", "app"),
-        "ctr": (),
-        "messages_sent": ("messages", "app"),
-        "views_per_user": (),
-        "messages_per_sender": (),
-    }
-
-
-def test_a_metric_that_is_no_longer_told_takes_its_helper_with_it(monkeypatch):
-    monkeypatch.setattr(metrics, "ALERTS", ("dau", "views", "messages_per_sender"))
-    assert [(s.name, s.count, s.given, s.groups) for s in metrics.streams()] == [
-        ("dau", "dau", "", ("app",)),
-        ("views", "views", "", ("feed", "app")),
-        ("messages_per_sender", "messages_sent", "messenger_users", ()),
-    ]
 
 
 def test_the_counts_are_those_of_clickhouse(execute):

@@ -1,0 +1,103 @@
+"""When people are told: what makes a metric watched, and the policy of all alerts.
+
+Tune with `notebooks/alerts/backtest.ipynb`, which replays a period.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from pulsebook.catalogue.checks import CatalogueError
+
+TIME = r"([01]\d|2[0-3]):([0-5]\d)"
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Makes a metric watched every 15 minutes: `alert=Alert()`."""
+
+    sensitivity: float = 1.0  # 1.2 alarms sooner, 0.8 later
+    min_deviation: float = 0.15  # the least change against what was expected, as a share
+    groups: tuple[str, ...] = ()  # counts that fail together, judged also as one; empty: on its own
+
+    def __post_init__(self):
+        for name in ("sensitivity", "min_deviation"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < 100:
+                raise CatalogueError(f"an alert's {name} must be a positive number, got {value!r}")
+        if not isinstance(self.groups, tuple) or not all(isinstance(group, str) and group for group in self.groups):
+            raise CatalogueError(f"an alert's groups must be a tuple such as ('feed', 'app'), got {self.groups!r}")
+
+
+@dataclass(frozen=True)
+class QuietHours:
+    """Hours of the day, over midnight too, in which only critical incidents are told: `23:00-08:00`; empty: none."""
+
+    text: str = ""
+
+    def __post_init__(self):
+        if not isinstance(self.text, str) or self.text and not self._bounds:
+            raise CatalogueError(
+                f"quiet hours must be like 23:00-08:00 (two times of day, two digits each, a hyphen), got {self.text!r}"
+            )
+        if self.text and self._bounds[0] == self._bounds[1]:
+            raise CatalogueError(f"quiet hours must begin and end at two times, got {self.text!r}; empty means none")
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def _bounds(self) -> tuple[str, str] | None:
+        match = re.fullmatch(rf"({TIME})-({TIME})", self.text)
+        return (match[1], match[4]) if match else None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether a local time lies within; the end does not."""
+        if not self.text:
+            return False
+        (begin, end), now = self._bounds, f"{moment:%H:%M}"
+        return begin <= now < end if begin < end else now >= begin or now < end
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What decides when people are told. Deviations are shares, times hours, slots quarters of an hour."""
+
+    repeat_hours: float = 4.0  # while an incident lasts, a word every so often
+    normal_slots: int = 3  # so many normal slots in a row end an incident
+    worse: float = 1.5  # clearly worse: the deviation has grown by this factor …
+    worse_by: float = 0.15  # … and at least so much
+    critical: float = 0.5  # |deviation| from which an incident is critical
+    quiet_hours: QuietHours = QuietHours()  # then only critical incidents are told
+
+    def __post_init__(self):
+        for name in ("repeat_hours", "normal_slots", "worse", "worse_by", "critical"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or value <= 0:
+                raise CatalogueError(f"the policy's {name} must be a positive number, got {value!r}")
+        if not isinstance(self.quiet_hours, QuietHours):
+            raise CatalogueError(
+                f"the policy's quiet_hours must be QuietHours('23:00-08:00'), got {self.quiet_hours!r}"
+            )
+
+
+POLICY = Policy()
+KNOWN_DAYS: dict[
+    str, str
+] = {}  # ISO day -> why it is unusual (holiday, campaign): only critical incidents are told then
+
+
+def _check_days(days: dict[str, str]) -> None:
+    for day in days:
+        try:
+            usable = date.fromisoformat(day).isoformat() == day
+        except (TypeError, ValueError):
+            usable = False
+        if not usable:
+            raise CatalogueError(f"KNOWN_DAYS must name ISO days such as 2026-12-31, found {day!r}")
+
+
+_check_days(KNOWN_DAYS)

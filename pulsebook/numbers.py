@@ -1,0 +1,103 @@
+"""Numbers as people read them, and nothing said where nothing is known.
+
+    text(0.213, "ctr", "ru")          # "21,3 %"
+    with_ratios(frame, "ctr")         # adds the column from its numerator and denominator
+
+What a metric is stands in `pulsebook.catalogue`.
+"""
+
+import math
+
+import pandas as pd
+from babel.numbers import format_decimal
+
+from pulsebook.catalogue import CatalogueError, Count, metric
+
+MISSING = "–"  # a value that is not known, or a change that cannot be told
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+def label(name: str, language: str) -> str:
+    """A metric's name for people."""
+    return metric(name).label(language)
+
+
+def with_ratios(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The frame with a column for each of these metrics that is a ratio; a denominator of zero gives NaN, never an error
+    and never zero.
+
+    Raises:
+        CatalogueError: the frame lacks a count that a ratio needs.
+    """
+    ratios = {}
+    for name in names:
+        if isinstance(metric(name), Count):
+            continue
+        if missing := [part for part in metric(name).parts if part not in frame]:
+            raise CatalogueError(f"{name} needs the column {missing[0]}; the frame has {', '.join(map(str, frame))}")
+        numerator, denominator = (
+            frame[part].astype("Float64").astype(float) for part in metric(name).parts
+        )  # any NULL becomes NaN
+        ratios[name] = numerator / denominator.where(denominator != 0)
+    return frame.assign(**ratios)
+
+
+def text(value: float, name: str, language: str) -> str:
+    """A value as people read it: `1,234,567`, `21.3 %` (en), `1 234 567`, `21,3 %` (ru); `–` when it is missing."""
+    write = percent if is_share(name) else number
+    return write(value, language, metric(name).digits)
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric is a share of one, written in percent."""
+    return metric(name).unit == "%"
+
+
+def number(value: float, language: str, digits: int = 0) -> str:
+    """A number with the language's separators; `–` when it is missing."""
+    if _is_missing(value):
+        return MISSING
+    written = format_decimal(value, f"#,##0.{'0' * digits}".rstrip("."), locale=language)
+    return written if set(written) & set("123456789") else written.lstrip("-")
+
+
+def plural(count: int, noun: str) -> str:
+    """A number of things in English, as headlines have it: `1 slot`, `1,200 slots`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def percent(value: float, language: str, digits: int = 1) -> str:
+    """A share of one as percent; `–` when it is missing."""
+    return MISSING if _is_missing(value) else f"{number(value * 100, language, digits)}{SPACE}%"
+
+
+def signed(share: float, language: str) -> str:
+    """A change as a share of one, with its sign: `−62.3 %`, `+4.0 %`; `–` when it is missing."""
+    return MISSING if _is_missing(share) else f"{'−' if share < 0 else '+'}{percent(abs(share), language)}"
+
+
+def change(now: float, before: float, name: str, language: str) -> str:
+    """How a metric moved: `▲ 2.1 %` or `▼ 0.3 pp` (percentage points, for shares); `–` against a missing or zero day."""
+    if _is_missing(now) or _is_missing(before):
+        return MISSING
+    now, before = float(now), float(before)  # unsigned integers would wrap around
+    if is_share(name):
+        points = {"en": "pp", "ru": "п.п."}[language]
+        return _moved((now - before) * 100, language, points)
+    return MISSING if before == 0 else _moved((now / before - 1) * 100, language, "%")
+
+
+def changes(days: pd.Series, name: str, language: str) -> str:
+    """The last of consecutive days against the day before and against the same weekday a week ago: `▲ 2.1 % · –`."""
+    now, before = days.iloc[-1], [days.iloc[-1 - back] if back < len(days) else None for back in (1, 7)]
+    return " · ".join(change(now, then, name, language) for then in before)
+
+
+def _moved(difference: float, language: str, unit: str) -> str:
+    size = number(abs(difference), language, 1)
+    mark = "＝" if size == number(0, language, 1) else "▲" if difference > 0 else "▼"
+    return f"{mark}{SPACE}{size}{SPACE}{unit}"
+
+
+def _is_missing(value) -> bool:
+    return value is None or pd.isna(value) or math.isinf(value)
