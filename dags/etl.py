@@ -1,5 +1,5 @@
 """
-### etl: yesterday's feed and messages, per user, sliced by os, gender and age
+### etl: yesterday's feed and messages, per user, sliced by every dimension
 
 Daily at 03:00 in the business time zone, for the day before. Reads `feed_actions` and `message_actions`, appends the
 day to `metrics_by_dimension`. A re-run replaces the day and nothing else.
@@ -17,8 +17,8 @@ from airflow.sdk import Param
 
 from pulsebook.airflow import daily
 from pulsebook.airflow.operator import NotebookOperator
+from pulsebook.catalogue import DIMENSIONS
 
-DIMENSIONS = ("os", "gender", "age")
 UNFINISHED = Param(False, type="boolean", description="also process an empty or unfinished day")
 
 with daily("03:00", file=__file__, doc=__doc__, params={"allow_unfinished": UNFINISHED}, max_active_runs=3) as dag:
@@ -26,8 +26,8 @@ with daily("03:00", file=__file__, doc=__doc__, params={"allow_unfinished": UNFI
     extract_messages = NotebookOperator(notebook="etl/extract_messages.ipynb")
     merge_users = NotebookOperator(notebook="etl/merge_users.ipynb")
     slices = [
-        NotebookOperator(task_id=f"slice_{name}", notebook="etl/slice.ipynb", parameters={"dimension": name})
-        for name in DIMENSIONS
+        NotebookOperator(task_id=f"slice_{d.name}", notebook="etl/slice.ipynb", parameters={"dimension": d.name})
+        for d in DIMENSIONS
     ]
     load = NotebookOperator(notebook="etl/load.ipynb")
 

@@ -4,6 +4,7 @@ A count is an aggregate over the rows of one source; a ratio is one metric over 
 count a column of the ETL's tables, `alert=Alert()` makes a count or a ratio watched every 15 minutes.
 """
 
+import re
 from dataclasses import dataclass
 
 from pulsebook.catalogue.alerts import Alert
@@ -18,6 +19,14 @@ from pulsebook.catalogue.checks import (
 )
 from pulsebook.catalogue.sources import SOURCES
 
+GIVEN = (
+    "views",
+    "likes",
+    "messages_received",
+    "messages_sent",
+    "users_received",
+    "users_sent",
+)  # columns that others rely on
 APP = "app"  # feed and messenger as one: counted by the app's report
 
 
@@ -59,6 +68,11 @@ class Count:
     def parts(self) -> tuple[str, ...]:
         """Names of the counts that it is computed from."""
         return (self.name,)
+
+    @property
+    def additive(self) -> bool:
+        """Whether the aggregate over all rows is known to be the sum over users: it counts rows."""
+        return bool(re.fullmatch(r"count(If)?\([^()]*\)", self.sql))
 
     def label(self, language: str) -> str:
         """Its name for people."""
@@ -150,9 +164,13 @@ def watched() -> tuple[Count | Ratio, ...]:
     return tuple(entry for entry in METRICS.values() if entry.alert)
 
 
-def per_user() -> tuple[Count, ...]:
-    """The counts that are columns of the ETL's tables, in the catalogue's order."""
-    return tuple(entry for entry in METRICS.values() if isinstance(entry, Count) and entry.column)
+def per_user(source: str = "") -> tuple[Count, ...]:
+    """The counts that are columns of the ETL's tables, those of one source or all: `GIVEN` first, then the catalogue's order."""
+    columns = {name: entry for name, entry in METRICS.items() if isinstance(entry, Count) and entry.column}
+    if missing := [name for name in GIVEN if name not in columns]:
+        raise CatalogueError(f"metric {missing[0]!r} must be a count with column=True: others rely on that column")
+    ordered = [columns[name] for name in dict.fromkeys((*GIVEN, *columns))]
+    return tuple(count for count in ordered if source in ("", count.source))
 
 
 def counts_of(*names: str) -> tuple[Count, ...]:
@@ -187,3 +205,4 @@ def _check_ratios() -> None:
 
 
 _check_ratios()
+per_user()  # checks what is given

@@ -12,7 +12,7 @@ import urllib3
 from pandahouse import read_clickhouse
 
 from pulsebook.settings import settings
-from pulsebook.warehouse import http, partitions, writing
+from pulsebook.warehouse import http, partitions, tables, writing
 from pulsebook.warehouse.errors import RefusedError, WarehouseError
 from pulsebook.warehouse.reading import from_text, from_wire, to_wire
 from pulsebook.warehouse.statement import DESCRIBED, Statement, StatementError, statement
@@ -159,6 +159,23 @@ class Warehouse:
 
     # -- writing
 
+    def ensure(
+        self, table: str, columns: dict[str, str], *, partition: str, order: str, newest: str = "", refill: bool = False
+    ) -> str:
+        """Make one of our tables where it is not there, and bring one of before up to these columns; returns its name.
+
+        Args:
+            columns: types by name, spelt as ClickHouse spells them.
+            partition, order, newest: see `engine`; they are those of a new table.
+            refill: its rows are made anew all the time: where its columns differ they are changed and the table emptied.
+                Otherwise columns that are Nullable are added, NULL in old rows, and a count that is no longer among the
+                columns stays, Nullable and unwritten.
+
+        Raises:
+            WarehouseError: something else differs, or a right is missing; says which.
+        """
+        return tables.ensure(self, table, columns, partition=partition, order=order, newest=newest, refill=refill)
+
     def execute(self, sql: str) -> None:
         """Run a statement that returns nothing: DDL or INSERT … SELECT."""
         started = time.perf_counter()
@@ -190,7 +207,11 @@ class Warehouse:
 
         Args:
             partition: its literal, as in `ALTER TABLE … DROP PARTITION`: `'2026-11-22'` or `('2026-11-22', 'os')`.
-            selects: one SELECT or several; each gives the table's columns, in order, and only rows of the partition.
+            selects: one SELECT or several; each gives the table's columns, by name, and only rows of the partition. A column
+                that may be NULL can be left out.
+
+        Raises:
+            WarehouseError: a name is not the table's, or one of the table's is missing; nothing was replaced.
         """
         return partitions.replace(self, table, partition, selects, source)
 

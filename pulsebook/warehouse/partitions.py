@@ -13,11 +13,13 @@ from pulsebook.warehouse.tables import alone
 def replace(warehouse, table: str, partition: str, selects: str | list[str], source) -> int:
     """See `Warehouse.replace_partition`."""
     with scratch_table(warehouse, table) as scratch:
+        columns = warehouse.columns(table)
         for select in [selects] if isinstance(selects, str) else selects:
+            names = _matched(table, columns, (source or warehouse).types(select))
             if source is None or source.url == warehouse.url:
-                warehouse.execute(f"INSERT INTO {scratch} {select}")
+                warehouse.execute(f"INSERT INTO {scratch} ({', '.join(map(identifier, names))}) {select}")
             else:
-                _stream(warehouse, source, select, scratch)
+                _stream(warehouse, source, select, scratch, {name: columns[name] for name in names})
         partitions = _partitions(warehouse, scratch)
         expected = _partition_text(partition)
         if partitions.keys() - {expected}:
@@ -86,17 +88,28 @@ def _unreplicated(warehouse, table: str) -> str:
     return ""
 
 
-def _stream(warehouse, source, select: str, table: str) -> None:
-    """Rows of `select` on another server into `table`. Native matches columns by name: they are named and cast."""
-    columns, given = warehouse.columns(table), source.types(select)
-    if len(columns) != len(given):
-        raise WarehouseError(f"{table} has {len(columns)} columns, but the statement gives {len(given)}: {given}")
+def _matched(table: str, columns: dict[str, str], given: dict[str, str]) -> list[str]:
+    """The names of a SELECT, which must be those of the table's columns."""
+    strange = [name for name in given if name not in columns]
+    missing = [name for name, kind in columns.items() if name not in given and not kind.startswith("Nullable")]
+    if strange or missing:
+        said = [f"{name} is no column of it" for name in strange] + [f"{name} is missing" for name in missing]
+        raise WarehouseError(
+            f"the statement for {table} must give its columns by name ({', '.join(columns)}): {'; '.join(said)}; "
+            f"it gives {', '.join(given)}"
+        )
+    return list(given)
+
+
+def _stream(warehouse, source, select: str, table: str, columns: dict[str, str]) -> None:
+    """Rows of `select` on another server into columns (types by name, in the order of the SELECT). Native matches them by
+    name, and takes only their own types: they are cast."""
     # In two steps, since ClickHouse puts an alias in place of a column of the same name
     cast = ", ".join(
-        f"CAST({identifier(name)}, {quoted(kind)}) AS __wire{i}"
-        for i, (name, kind) in enumerate(zip(given, columns.values(), strict=True))
+        f"CAST({identifier(name)}, {quoted(kind)}) AS __wire{i}" for i, (name, kind) in enumerate(columns.items())
     )
     named = ", ".join(f"__wire{i} AS {identifier(column)}" for i, column in enumerate(columns))
     select = f"SELECT {named} FROM (SELECT {cast} FROM ({select}\n))"
+    target = f"{table} ({', '.join(map(identifier, columns))})"
     with source._post(f"{select} FORMAT Native", None, stream=True) as answer:
-        warehouse._post(f"INSERT INTO {table} FORMAT Native", answer.iter_content(1 << 20), stream=False)
+        warehouse._post(f"INSERT INTO {target} FORMAT Native", answer.iter_content(1 << 20), stream=False)

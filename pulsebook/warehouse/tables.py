@@ -1,9 +1,12 @@
-"""Engines of our tables, and of scratch tables beside others' tables."""
+"""Our tables: made, compared with what they must be and brought up to it, by name; their engines, and those of scratch tables."""
 
 import re
+from collections.abc import Mapping
 
 from pulsebook.settings import settings
+from pulsebook.warehouse.errors import WarehouseError
 
+_RIGHT = re.compile(r"necessary to have (?:the )?grant ([A-Z][A-Z ]*?)(?:\(.*?\))? ON")
 _REPLICATED = re.compile(
     r"Replicated(\w*MergeTree)(?:\(('(?:[^'\\]|\\.)*'), *('(?:[^'\\]|\\.)*')(?:, *(.*?))?\))?(?=\s|$)"
 )
@@ -28,3 +31,72 @@ def alone(engine_full: str) -> str:
     if not match:
         return engine_full
     return f"{match[1]}({match[4] or ''})" + engine_full[match.end() :]
+
+
+def ensure(
+    warehouse,
+    table: str,
+    columns: Mapping[str, str],
+    *,
+    partition: str,
+    order: str,
+    newest: str = "",
+    refill: bool = False,
+) -> str:
+    """See `Warehouse.ensure`."""
+    structure = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    _do(
+        warehouse,
+        f"CREATE TABLE IF NOT EXISTS {table} ({structure}) ENGINE = {engine(table, newest)} PARTITION BY {partition} ORDER BY {order}",
+    )
+    found = warehouse.columns(table)
+    if dict(found) == dict(columns):
+        return table
+    changes = _to_refill(found, columns) if refill else _to_keep(table, found, columns)
+    try:
+        for change in changes:
+            _do(warehouse, f"ALTER TABLE {table} {change}")
+    except WarehouseError:
+        if warehouse.columns(table).items() >= columns.items():  # another task was as fast
+            return table
+        raise
+    if refill and changes:
+        _do(warehouse, f"TRUNCATE TABLE {table}")
+    return table
+
+
+def _to_refill(found: Mapping[str, str], columns: Mapping[str, str]) -> list[str]:
+    """What makes of a table whose rows are made anew one with exactly these columns."""
+    missing = [f"ADD COLUMN {name} {kind}" for name, kind in columns.items() if name not in found]
+    other = [f"MODIFY COLUMN {name} {kind}" for name, kind in columns.items() if found.get(name, kind) != kind]
+    return [*missing, *other, *(f"DROP COLUMN {name}" for name in found if name not in columns)]
+
+
+def _to_keep(table: str, found: Mapping[str, str], columns: Mapping[str, str]) -> list[str]:
+    """What a table whose rows stay needs: new columns, NULL in old rows; and NULL in new rows where a column is not written
+    any more, since a zero would be a lie."""
+    added = [name for name in columns if name not in found]
+    changed = [name for name in columns if found.get(name, columns[name]) != columns[name]]
+    gone = [name for name in found if name not in columns]
+    strange = [name for name in gone if found[name] not in ("UInt64", "Nullable(UInt64)")]
+    if strange or changed or any(not columns[name].startswith("Nullable") for name in added):
+        raise WarehouseError(
+            f"{table} must have the columns {dict(columns)}, found {dict(found)}. "
+            "Rename it and run again: the table is then made anew."
+        )
+    return [
+        *(f"ADD COLUMN {name} {columns[name]}" for name in added),
+        *(f"MODIFY COLUMN {name} Nullable(UInt64)" for name in gone if found[name] == "UInt64"),
+    ]
+
+
+def _do(warehouse, statement: str) -> None:
+    """Executes a statement about a table; names the right that is missing."""
+    try:
+        warehouse.execute(statement)
+    except WarehouseError as error:
+        if right := _RIGHT.search(str(error)):
+            raise WarehouseError(
+                f"{error}\nGrant it: GRANT {right[1]} ON {settings().target_database}.* TO … (all that is needed: docs/grants.md)"
+            ) from None
+        raise

@@ -1,0 +1,54 @@
+"""The tables of the ETL: their columns follow from the catalogue's dimensions and per-user counts.
+
+users = etl_table(target, "staging_users")       # "test.staging_users", made or brought up to the catalogue
+"""
+
+from pulsebook.catalogue import per_user
+from pulsebook.catalogue.metrics import GIVEN
+from pulsebook.settings import settings
+from pulsebook.warehouse import profile
+from pulsebook.warehouse.client import Warehouse
+
+FINAL = "metrics_by_dimension"
+
+
+def metrics_of(source: str = "") -> list[str]:
+    """Names of the counts for each user: those of one source, or all in the order of the tables."""
+    return [count.name for count in per_user(source)]
+
+
+def etl_table(target: Warehouse, name: str) -> str:
+    """One of the ETL's tables, made where it is missing; staging tables of another catalogue are changed and emptied, the
+    final table gets the columns that it lacks.
+
+    Raises:
+        WarehouseError: what differs cannot be brought up, or a right is missing; says which.
+    """
+    columns, partition, order = _tables()[name]
+    database = settings().target_database
+    target.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
+    table = f"{database}.{name}"
+    target.ensure(table, columns, partition=partition, order=order, refill=name != FINAL)
+    return table
+
+
+def _tables() -> dict[str, tuple[dict[str, str], str, str]]:
+    """Columns, partition and order by name."""
+    user = {"event_date": "Date", "user_id": "UInt64"}
+    value = {"event_date": "Date", "dimension": "String", "dimension_value": "String"}
+    profiles, latest = profile.types(), {"latest": "UInt64"}
+    later = {
+        name: "Nullable(UInt64)" for name in metrics_of() if name not in GIVEN
+    }  # NULL on days before they were counted
+    return {
+        "staging_feed": (user | _counts("feed") | profiles | latest, "event_date", "user_id"),
+        "staging_messages": (user | _counts("messages") | profiles | latest, "event_date", "user_id"),
+        "staging_profiles": (user | profiles, "event_date", "user_id"),
+        "staging_users": (user | profiles | _counts(), "event_date", "user_id"),
+        "staging_slices": (value | _counts(), "(event_date, dimension)", "dimension_value"),
+        FINAL: (value | dict.fromkeys(GIVEN, "UInt64") | later, "event_date", "(dimension, dimension_value)"),
+    }
+
+
+def _counts(source: str = "") -> dict[str, str]:
+    return dict.fromkeys(metrics_of(source), "UInt64")
