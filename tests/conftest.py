@@ -16,7 +16,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from pulsebook.local.server import running  # noqa: E402
 from pulsebook.settings import settings  # noqa: E402
-from tests.services import airflow  # noqa: E402, F401 (a fixture of several modules)
+from tests.etl import fill, final  # noqa: E402, F401 (fixtures of several modules)
+from tests.services import airflow  # noqa: E402, F401 (likewise)
 
 ANALYST = "analyst"  # a user with that password, where a server has users; the embedded one knows only `default`
 USER = ANALYST if "PULSEBOOK_TEST_SERVER" in os.environ else "default"

@@ -19,62 +19,10 @@ import requests
 from pulsebook import runner
 from pulsebook.local.server import running
 from pulsebook.settings import ROOT
-from tests.world import METRICS, final_table, raw_rows
+from tests.etl import STEPS, code_of, quick
+from tests.world import final_table, raw_rows
 
-STEPS = [
-    ("extract_feed", {}),
-    ("extract_messages", {}),
-    ("merge_users", {}),
-    ("slice", {"dimension": "os"}),
-    ("slice", {"dimension": "gender"}),
-    ("slice", {"dimension": "age"}),
-    ("load", {}),
-]
 DAY, ZONE = date(2026, 11, 20), ZoneInfo("Europe/Moscow")
-
-
-@pytest.fixture
-def fill(execute, databases):
-    """Creates the source tables with the rows of two frames."""
-
-    def filled(feed: pd.DataFrame, messages: pd.DataFrame, receiver: str = "receiver_id"):
-        source = databases[0]
-        profile = "time DateTime, gender Int8, age Int16, country String, city String, os String, source String, exp_group Int8"
-        for table, columns, frame in (
-            ("feed_actions", "user_id UInt32, post_id UInt32, action String", feed),
-            (
-                "message_actions",
-                f"user_id UInt32, {receiver} UInt32",
-                messages.rename(columns={"receiver_id": receiver}),
-            ),
-        ):
-            execute(f"DROP TABLE IF EXISTS {source}.{table}")
-            execute(f"CREATE TABLE {source}.{table} ({columns}, {profile}) ENGINE = MergeTree ORDER BY time")
-            if len(frame):
-                execute(
-                    f"INSERT INTO {source}.{table} FORMAT JSONEachRow\n" + frame.to_json(orient="records", lines=True)
-                )
-
-    return filled
-
-
-@pytest.fixture
-def final(execute, databases):
-    """The loaded rows of a day, as text and as a frame like `final_table` gives."""
-
-    def text(day=DAY):
-        table = f"{databases[1]}.metrics_by_dimension"
-        return execute(
-            f"SELECT * FROM {table} WHERE event_date = '{day}' ORDER BY dimension, dimension_value FORMAT TSV"
-        )
-
-    def frame(day=DAY):
-        rows = [line.split("\t") for line in text(day).splitlines()]
-        found = pd.DataFrame(rows, columns=["event_date", "dimension", "dimension_value", *METRICS])
-        return found.set_index(["dimension", "dimension_value"])[METRICS].astype(int).sort_index()
-
-    frame.text = text
-    return frame
 
 
 def etl(folder, day=DAY, steps=STEPS, **parameters):
@@ -83,19 +31,6 @@ def etl(folder, day=DAY, steps=STEPS, **parameters):
         extra = parameters if name.startswith("extract") else {}
         attempt = "_".join([name, *own.values()])
         runner.run(ROOT / f"notebooks/etl/{name}.ipynb", {"run_date": str(day), **own, **extra}, folder, name=attempt)
-
-
-def code_of(notebook: str, **parameters) -> str:
-    """The code of a notebook as a script, with parameters."""
-    cells = [c for c in nbformat.read(ROOT / f"notebooks/etl/{notebook}.ipynb", 4).cells if c.cell_type == "code"]
-    given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
-    return "\n".join([cells[0].source, given, *(c.source for c in cells[1:])])
-
-
-def quick(day=DAY, steps=STEPS):
-    """Every step in this process: the same cells without kernels."""
-    for name, own in steps:
-        exec(compile(code_of(name, run_date=str(day), **own), name, "exec"), {})
 
 
 @pytest.mark.slow
@@ -124,8 +59,8 @@ def test_every_cell_of_the_final_table_equals_an_independent_computation(
 def test_a_second_server_as_source_gives_the_same_numbers(fill, final, configured, databases, execute, tmp_path):
     feed, messages = raw_rows(DAY, ZONE)
     fill(feed, messages)
-    quick()
-    here = final.text()
+    quick(DAY)
+    here = final.text(DAY)
     with running(tmp_path / "other", password="read only") as other:
         url = other.replace("read only", "read%20only")
 
@@ -141,18 +76,18 @@ def test_a_second_server_as_source_gives_the_same_numbers(fill, final, configure
             execute(f"DROP TABLE {databases[0]}.{table}")
         execute(f"DROP DATABASE {databases[1]}")
         configured(source_url=url)
-        quick()
-        assert final.text() == here
+        quick(DAY)
+        assert final.text(DAY) == here
 
 
 def test_a_rerun_gives_the_same_bytes_and_one_archive_entry_more(fill, final, configured, tmp_path):
     fill(*raw_rows(DAY, ZONE))
-    quick(steps=STEPS[:-1])
+    quick(DAY, steps=STEPS[:-1])
     etl(tmp_path, steps=STEPS[-1:])
-    first = final.text()
+    first = final.text(DAY)
     etl(tmp_path, steps=STEPS[-1:])
-    quick()
-    assert final.text() == first != ""
+    quick(DAY)
+    assert final.text(DAY) == first != ""
     assert sorted(p.name for p in tmp_path.glob("load*.ipynb")) == ["load-try1.ipynb", "load-try2.ipynb"]
 
 
@@ -162,11 +97,11 @@ def test_corrected_rows_give_exactly_the_corrected_numbers_also_when_a_value_van
         user_id=999, os="Symbian", time=int(pd.Timestamp("2026-11-20 12:00", tz=ZONE).timestamp())
     )
     fill(pd.concat([feed, rare]), messages)
-    quick()
-    assert ("os", "Symbian") in final().index
+    quick(DAY)
+    assert ("os", "Symbian") in final(DAY).index
     fill(feed, messages)
-    quick()
-    pd.testing.assert_frame_equal(final(), final_table(feed, messages, DAY, ZONE))
+    quick(DAY)
+    pd.testing.assert_frame_equal(final(DAY), final_table(feed, messages, DAY, ZONE))
 
 
 def test_days_at_the_same_time_do_not_disturb_each_other(fill, final, configured):
@@ -225,13 +160,13 @@ def test_a_kill_of_load_at_any_step_leaves_the_old_day_or_the_new_one_whole(
 ):
     feed, messages = raw_rows(DAY, ZONE)
     fill(feed, messages)
-    quick()
-    old = final.text()
+    quick(DAY)
+    old = final.text(DAY)
     table = f"{databases[1]}.metrics_by_dimension"
     execute(f"CREATE TABLE {databases[1]}.old AS {table}")
     execute(f"INSERT INTO {databases[1]}.old SELECT * FROM {table}")
     fill(feed[feed["user_id"] != 7], messages)
-    quick(steps=STEPS[:-1])
+    quick(DAY, steps=STEPS[:-1])
     seen, fatal, finished = [], 0, False
     while not finished:
         fatal += 1
@@ -247,12 +182,12 @@ def test_a_kill_of_load_at_any_step_leaves_the_old_day_or_the_new_one_whole(
                 )
                 finished = between.victim.wait(60) == 0
                 between.shutdown()
-            seen.append(final.text())
+            seen.append(final.text(DAY))
     new = seen[-1]
     assert new != old and fatal > 4, "the last run must have come through, after kills at several steps"
     assert seen[0] == old and set(seen) == {old, new}
-    quick(steps=STEPS[-1:])
-    pd.testing.assert_frame_equal(final(), final_table(feed[feed["user_id"] != 7], messages, DAY, ZONE))
+    quick(DAY, steps=STEPS[-1:])
+    pd.testing.assert_frame_equal(final(DAY), final_table(feed[feed["user_id"] != 7], messages, DAY, ZONE))
 
 
 def refusal(folder, notebook="extract_feed", **parameters) -> str:
@@ -321,20 +256,20 @@ def test_an_unfinished_day_can_be_forced(fill, final, configured):
     feed = feed[feed["time"] < noon]
     fill(feed, messages)
     with pytest.raises(ValueError, match="looks unfinished"):
-        quick()
+        quick(DAY)
     forced = [(name, {**own, "allow_unfinished": True} if "extract" in name else own) for name, own in STEPS]
-    quick(steps=forced)
-    pd.testing.assert_frame_equal(final(), final_table(feed, messages, DAY, ZONE))
+    quick(DAY, steps=forced)
+    pd.testing.assert_frame_equal(final(DAY), final_table(feed, messages, DAY, ZONE))
 
 
 def test_load_refuses_when_the_source_has_changed_since_the_extracts(fill, final, configured, execute, databases):
     feed, messages = raw_rows(DAY, ZONE)
     fill(feed, messages)
-    quick()
-    before = final.text()
+    quick(DAY)
+    before = final.text(DAY)
     execute(
         f"INSERT INTO {databases[0]}.feed_actions SELECT * FROM {databases[0]}.feed_actions WHERE toDate(time, '{ZONE.key}') = '{DAY}' LIMIT 5"
     )
     with pytest.raises(ValueError, match="do not add up to the source; nothing was written"):
-        quick(steps=STEPS[-1:])
-    assert final.text() == before
+        quick(DAY, steps=STEPS[-1:])
+    assert final.text(DAY) == before

@@ -25,7 +25,7 @@ from pulsebook.settings import ROOT, settings
 from pulsebook.warehouse import Warehouse, WarehouseError
 from tests.clickhouse import ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
 from tests.conftest import PASSWORD
-from tests.test_etl import STEPS
+from tests.etl import STEPS
 
 pytestmark = pytest.mark.skipif("PULSEBOOK_TEST_SERVER" not in os.environ, reason="`make test-server` runs these")
 ZONE = ZoneInfo("Europe/Moscow")

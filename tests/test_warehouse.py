@@ -297,7 +297,7 @@ def test_a_frame_that_does_not_fit_is_refused_whole(frame, says, warehouse, tabl
 
 
 def rows_of(day, n):
-    return f"SELECT toDate('{day}'), 'k', number FROM {numbers(n)}"
+    return f"SELECT toDate('{day}') AS d, 'k' AS k, number AS v FROM {numbers(n)}"
 
 
 def test_a_partition_is_replaced_and_nothing_else(warehouse, table, databases):
@@ -316,9 +316,11 @@ def test_a_partition_of_two_values_is_replaced_from_several_statements(warehouse
     warehouse.execute(
         f"CREATE TABLE {table} (d Date, k String, v UInt64) ENGINE = MergeTree PARTITION BY (d, k) ORDER BY v"
     )
-    warehouse.replace_partition(table, "('2026-01-01', 'age')", "SELECT toDate('2026-01-01'), 'age', 99")
+    warehouse.replace_partition(table, "('2026-01-01', 'age')", "SELECT toDate('2026-01-01') AS d, 'age' AS k, 99 AS v")
     for n in (3, 1, 0):
-        selects = [f"SELECT toDate('2026-01-01'), 'os', number + {add} FROM {numbers(n)}" for add in (0, 10)]
+        selects = [
+            f"SELECT toDate('2026-01-01') AS d, 'os' AS k, number + {add} AS v FROM {numbers(n)}" for add in (0, 10)
+        ]
         assert warehouse.replace_partition(table, "('2026-01-01', 'os')", selects) == 2 * n
         found = warehouse.read(f"SELECT k, v FROM {table} ORDER BY v")
         assert found["v"].tolist() == [*range(n), *range(10, 10 + n), 99] and found["k"].tolist()[-1] == "age"
@@ -327,10 +329,33 @@ def test_a_partition_of_two_values_is_replaced_from_several_statements(warehouse
 def test_a_statement_that_fails_leaves_the_partition_as_it_was(warehouse, table, databases):
     warehouse.replace_partition(table, "'2026-01-01'", rows_of("2026-01-01", 2))
     with pytest.raises(WarehouseError, match="Code: 395"):
-        failing = "SELECT toDate('2026-01-01'), 'k', throwIf(number = 900000) FROM numbers(1000000)"
+        failing = "SELECT toDate('2026-01-01') AS d, 'k' AS k, throwIf(number = 900000) AS v FROM numbers(1000000)"
         warehouse.replace_partition(table, "'2026-01-01'", [rows_of("2026-01-01", 5), failing])
     assert warehouse.scalar(f"SELECT count() FROM {table}") == 2
     assert names(warehouse, databases) == ["t"]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["one server", "two servers"])
+def test_columns_are_matched_by_name_and_one_that_is_not_the_tables_is_refused(warehouse, databases, elsewhere):
+    table, source = f"{databases[1]}.named", Warehouse(f"{warehouse.url}/?max_threads=1") if elsewhere else None
+    warehouse.execute(
+        f"CREATE TABLE {table} (d Date, os String, country String, v Nullable(UInt64)) ENGINE = MergeTree PARTITION BY d ORDER BY os"
+    )
+    day = "toDate('2026-01-01') AS d"
+    warehouse.replace_partition(table, "'2026-01-01'", f"SELECT 'RU' AS country, 'iOS' AS os, {day}", source)
+    for columns, says in (
+        (f"{day}, 'iOS' AS os, 'RU' AS land", "land is no column of it; country is missing; it gives d, os, land"),
+        (f"{day}, 'iOS', 'RU' AS country", "is no column of it; os is missing"),
+        (f"{day}, 'iOS' AS os", "country is missing"),
+    ):
+        with pytest.raises(WarehouseError, match=says):
+            warehouse.replace_partition(table, "'2026-01-01'", f"SELECT {columns}", source)
+    assert warehouse.row(f"SELECT os, country, v IS NULL AS none FROM {table}") == {
+        "os": "iOS",
+        "country": "RU",
+        "none": 1,
+    }
+    assert names(warehouse, databases) == ["named"]
 
 
 def test_rows_of_another_partition_are_refused(warehouse, table, databases):
@@ -349,14 +374,14 @@ def test_rows_of_another_server_arrive_whatever_their_columns_are_called(warehou
         other = Warehouse(url.replace(PASSWORD, quote(PASSWORD, safe="")))
         assert warehouse.replace_partition(table, "'2026-01-01'", rows_of("2026-01-01", 300_000), other) == 300_000
         assert warehouse.row(f"SELECT sum(v) AS s, any(k) AS k FROM {table}") == {"s": 299_999 * 150_000, "k": "k"}
-        swapped = "SELECT toDate('2026-01-01') AS v, 'k' AS d, toUInt8(7) AS k"  # by place, whatever the names say
+        swapped = "SELECT toUInt8(7) AS v, 'k' AS k, toDate('2026-01-01') AS d"  # by name, whatever the places say
         assert warehouse.replace_partition(table, "'2026-01-02'", swapped.replace("01-01", "01-02"), other) == 1
         assert warehouse.row(f"SELECT v, k FROM {table} WHERE d = '2026-01-02'") == {"v": 7, "k": "k"}
         warehouse.replace_partition(table, "'2026-01-02'", rows_of("2026-01-02", 0), other)
         with pytest.raises(WarehouseError, match="Code: 395"):
-            failing = "SELECT toDate('2026-01-01'), 'k', throwIf(number = 900000) FROM numbers(1000000)"
+            failing = "SELECT toDate('2026-01-01') AS d, 'k' AS k, throwIf(number = 900000) AS v FROM numbers(1000000)"
             warehouse.replace_partition(table, "'2026-01-01'", failing, other)
-        with pytest.raises(WarehouseError, match="has 3 columns, but the statement gives 2"):
+        with pytest.raises(WarehouseError, match="v is missing; it gives d, k"):
             warehouse.replace_partition(table, "'2026-01-01'", "SELECT toDate('2026-01-01') AS d, 'k' AS k", other)
         assert warehouse.scalar(f"SELECT count() FROM {table}") == 300_000
         assert names(warehouse, databases) == ["t"]

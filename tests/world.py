@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 METRICS = ["views", "likes", "messages_received", "messages_sent", "users_received", "users_sent"]
-PROFILE = ["gender", "age", "os"]
+PROFILE = ["gender", "age", "os", "country", "exp_group"]  # of which a world has the first three at least
 
 
 def raw_rows(day: date, zone: ZoneInfo, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -76,11 +76,30 @@ def raw_rows(day: date, zone: ZoneInfo, seed: int = 1) -> tuple[pd.DataFrame, pd
     return feed.reset_index(drop=True), messages.reset_index(drop=True)
 
 
-def final_table(feed: pd.DataFrame, messages: pd.DataFrame, day: date, zone: ZoneInfo) -> pd.DataFrame:
-    """What `metrics_by_dimension` must hold for the day, indexed by dimension and value, in pandas alone."""
+DIMENSIONS = {
+    "os": lambda p: p["os"].replace("", None),
+    "gender": lambda p: p["gender"].map({1: "female", 0: "male"}),
+    "age": lambda p: p["age"].map(lambda age: None if pd.isna(age) else str(int(age))),
+}
+
+
+def local(frame: pd.DataFrame, zone: ZoneInfo) -> pd.Series:
+    """The local times of rows."""
+    return pd.to_datetime(frame["time"], unit="s", utc=True).dt.tz_convert(zone)
+
+
+def final_table(
+    feed: pd.DataFrame, messages: pd.DataFrame, day: date, zone: ZoneInfo, dimensions=None, more=None
+) -> pd.DataFrame:
+    """What `metrics_by_dimension` must hold for the day, indexed by dimension and value, in pandas alone.
+
+    `dimensions`: name -> function from profiles to values, None where unknown; DIMENSIONS where not given. `more`: name of
+    another metric -> function from the day's rows of the feed to a number for each user.
+    """
+    dimensions = DIMENSIONS if dimensions is None else dimensions
 
     def local_day(frame):
-        return pd.to_datetime(frame["time"], unit="s", utc=True).dt.tz_convert(zone).dt.date
+        return local(frame, zone).dt.date
 
     feed_day, messages_day = feed[local_day(feed) == day], messages[local_day(messages) == day]
     users = pd.DataFrame(
@@ -92,12 +111,14 @@ def final_table(feed: pd.DataFrame, messages: pd.DataFrame, day: date, zone: Zon
             "messages_received": messages_day.groupby("receiver_id").size(),
             "users_received": messages_day.groupby("receiver_id")["user_id"].nunique(),
         }
-    ).fillna(0)
+    )
+    for name, count in (more or {}).items():
+        users[name] = count(feed_day).reindex(users.index)
+    users = users.fillna(0)
 
     def latest(*frames):
-        return (
-            pd.concat([f[["user_id", "time", *PROFILE]] for f in frames]).sort_values("time").groupby("user_id").last()
-        )
+        columns = ["user_id", "time", *(c for c in PROFILE if c in feed)]
+        return pd.concat([f[columns] for f in frames]).sort_values("time").groupby("user_id").last()
 
     def before(frame):
         days = local_day(frame)
@@ -106,10 +127,8 @@ def final_table(feed: pd.DataFrame, messages: pd.DataFrame, day: date, zone: Zon
     known = latest(feed_day, messages_day)
     older = latest(before(feed), before(messages))
     profiles = pd.concat([known, older[~older.index.isin(known.index)]]).reindex(users.index)
-    users["os"] = profiles["os"].replace("", None).fillna("unknown")
-    users["gender"] = profiles["gender"].map({1: "female", 0: "male"}).fillna("unknown")
-    users["age"] = profiles["age"].map(lambda a: "unknown" if pd.isna(a) else str(int(a)))
-    table = pd.concat(
-        {d: users.groupby(d)[METRICS].sum() for d in ("age", "gender", "os")}, names=["dimension", "dimension_value"]
-    )
+    for name, value in dimensions.items():
+        users[name] = value(profiles).fillna("unknown")
+    metrics = [*METRICS, *(more or {})]
+    table = pd.concat({d: users.groupby(d)[metrics].sum() for d in dimensions}, names=["dimension", "dimension_value"])
     return table.astype(int).sort_index()
