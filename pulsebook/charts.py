@@ -51,18 +51,24 @@ WORDS = {
 
 
 class Picture:
-    """A figure of panels, filled from the upper left."""
+    """A figure of panels, filled from the upper left; it grows by a row where there are more than it has room for."""
 
     def __init__(self, title: str, rows: int = 2, columns: int = 2):
-        with sns.axes_style("whitegrid", {"axes.edgecolor": "#d5d9de"}):
-            self.figure = Figure(figsize=(PIXELS / DPI, PIXELS / DPI * rows / 2), dpi=DPI, layout="constrained")
-            self._free = list(np.ravel(self.figure.subplots(rows, columns)))
+        self.figure = Figure(dpi=DPI, layout="constrained")
         self.figure.get_layout_engine().set(hspace=0.05, wspace=0.04, h_pad=0.1, w_pad=0.1)
         self.figure.suptitle(_name(title, TITLE), fontsize=LARGE + 3, fontweight="bold")
+        self._rows, self._columns = rows, columns
+        self._panels: list[Axes] = []
 
     def panel(self, title: str) -> Axes:
-        """The next free panel."""
-        ax = self._free.pop(0)
+        """The next panel."""
+        with sns.axes_style("whitegrid", {"axes.edgecolor": "#d5d9de"}):
+            self._panels.append(ax := self.figure.add_subplot())
+        rows = max(self._rows, -(-len(self._panels) // self._columns))
+        self.figure.set_size_inches(PIXELS / DPI, PIXELS / DPI * rows / 2)
+        grid = self.figure.add_gridspec(rows, self._columns)
+        for place, panel in enumerate(self._panels):
+            panel.set_subplotspec(grid[divmod(place, self._columns)])
         ax.set_title(_name(title, TITLE), loc="left", fontweight="bold", fontsize=LARGE)
         ax.tick_params(labelsize=SMALL)
         ax.grid(axis="x", visible=False)

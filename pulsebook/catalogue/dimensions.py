@@ -42,7 +42,7 @@ class Dimension:
 
     def named(self, value: str, language: str) -> str:
         """A value for people."""
-        return (SHARED_VALUES | self.values).get(value, value) if language == "ru" else value
+        return self.values.get(value, shared_name(value, language)) if language == "ru" else value
 
     @property
     def value(self) -> str:
@@ -61,7 +61,12 @@ class Dimension:
         return value == UNKNOWN, number is None, number or 0, value
 
 
-SHARED_VALUES = {UNKNOWN: "неизвестно", "other": "другие"}
+SHARED = {UNKNOWN: "неизвестно", "other": "другие"}
+
+
+def shared_name(value: str, language: str) -> str:
+    """A value that any dimension may have, for people."""
+    return SHARED.get(value, value) if language == "ru" else value
 
 
 def band_names(edges: tuple[int, ...]) -> list[str]:
