@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import requests
 
+from pulsebook import catalogue
+from pulsebook.catalogue import DIMENSIONS, METRICS, Dimension
 from pulsebook.local import sample
 from pulsebook.settings import ROOT
 
@@ -44,10 +46,13 @@ def app(server):
     requests.post(server, data=f"DROP DATABASE {name}")
 
 
-def run(notebook: str, **parameters) -> dict:
-    """The cells of a report in this process; returns their variables."""
+def run(notebook: str, changed: tuple[str, str] = ("", ""), **parameters) -> dict:
+    """The cells of a report in this process, a text in them `changed` to another; returns their variables."""
     cells = nbformat.read(ROOT / f"notebooks/reports/{notebook}.ipynb", 4).cells
     code = [c.source for c in cells if c.cell_type == "code"]
+    if changed[0]:
+        assert sum(source.count(changed[0]) for source in code) == 1, "the change is in one place"
+        code = [source.replace(*changed) for source in code]
     given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     variables = {}
     exec(compile("\n".join([code[0], given, *code[1:]]), notebook, "exec"), variables)
@@ -452,3 +457,50 @@ def test_no_value_of_the_data_stops_a_report(app, databases, execute, configured
     where = next(line for line in found["message"].split("\n") if line.startswith("os: "))
     assert "&lt;b&gt; 10\xa0%" in where and "$x^$ 10\xa0%" in where and "\ufffd 10\xa0%" in where and "other" in where
     assert len(posted(configured)) >= 1
+
+
+# -- what an analyst adds by one word
+
+
+@pytest.mark.parametrize("name", ["posts", "likes_per_user", "views_per_user"])
+def test_one_word_shows_any_metric_of_the_feed_with_its_change_and_a_panel(name, app, configured):
+    source, feed, _ = app
+    configured(source_database=source)
+    day = DAYS["an ordinary day"]
+    shown = run("feed_report", ('"likes", "ctr")', f'"likes", "ctr", "{name}")'), run_date=str(day))
+    found = feed[(feed["day"] == day) & feed["action"].isin(["view", "like"])]
+    users = found["user_id"].nunique()
+    value, written = {
+        "posts": (n := found[found["action"] == "view"]["post_id"].nunique(), f"{n:,}"),
+        "likes_per_user": (r := (found["action"] == "like").sum() / users, f"{r:.1f}"),
+        "views_per_user": (r := (found["action"] == "view").sum() / users, f"{r:.1f}"),
+    }[name]
+    assert shown["daily"][name].iloc[-1] == pytest.approx(value, rel=1e-12)
+    line = next(line for line in shown["message"].splitlines() if line.startswith(METRICS[name].en) and "<b>" in line)
+    assert f"<b>{written}</b>" in line and line.count("▲") + line.count("▼") + line.count("＝") == 2
+    titles = [ax.get_title(loc="left") for ax in shown["picture"].figure.axes]
+    assert titles == ["DAU", "Views", "Likes", "CTR", METRICS[name].en]
+
+
+def test_one_word_shows_any_metric_of_the_messenger_in_the_report_on_the_app(app, configured):
+    source, _, messages = app
+    configured(source_database=source)
+    day = DAYS["an ordinary day"]
+    shown = run("app_report", ('"messages_per_sender"\n', '"messages_per_sender", "users_sent"\n'), run_date=str(day))
+    receivers = messages[messages["day"] == day]["receiver_id"].nunique()
+    assert f"Written to: <b>{receivers:,}</b>" in shown["message"]
+
+
+def test_every_dimension_of_the_catalogue_has_its_line(app, configured, databases, execute, monkeypatch):
+    country = Dimension("country", "country", "страна")
+    monkeypatch.setattr(catalogue, "DIMENSIONS", (*DIMENSIONS, country))
+    configured(source_database=app[0])
+    columns = "event_date Date, dimension String, dimension_value String, views UInt64"
+    execute(f"CREATE TABLE {databases[1]}.metrics_by_dimension ({columns}) ENGINE = MergeTree ORDER BY event_date")
+    day = DAYS["an ordinary day"]
+    values = ", ".join(
+        f"('{day}', 'country', '{value}', {n})" for value, n in (("RU", 70), ("A&B", 20), ("unknown", 10))
+    )
+    execute(f"INSERT INTO {databases[1]}.metrics_by_dimension VALUES {values}")
+    lines = run("app_report", run_date=str(day))["message"].splitlines()
+    assert "country: RU 70\xa0% · A&amp;B 20\xa0% · unknown 10\xa0%" in lines
