@@ -101,7 +101,11 @@ def test_quiet_hours_cover_what_the_clock_passes_between_them(begin, end, now):
     assert QuietHours(f"{begin}-{end}").covers(datetime.fromisoformat(f"2026-11-22T{now}")) == passed
 
 
-@given(st.one_of(st.text(max_size=12), st.just("none"), st.from_regex(r"\d{1,2}(:\d\d)?[-–—]\d{1,2}(:\d\d)?", fullmatch=True)))
+@given(
+    st.one_of(
+        st.text(max_size=12), st.just("none"), st.from_regex(r"\d{1,2}(:\d\d)?[-–—]\d{1,2}(:\d\d)?", fullmatch=True)
+    )
+)
 def test_quiet_hours_are_two_times_of_day_or_a_sentence(given_text):
     spelt = re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]", given_text)
     if given_text in ("", "none"):
@@ -114,7 +118,19 @@ def test_quiet_hours_are_two_times_of_day_or_a_sentence(given_text):
 
 
 @pytest.mark.parametrize(
-    "wrong", ["23-8", "9:00-18:00", "23:00–08:00", "23:00 - 08:00", "24:00-08:00", "08:00-08:00", "x", "None", "٢٣:٠٠-٠٨:٠٠", "23:00-08:00\n"]
+    "wrong",
+    [
+        "23-8",
+        "9:00-18:00",
+        "23:00–08:00",
+        "23:00 - 08:00",
+        "24:00-08:00",
+        "08:00-08:00",
+        "x",
+        "None",
+        "٢٣:٠٠-٠٨:٠٠",
+        "23:00-08:00\n",
+    ],
 )
 def test_quiet_hours_as_people_mistype_them(wrong):
     with pytest.raises(ValueError, match="quiet hours must"):
@@ -199,5 +215,8 @@ def test_the_catalogue_is_data():
             names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", [])]
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert all(
-                    re.match(r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.quiet_hours)\b", n) for n in names
+                    re.match(
+                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.quiet_hours)\b", n
+                    )
+                    for n in names
                 )
