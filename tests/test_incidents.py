@@ -146,13 +146,13 @@ def test_when_a_word_comes_is_the_policys():
         assert [n for n, what, _ in told] == list(range(0, 21, int(hours * 4))), "opened, then every so often"
     told, _ = story(DROP, FINE, FINE, policy=Policy(normal_slots=1))
     assert [(n, what) for n, what, _ in told] == [(0, "opened"), (1, "resolved")]
-    seen = (verdicts({"views": -0.2}), verdicts({"views": -0.3}))
+    seen = (verdicts({"views": -0.2}), verdicts({"views": -0.31}))
     assert [what for _, what, _ in story(*seen)[0]] == ["opened"]
     assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05))[0]] == ["opened", "worse"]
     assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05, worse=2.0))[0]] == ["opened"]
-    for critical, told in ((0.2, ["opened"]), (0.31, [])):
+    for critical, told in ((0.31, ["opened"]), (0.32, [])):
         assert [what for _, what, _ in story(seen[1], hold={0: "minor"}, policy=Policy(critical=critical))[0]] == told
-        assert Incident("x", "anomaly", 0, 0, {"views": -0.3}).is_critical(Policy(critical=critical)) == bool(told)
+        assert Incident("x", "anomaly", 0, 0, {"views": -0.31}).is_critical(Policy(critical=critical)) == bool(told)
     assert Incident("x", "missing", 0, 0, {"feed": 0.0}).is_critical(Policy(critical=1.0))
 
 
