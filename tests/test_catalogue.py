@@ -1,6 +1,7 @@
 """The catalogue: what is in it is checked when it is imported, and each thing stands once."""
 
 import ast
+import dataclasses
 import math
 import re
 from datetime import datetime
@@ -87,6 +88,24 @@ def ratio(**fields) -> Ratio:
 def test_what_cannot_be_used_is_refused_with_what_to_do(entry, says):
     with pytest.raises(CatalogueError, match=re.escape(says)):
         entry()
+
+
+def test_what_alerts_need_of_the_catalogue(monkeypatch):
+    checked = catalogue.metrics._check_watched
+    checked()
+    both = ratio(name="both", numerator="messages_sent", alert=Alert())
+    monkeypatch.setitem(METRICS, "both", both)
+    checked()
+    for name in ("messages_sent", "messenger_users"):
+        monkeypatch.setitem(METRICS, name, dataclasses.replace(METRICS[name], alert=None))
+    with pytest.raises(
+        CatalogueError, match="'both': a ratio of two sources is watched only .* one of messages watched"
+    ):
+        checked()
+    for volume in ("", "likes", "ctr", "dau", "clicks"):
+        monkeypatch.setitem(catalogue.SOURCES, "messages", Source("messages", "m", ("user_id", "time"), volume=volume))
+        with pytest.raises(CatalogueError, match=f"source 'messages': volume must be a count of it.*got '{volume}'"):
+            checked()
 
 
 TIMES = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
