@@ -5,20 +5,34 @@ Every 15 minutes: `collect` counts the slot that has just ended into `slot_metri
 be expected and tells the team's chat what is new: an incident opened, worse, still there after 4 hours, over.
 
 **A slot by hand**: trigger with `slot` (its start). Slots that were missed while Airflow was down are counted and checked
-by the next run; what was over by then comes in one summary.
+by the next run; what was over by then comes in one summary. In `quiet_hours` (of the form, else of
+`PULSEBOOK_QUIET_HOURS`, else of the catalogue's `POLICY`) only critical incidents are told.
 
 #### Triage notes
 - *One failed run is harmless*: the next one covers its slot. Two in a row: open the notebook named in the message.
-- *Too many or too few alerts*: replay a period in `notebooks/alerts/backtest.ipynb` and set the metric's `sensitivity` in
-  `pulsebook/metrics.py`; days that are known to be unusual go into `KNOWN_DAYS` there.
+- *Too many or too few alerts*: replay a period in `notebooks/alerts/backtest.ipynb` and set the metric's
+  `Alert(sensitivity=…)` in `pulsebook/catalogue/metrics.py`; days that are known to be unusual go into `KNOWN_DAYS`
+  in `pulsebook/catalogue/alerts.py`, where `POLICY` says what is told again, what is critical, what ends an incident.
 - *No data in …*: the source's loading has stopped. Its metrics are judged again when data are back.
 """
 
+from airflow.sdk import Param
+
 from pulsebook.airflow import every_quarter_hour
 from pulsebook.airflow.operator import NotebookOperator
+from pulsebook.quiet_hours import FORM
 
-with every_quarter_hour(file=__file__, doc=__doc__, tags=["alerts", "chat"]) as dag:
+QUIET = Param(
+    "",
+    type="string",
+    pattern=FORM,
+    description="then only critical incidents are told, such as 23:00-08:00; none: never; empty: as set",
+)
+
+with every_quarter_hour(file=__file__, doc=__doc__, params={"quiet_hours": QUIET}, tags=["alerts", "chat"]) as dag:
     collect = NotebookOperator(notebook="alerts/collect.ipynb")
-    check = NotebookOperator(notebook="alerts/check.ipynb", parameters={"post": True})
+    check = NotebookOperator(
+        notebook="alerts/check.ipynb", parameters={"post": True, "quiet": "{{ params.quiet_hours }}"}
+    )
 
     collect >> check

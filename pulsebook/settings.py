@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pulsebook.quiet_hours import QuietHours
 from pulsebook.secret_names import secrets_of
 
 ROOT = Path(__file__).resolve().parents[1]  # the project: relative paths start here
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     query_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)  # seconds that one statement may take
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
     language: Literal["en", "ru"] = "en"
+    quiet_hours: str = (
+        ""  # in which only critical incidents are told, such as 23:00-08:00; none; empty: the catalogue's
+    )
     notebooks: Path = ROOT / "notebooks"
     outputs: Any = ROOT / "outputs"  # a Path, or for s3://bucket/prefix an Object
     cell_output_limit: float = Field(1.0, ge=0.02, le=100)  # MB that the texts of one cell may take
@@ -108,6 +112,14 @@ class Settings(BaseSettings):
             return name if isinstance(name, ZoneInfo) else ZoneInfo(name)
         except (KeyError, ValueError, OSError):
             raise ValueError("must be an IANA time zone such as Europe/Moscow") from None
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _hours(cls, text: str):
+        try:
+            return QuietHours(text).text
+        except ValueError as error:
+            raise ValueError(f"cannot be used: {error}") from None
 
     @field_validator("clickhouse_url", "source_url")
     @classmethod

@@ -60,7 +60,7 @@ def test_every_dag_keeps_its_parameters_tags_and_tries(dags):
     } == {
         name: (params, tags, runs, "Europe/Moscow", 2025, {("analytics", retries, *minutes(*times))})  # 2025: in UTC
         for name, params, tags, runs, retries, times in [
-            ("alerts", ["slot"], ["alerts", "chat"], 1, 1, (1, 10)),
+            ("alerts", ["slot", "quiet_hours"], ["alerts", "chat"], 1, 1, (1, 10)),
             ("app_report", ["run_date", "resend"], ["chat", "daily"], 1, 2, (5, 30)),
             ("archive_prune", ["delete"], ["daily"], 1, 1, (5, 120)),
             ("etl", ["run_date", "allow_unfinished"], ["daily"], 3, 2, (5, 120)),

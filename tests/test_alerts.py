@@ -1,6 +1,5 @@
 """Collect and check: what the book of slots holds, and what the chat hears of a known story."""
 
-import json
 import os
 import re
 import subprocess
@@ -8,9 +7,7 @@ import sys
 import time
 import uuid
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
-import nbformat
 import pandas as pd
 import pytest
 import requests
@@ -19,50 +16,13 @@ from pulsebook import runner
 from pulsebook.archive.record import folder_of
 from pulsebook.local import sample
 from pulsebook.settings import ROOT, settings
+from tests.alert_notebooks import ZONE, code, on_the_page, remove, rows_of, run, slots
 from tests.bot_api import bot_api
 
-ZONE = ZoneInfo("Europe/Moscow")
 UNTIL = datetime(2026, 11, 17, 6, 0, tzinfo=ZONE)
 LAST = "2026-11-17T05:45"
 BOOK = f"alert_book_{uuid.uuid4().hex[:6]}"  # slot_metrics of the sample
 SPIKE, OUTAGE = "2026-11-13T15:30", "2026-11-14T11:00"  # one slot; three slots
-
-
-def code(notebook: str, **parameters) -> str:
-    cells = [c for c in nbformat.read(ROOT / f"notebooks/alerts/{notebook}.ipynb", 4).cells if c.cell_type == "code"]
-    given = [f"{name} = {value!r}" for name, value in parameters.items()]
-    return "\n".join([cells[0].source, *given, *(c.source for c in cells[1:])])
-
-
-def run(notebook: str, **parameters) -> dict:
-    """The cells of a notebook in this process; returns their variables."""
-    variables = {}
-    exec(compile(code(notebook, **parameters), notebook, "exec"), variables)
-    return variables
-
-
-def slots(first: str, count: int) -> list[str]:
-    start = datetime.fromisoformat(first)
-    return [(start + timedelta(minutes=15 * n)).isoformat(timespec="minutes") for n in range(count)]
-
-
-def on_the_page() -> list[dict]:
-    log = settings().outputs / "chat" / "messages.jsonl"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-
-def rows_of(server: str, sql: str) -> pd.DataFrame:
-    answer = requests.post(server, data=f"{sql} FORMAT JSONEachRow", timeout=60)
-    assert answer.ok, answer.text
-    return pd.DataFrame([json.loads(line) for line in answer.text.splitlines()])
-
-
-def remove(execute, table: str, where: str) -> None:
-    """Take rows out of a table, at once on every version."""
-    execute(f"CREATE TABLE {table}_rest AS {table}")
-    execute(f"INSERT INTO {table}_rest SELECT * FROM {table} WHERE NOT ({where})")
-    execute(f"DROP TABLE {table}")
-    execute(f"RENAME TABLE {table}_rest TO {table}")
 
 
 @pytest.fixture(scope="module")

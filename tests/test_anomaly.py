@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pulsebook.metrics import ALERTS
 
+from pulsebook import watched
 from pulsebook.anomaly import Stream, detect, detect_all
 from tests.bench.alerts import history
 
@@ -66,7 +66,7 @@ def faulty():
 
 def test_result_has_one_row_per_metric_and_the_promised_columns():
     result = detect(app(), app().index[NOON])
-    assert list(result["metric"]) == list(ALERTS)
+    assert list(result["metric"]) == watched.names()
     assert list(result.columns) == [
         "metric",
         "value",
@@ -320,7 +320,7 @@ def test_settings_can_be_given_per_metric():
     frame = app()
     frame.iloc[NOON] = np.round(frame.iloc[NOON] * 0.5)
     assert not judged(frame, NOON, min_deviation=0.8)["anomaly"].any()
-    only_views = judged(frame, NOON, min_deviation=dict.fromkeys(ALERTS, 0.8) | {"views": 0.2})
+    only_views = judged(frame, NOON, min_deviation=dict.fromkeys(watched.names(), 0.8) | {"views": 0.2})
     assert list(only_views.index[only_views["anomaly"]]) == ["views"]
     assert not judged(frame, NOON, sensitivity={"views": 0.01, "likes": 0.01}).loc["likes", "anomaly"]
     scores = [judged(frame, NOON, sensitivity=s).loc["views", "score"] for s in (1.0, 2.0)]
@@ -402,7 +402,7 @@ def usual(fortnight):
 
 def test_without_streams_the_usual_six_are_watched(fortnight, usual):
     assert_same(by_metric(detect_all(fortnight, streams=USUAL)), usual)
-    assert list(detect(fortnight, fortnight.index[-1], streams=iter(USUAL))["metric"]) == list(ALERTS)
+    assert list(detect(fortnight, fortnight.index[-1], streams=iter(USUAL))["metric"]) == watched.names()
 
 
 @settings(max_examples=6, deadline=None)

@@ -1,6 +1,7 @@
 """The catalogue: what is in it is checked when it is imported, and each thing stands once."""
 
 import ast
+import dataclasses
 import math
 import re
 from datetime import datetime
@@ -89,6 +90,24 @@ def test_what_cannot_be_used_is_refused_with_what_to_do(entry, says):
         entry()
 
 
+def test_what_alerts_need_of_the_catalogue(monkeypatch):
+    checked = catalogue.metrics._check_watched
+    checked()
+    both = ratio(name="both", numerator="messages_sent", alert=Alert())
+    monkeypatch.setitem(METRICS, "both", both)
+    checked()
+    for name in ("messages_sent", "messenger_users"):
+        monkeypatch.setitem(METRICS, name, dataclasses.replace(METRICS[name], alert=None))
+    with pytest.raises(
+        CatalogueError, match="'both': a ratio of two sources is watched only .* one of messages watched"
+    ):
+        checked()
+    for volume in ("", "likes", "ctr", "dau", "clicks"):
+        monkeypatch.setitem(catalogue.SOURCES, "messages", Source("messages", "m", ("user_id", "time"), volume=volume))
+        with pytest.raises(CatalogueError, match=f"source 'messages': volume must be a count of it.*got '{volume}'"):
+            checked()
+
+
 TIMES = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
 
 
@@ -101,21 +120,39 @@ def test_quiet_hours_cover_what_the_clock_passes_between_them(begin, end, now):
     assert QuietHours(f"{begin}-{end}").covers(datetime.fromisoformat(f"2026-11-22T{now}")) == passed
 
 
-@given(st.one_of(st.text(max_size=12), st.from_regex(r"\d{1,2}(:\d\d)?[-–—]\d{1,2}(:\d\d)?", fullmatch=True)))
+@given(
+    st.one_of(
+        st.text(max_size=12), st.just("none"), st.from_regex(r"\d{1,2}(:\d\d)?[-–—]\d{1,2}(:\d\d)?", fullmatch=True)
+    )
+)
 def test_quiet_hours_are_two_times_of_day_or_a_sentence(given_text):
     spelt = re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]", given_text)
-    if given_text == "" or spelt and given_text[:5] != given_text[6:]:
-        assert bool(QuietHours(given_text)) == bool(given_text)
+    if given_text in ("", "none"):
+        assert not QuietHours(given_text)
+    elif spelt and given_text[:5] != given_text[6:]:
+        assert QuietHours(given_text)
     else:
-        with pytest.raises(CatalogueError, match="quiet hours must"):
+        with pytest.raises(ValueError, match="quiet hours must"):
             QuietHours(given_text)
 
 
 @pytest.mark.parametrize(
-    "wrong", ["23-8", "9:00-18:00", "23:00–08:00", "23:00 - 08:00", "24:00-08:00", "08:00-08:00", "x"]
+    "wrong",
+    [
+        "23-8",
+        "9:00-18:00",
+        "23:00–08:00",
+        "23:00 - 08:00",
+        "24:00-08:00",
+        "08:00-08:00",
+        "x",
+        "None",
+        "٢٣:٠٠-٠٨:٠٠",
+        "23:00-08:00\n",
+    ],
 )
 def test_quiet_hours_as_people_mistype_them(wrong):
-    with pytest.raises(CatalogueError, match="quiet hours must"):
+    with pytest.raises(ValueError, match="quiet hours must"):
         QuietHours(wrong)
 
 
@@ -197,5 +234,8 @@ def test_the_catalogue_is_data():
             names = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in getattr(node, "names", [])]
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert all(
-                    re.match(r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue)\b", n) for n in names
+                    re.match(
+                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.quiet_hours)\b", n
+                    )
+                    for n in names
                 )

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pulsebook.incidents import HOUR, QUARTER, advance
-from pulsebook.incidents.explain import explain
+from pulsebook.catalogue import POLICY, Policy
+from pulsebook.incidents import HOUR, QUARTER, Incident, advance
+from pulsebook.incidents.explain import WHOLE, compared, explain
+from pulsebook.incidents.picture import draw, metrics_of, with_week_ago
 
 METRICS = {"feed_users": "feed", "views": "feed", "likes": "feed", "ctr": "feed", "messenger_users": "messages", "messages_sent": "messages"}  # fmt: skip
 START = 1_795_000_500
@@ -23,12 +25,12 @@ def verdicts(off: dict[str, float] | None = None, missing: tuple[str, ...] = ())
     return pd.DataFrame(rows)
 
 
-def story(*slots, hold=None):
+def story(*slots, hold=None, policy=POLICY):
     """What is told in a row of slots: (slot number, what, metrics)."""
     incidents, told = [], []
     for number, seen in enumerate(slots):
         incidents, events = advance(
-            incidents, START + number * QUARTER, seen, METRICS, hold=(hold or {}).get(number, "")
+            incidents, START + number * QUARTER, seen, METRICS, hold=(hold or {}).get(number, ""), policy=policy
         )
         told += [(number, event.what, tuple(sorted(event.incident.metrics))) for event in events]
     return told, incidents
@@ -138,6 +140,72 @@ def test_the_same_slot_twice_gives_the_same_events():
     assert once == advance(incidents, START + QUARTER, verdicts({"views": -0.9}), METRICS)
 
 
+def test_when_a_word_comes_is_the_policys():
+    for hours in (1.0, 2.5):
+        told, _ = story(*[DROP] * 21, policy=Policy(repeat_hours=hours))
+        assert [n for n, what, _ in told] == list(range(0, 21, int(hours * 4))), "opened, then every so often"
+    told, _ = story(DROP, FINE, FINE, policy=Policy(normal_slots=1))
+    assert [(n, what) for n, what, _ in told] == [(0, "opened"), (1, "resolved")]
+    seen = (verdicts({"views": -0.2}), verdicts({"views": -0.31}))
+    assert [what for _, what, _ in story(*seen)[0]] == ["opened"]
+    assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05))[0]] == ["opened", "worse"]
+    assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05, worse=2.0))[0]] == ["opened"]
+    for critical, told in ((0.31, ["opened"]), (0.32, [])):
+        assert [what for _, what, _ in story(seen[1], hold={0: "minor"}, policy=Policy(critical=critical))[0]] == told
+        assert Incident("x", "anomaly", 0, 0, {"views": -0.31}).is_critical(Policy(critical=critical)) == bool(told)
+    assert Incident("x", "missing", 0, 0, {"feed": 0.0}).is_critical(Policy(critical=1.0))
+
+
+def test_what_is_no_longer_watched_leaves_its_incident_and_one_of_nothing_else_is_gone():
+    (both,) = advance([], START, DROP, METRICS)[0]
+    rows = FINE[~FINE["metric"].isin(["likes"])]
+    rest = {metric: source for metric, source in METRICS.items() if metric != "likes"}
+    (left,), events = advance([both], START + QUARTER, rows, rest)
+    assert list(left.metrics) == ["views"] and left.normal == 1 and not events
+    assert advance([left], START + 2 * QUARTER, rows[rows["metric"] != "views"], {m: s for m, s in rest.items() if m != "views"}) == ([], [])  # fmt: skip
+    (silent,), _ = advance([], START, verdicts(missing=("messages",)), METRICS)
+    feed = {metric: source for metric, source in METRICS.items() if source == "feed"}
+    assert advance([silent], START + QUARTER, FINE[FINE["metric"].isin(feed)], feed) == ([], [])
+
+
+def test_a_ratio_of_two_sources_says_nothing_of_either():
+    def seen(missing=(), off=None):
+        known = verdicts(off, missing)
+        gone = bool(missing)
+        both = dict(
+            metric="messages_per_reader", value=float("nan") if gone else 1.0, deviation=0.0, anomaly=gone, score=1.0
+        )
+        return pd.concat([known, pd.DataFrame([both])], ignore_index=True)
+
+    told, incidents = story(seen(("messages",)), seen(), seen(), seen())
+    assert told == [(0, "opened", ("messages",)), (3, "resolved", ("messages",))] and not incidents
+    told, incidents = story(seen(("messages",)), seen(("feed",)), seen(("feed",)), seen(("feed",)))
+    assert told == [(0, "opened", ("messages",)), (1, "spread", ("feed", "messages"))] and len(incidents) == 1
+    off = seen().assign(anomaly=lambda rows: rows["metric"] == "messages_per_reader", deviation=-0.4)
+    assert story(off)[0] == [(0, "opened", ("messages_per_reader",))]
+
+
+# -- how it is drawn
+
+
+def test_a_picture_shows_the_metrics_that_are_off_most_and_what_they_were_a_week_ago():
+    rows = FINE.assign(score=[1.0, 3.0, float("nan"), 2.0, 9.0, 0.5])
+    assert metrics_of(["likes", "views", "ctr"], METRICS, rows) == ["views", "ctr"]
+    assert metrics_of(["messages"], METRICS, rows) == ["messenger_users", "messages_sent"]
+    assert metrics_of(["likes"], METRICS, rows) == ["likes"]
+    index = pd.date_range("2026-11-01", periods=9 * 96, freq="15min", tz="Europe/Moscow")
+    history = pd.DataFrame({"ctr": np.arange(len(index)) / 1000}, index=index).drop(index[5])
+    judged = pd.DataFrame(
+        {"slot": index[7 * 96 :], "metric": "ctr", "value": 0.5, "low": 0.4, "high": 0.6, "anomaly": False}
+    )
+    judged = pd.concat([judged, judged.assign(metric="views")])
+    slots = with_week_ago(judged, history, "ctr")
+    expected = [float("nan") if at == 5 else at / 1000 for at in range(2 * 96)]
+    assert list(slots.index) == list(index[7 * 96 :])
+    np.testing.assert_allclose(slots["week_ago"], expected)
+    assert draw("A day", ["ctr"], judged, history, "en").startswith(b"\x89PNG")
+
+
 # -- what explains it
 
 
@@ -205,3 +273,34 @@ def test_an_even_change_and_pure_chance_explain_nothing():
 def test_a_total_outage_and_an_unknown_history_explain_nothing():
     assert explain(counted(BEFORE, {}), 0, 1000) == []
     assert explain(counted(dict.fromkeys(BEFORE, 0), {("os", "iOS"): 5}), 5, 1000) == []
+
+
+def sliced(rows: list[tuple], *counts: str) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["dimension", "value", "now", *counts])
+
+
+def test_slices_that_overlap_are_scaled_to_the_whole_and_others_are_as_they_are():
+    usual = [
+        ("os", "iOS", False, 30),
+        ("os", "iOS", False, 30),
+        ("os", "Android", False, 60),
+        (WHOLE, WHOLE, False, 80),
+    ]
+    found = compared(
+        sliced([*usual, ("os", "iOS", True, 15), ("os", "tv", True, 6), (WHOLE, WHOLE, True, 18)], "n"), "n"
+    )
+    assert found.values.tolist() == [["os", "Android", 0.0, 40.0], ["os", "iOS", 10.0, 40.0], ["os", "tv", 4.0, 0.0]]
+    exact = [("os", "iOS", False, 3), ("os", "Android", False, 7), (WHOLE, WHOLE, False, 10), ("os", "iOS", True, 0.1)]
+    assert compared(sliced(exact, "n"), "n")[["now", "before"]].values.tolist() == [[0.0, 7.0], [0.1, 3.0]]
+    assert compared(sliced([("os", "iOS", True, 5), (WHOLE, WHOLE, True, 5)], "n"), "n").values.tolist() == [["os", "iOS", 5.0, 0.0]]  # fmt: skip
+
+
+def test_slices_of_a_ratio_are_what_their_denominators_would_bring_at_the_usual_rate():
+    rows = [
+        ("os", "iOS", False, 20, 100), ("os", "Android", False, 60, 200), (WHOLE, WHOLE, False, 80, 300),
+        ("os", "iOS", True, 1, 50), ("os", "Android", True, 30, 100), ("os", "tv", True, 5, 10), (WHOLE, WHOLE, True, 36, 160),
+    ]  # fmt: skip
+    found = compared(sliced(rows, "likes", "views"), "likes", "views")
+    assert found.values.tolist() == [["os", "Android", 30.0, 30.0], ["os", "iOS", 1.0, 10.0]], (
+        "the tv's rate is not known"
+    )

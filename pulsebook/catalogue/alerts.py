@@ -3,13 +3,11 @@
 Tune with `notebooks/alerts/backtest.ipynb`, which replays a period.
 """
 
-import re
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 
 from pulsebook.catalogue.checks import CatalogueError
-
-TIME = r"([01]\d|2[0-3]):([0-5]\d)"
+from pulsebook.quiet_hours import QuietHours
 
 
 @dataclass(frozen=True)
@@ -30,39 +28,6 @@ class Alert:
 
 
 @dataclass(frozen=True)
-class QuietHours:
-    """Hours of the day, over midnight too, in which only critical incidents are told: `23:00-08:00`; empty: none."""
-
-    text: str = ""
-
-    def __post_init__(self):
-        if not isinstance(self.text, str) or self.text and not self._bounds:
-            raise CatalogueError(
-                f"quiet hours must be like 23:00-08:00 (two times of day, two digits each, a hyphen), got {self.text!r}"
-            )
-        if self.text and self._bounds[0] == self._bounds[1]:
-            raise CatalogueError(f"quiet hours must begin and end at two times, got {self.text!r}; empty means none")
-
-    def __bool__(self) -> bool:
-        return bool(self.text)
-
-    def __str__(self) -> str:
-        return self.text
-
-    @property
-    def _bounds(self) -> tuple[str, str] | None:
-        match = re.fullmatch(rf"({TIME})-({TIME})", self.text)
-        return (match[1], match[4]) if match else None
-
-    def covers(self, moment: datetime) -> bool:
-        """Whether a local time lies within; the end does not."""
-        if not self.text:
-            return False
-        (begin, end), now = self._bounds, f"{moment:%H:%M}"
-        return begin <= now < end if begin < end else now >= begin or now < end
-
-
-@dataclass(frozen=True)
 class Policy:
     """What decides when people are told. Deviations are shares, times hours, slots quarters of an hour."""
 
@@ -71,7 +36,7 @@ class Policy:
     worse: float = 1.5  # clearly worse: the deviation has grown by this factor …
     worse_by: float = 0.15  # … and at least so much
     critical: float = 0.5  # |deviation| from which an incident is critical
-    quiet_hours: QuietHours = QuietHours()  # then only critical incidents are told
+    quiet_hours: QuietHours = QuietHours()  # then only critical incidents are told; PULSEBOOK_QUIET_HOURS comes first
 
     def __post_init__(self):
         for name in ("repeat_hours", "normal_slots", "worse", "worse_by", "critical"):

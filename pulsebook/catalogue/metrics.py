@@ -204,5 +204,22 @@ def _check_ratios() -> None:
             raise CatalogueError(f"metric {entry.name!r}: only what is counted from one source's events can be watched")
 
 
+def _check_watched() -> None:
+    """What alerts need: a count that tells how many rows a source has, and one that tells that it sends none."""
+    for source in SOURCES.values():
+        here = [entry for entry in watched() if any(count.source == source.name for count in counts_of(entry.name))]
+        volume = METRICS.get(source.volume)
+        if (here or source.volume) and not (isinstance(volume, Count) and volume.source == source.name):
+            raise CatalogueError(
+                f"source {source.name!r}: volume must be a count of it, which alerts take for its rows; got {source.volume!r}"
+            )
+        if here and all(len({count.source for count in counts_of(entry.name)}) > 1 for entry in here):
+            raise CatalogueError(
+                f"metric {here[0].name!r}: a ratio of two sources is watched only beside a metric of each; "
+                f"make one of {source.name} watched, which tells when that has no data"
+            )
+
+
 _check_ratios()
 per_user()  # checks what is given
+_check_watched()

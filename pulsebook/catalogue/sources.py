@@ -14,6 +14,9 @@ class Source:
     columns: tuple[str, ...]  # that it must have
     rows: str = ""  # SQL that is true for the rows that count; empty: all of them
     receivers: tuple[str, ...] = ()  # spellings of the column of who receives, the right one first
+    volume: str = (
+        ""  # its count that alerts take for its rows: where usual slots have few of it, an empty one is no gap
+    )
     complete_hours: float = 3.0  # a finished day has events until so many hours before midnight
 
     def __post_init__(self):
@@ -31,7 +34,15 @@ class Source:
 SOURCES = once(
     "source",
     (
-        Source("feed", "feed_actions", ("user_id", "action", "time"), rows="action IN ('view', 'like')"),
-        Source("messages", "message_actions", ("user_id", "time"), receivers=("receiver_id", "reciever_id")),
+        Source(
+            "feed", "feed_actions", ("user_id", "action", "time"), rows="action IN ('view', 'like')", volume="views"
+        ),
+        Source(
+            "messages",
+            "message_actions",
+            ("user_id", "time"),
+            receivers=("receiver_id", "reciever_id"),
+            volume="messages_sent",
+        ),
     ),
 )

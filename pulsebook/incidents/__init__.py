@@ -1,6 +1,6 @@
 """The life of an alert: opened, updated, resolved.
 
-    incidents, events = advance(incidents, slot, verdicts)
+    incidents, events = advance(incidents, slot, verdicts, source_of)
 
 Pure: what becomes of the open incidents when the verdicts of the next slot are in. Metrics that go off together are one
 incident; so are those that follow within the hour in the same direction. A source that sends no data is an incident of
@@ -11,11 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pandas as pd
 
+from pulsebook.catalogue import POLICY, Policy
+
 QUARTER, HOUR = 900, 3600  # seconds
-REPEAT = 4 * HOUR  # while it lasts, a word every so often
-NORMAL_SLOTS = 3  # so many normal slots in a row end an incident
-WORSE, WORSE_BY = 1.5, 0.15  # clearly worse: deviation grown by this factor and at least so much
-CRITICAL = 0.5  # |deviation| from which an incident is critical
 
 
 @dataclass(frozen=True)
@@ -33,9 +31,9 @@ class Incident:
     told_metrics: dict[str, float] = field(default_factory=dict)  # what that message said
     resolved: int | None = None
 
-    @property
-    def critical(self) -> bool:
-        return self.kind == "missing" or max(map(abs, self.metrics.values())) >= CRITICAL
+    def is_critical(self, policy: Policy = POLICY) -> bool:
+        """Whether it is told at any time: a source sends no data, or a metric is that far from normal."""
+        return self.kind == "missing" or max(map(abs, self.metrics.values())) >= policy.critical
 
     @property
     def seconds(self) -> int:
@@ -55,7 +53,13 @@ class Event:
 
 
 def advance(
-    incidents: list[Incident], slot: int, verdicts: pd.DataFrame, source_of: dict[str, str], *, hold: str = ""
+    incidents: list[Incident],
+    slot: int,
+    verdicts: pd.DataFrame,
+    source_of: dict[str, str],
+    *,
+    hold: str = "",
+    policy: Policy = POLICY,
 ) -> tuple[list[Incident], list[Event]]:
     """The open incidents after a slot, and what there is to tell.
 
@@ -63,21 +67,30 @@ def advance(
         incidents: those that were open before the slot.
         slot: its start, in seconds since 1970.
         verdicts: one row per metric, as `anomaly.detect` gives them.
-        source_of: metric -> the source that it is counted from.
+        source_of: metric -> the source that it is counted from. One that is not in it (a ratio of two sources) can be off,
+            but that it is missing says nothing of any source.
         hold: `all` tells nothing yet (a slot that is checked late), `minor` only what is critical (quiet hours).
+        policy: when a word is repeated, what is clearly worse, what is critical, what ends an incident.
     """
     rows = verdicts.set_index("metric")
-    absent = {m: source_of[m] for m in rows.index[rows["value"].isna() & rows["anomaly"]]}
+    absent = {m: source_of[m] for m in rows.index[rows["value"].isna() & rows["anomaly"]] if m in source_of}
     absent = {
-        m: s for m, s in absent.items() if all(pd.isna(rows["value"][o]) for o in rows.index if source_of[o] == s)
+        m: s for m, s in absent.items() if all(pd.isna(rows["value"][o]) for o in rows.index if source_of.get(o) == s)
     }
     off = {m: float(rows["deviation"][m]) for m in rows.index[rows["anomaly"] & rows["value"].notna()]}
-    known = [_seen(i, slot, dict.fromkeys(absent.values(), 0.0) if i.kind == "missing" else off) for i in incidents]
+    known = _watched(incidents, {*rows.index, *source_of.values()})
+    known = [_seen(i, slot, dict.fromkeys(absent.values(), 0.0) if i.kind == "missing" else off) for i in known]
     known = _joined(known, "missing", slot, dict.fromkeys(absent.values(), 0.0))
     known = _joined(known, "anomaly", slot, off)
-    known = [_calmed(i, slot, rows, source_of) for i in known]
-    told = [_told(i, slot, source_of, hold) for i in known]
+    known = [_calmed(i, slot, rows, source_of, policy) for i in known]
+    told = [_told(i, slot, source_of, hold, policy) for i in known]
     return [i for i, _ in told if i.resolved is None], [e for _, e in told if e]
+
+
+def _watched(incidents: list[Incident], watched: set[str]) -> list[Incident]:
+    """What is no longer watched leaves its incidents: nothing would ever end those."""
+    left = [(i, {m: d for m, d in i.metrics.items() if m in watched}) for i in incidents]
+    return [replace(i, metrics=metrics) for i, metrics in left if metrics]
 
 
 def _seen(incident: Incident, slot: int, off: dict[str, float]) -> Incident:
@@ -110,21 +123,23 @@ def _joined(incidents: list[Incident], kind: str, slot: int, off: dict[str, floa
     return result
 
 
-def _calmed(incident: Incident, slot: int, rows: pd.DataFrame, source_of: dict[str, str]) -> Incident:
+def _calmed(incident: Incident, slot: int, rows: pd.DataFrame, source_of: dict[str, str], policy: Policy) -> Incident:
     """Counts normal slots; one in which a metric of the incident is missing does not count."""
     if incident.last == slot:
         return incident
     if incident.kind == "missing":
-        unknown = any(rows["value"].isna()[m] for m in rows.index if source_of[m] in incident.metrics)
+        unknown = any(rows["value"].isna()[m] for m in rows.index if source_of.get(m) in incident.metrics)
     else:
         unknown = any(pd.isna(rows["value"].get(m)) for m in incident.metrics)
     if unknown:
         return incident
     normal = incident.normal + 1
-    return replace(incident, normal=normal, resolved=slot if normal >= NORMAL_SLOTS else None)
+    return replace(incident, normal=normal, resolved=slot if normal >= policy.normal_slots else None)
 
 
-def _told(incident: Incident, slot: int, source_of: dict[str, str], hold: str) -> tuple[Incident, Event | None]:
+def _told(
+    incident: Incident, slot: int, source_of: dict[str, str], hold: str, policy: Policy
+) -> tuple[Incident, Event | None]:
     """Whether there is something to tell, and the incident once it is told."""
     what = ""
     if incident.resolved is not None:
@@ -135,19 +150,19 @@ def _told(incident: Incident, slot: int, source_of: dict[str, str], hold: str) -
         what = "opened"
     elif _sources(incident.metrics, source_of) - _sources(incident.told_metrics, source_of):
         what = "spread"
-    elif any(_clearly_worse(d, incident.told_metrics.get(m, d)) for m, d in incident.metrics.items()):
+    elif any(_clearly_worse(d, incident.told_metrics.get(m, d), policy) for m, d in incident.metrics.items()):
         what = "worse"
-    elif slot - incident.told >= REPEAT:
+    elif slot - incident.told >= policy.repeat_hours * HOUR:
         what = "still"
-    held = hold == "all" or hold == "minor" and not incident.critical
+    held = hold == "all" or hold == "minor" and not incident.is_critical(policy)
     if not what or held and incident.resolved is None:
         return incident, None
     incident = replace(incident, told=slot, told_metrics=dict(incident.metrics))
     return incident, Event(what, incident)
 
 
-def _clearly_worse(now: float, told: float) -> bool:
-    return abs(now) >= WORSE * abs(told) and abs(now) - abs(told) >= WORSE_BY
+def _clearly_worse(now: float, told: float, policy: Policy) -> bool:
+    return abs(now) >= policy.worse * abs(told) and abs(now) - abs(told) >= policy.worse_by
 
 
 def _sources(metrics: dict[str, float], source_of: dict[str, str]) -> set[str]:

@@ -1,4 +1,7 @@
-"""Which slice of the users explains a change: where the lost or gained volume lies, and how sure that is."""
+"""Which slice of the users explains a change: where the lost or gained volume lies, and how sure that is.
+
+explain(compared(counts, "likes", "views"), likes, likes_expected)
+"""
 
 from dataclasses import dataclass
 
@@ -19,6 +22,39 @@ class Explanation:
     share: float  # of the lost or gained volume
     usual: float  # of the volume in usual times
     certain: bool
+
+
+WHOLE = ""  # the dimension of all users as one slice
+
+
+def compared(counts: pd.DataFrame, count: str, given: str = "") -> pd.DataFrame:
+    """Slices of a metric in a slot beside what is usual, as `explain` takes them.
+
+    Where a slot's slices of a dimension usually add up to more than the whole (a post that is seen in two cities counts in
+    each), they are scaled down to it.
+
+    Args:
+        counts: columns dimension, value, now (True in the slot, False in usual times), and the metric's counts; the
+            dimension `WHOLE` holds all users.
+        count, given: the metric is this count, or the ratio of the two.
+
+    Returns:
+        Columns dimension, value, now, before. Of a ratio both are its numerator: `before` is what the slice's denominator
+        in the slot would have brought at its usual rate; slices whose rate is not known are left out.
+    """
+    names = [count, given] if given else [count]
+    wide = counts.pivot_table(index=["dimension", "value"], columns="now", values=names, aggfunc="sum", fill_value=0)
+    wide = wide.reindex(columns=pd.MultiIndex.from_product([names, [True, False]]), fill_value=0).astype(float)
+    whole = wide.loc[(WHOLE, WHOLE)] if (WHOLE, WHOLE) in wide.index else pd.Series(0.0, wide.columns)
+    slices = wide.drop(index=WHOLE, level="dimension", errors="ignore")
+    for name in names:
+        sums = slices[name, False].groupby(level="dimension").transform("sum")
+        overlap = (sums / whole[name, False]).where(sums * whole[name, False] > 0, 1.0)
+        slices[name, True], slices[name, False] = slices[name, True] / overlap, slices[name, False] / overlap
+    now, before = slices[count, True], slices[count, False]
+    if given:
+        before = slices[given, True] * before / slices[given, False].where(slices[given, False] > 0)
+    return pd.DataFrame({"now": now, "before": before}).dropna().reset_index()
 
 
 def explain(counts: pd.DataFrame, total: float, expected: float, most: int = 2) -> list[Explanation]:

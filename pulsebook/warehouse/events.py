@@ -18,7 +18,7 @@ class Events:
 
     def rows(self, bounds: str) -> str:
         """SQL that is true for the rows that count within bounds of time."""
-        return f"{bounds} AND {self.source.rows}" if self.source.rows else bounds
+        return f"({bounds}) AND ({self.source.rows})" if self.source.rows else bounds
 
     def sql(self, expression: str) -> str:
         """An expression of the catalogue as this server takes it."""

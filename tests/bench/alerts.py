@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pulsebook.metrics import ALERTS
 
+from pulsebook import watched
 from pulsebook.anomaly import detect, detect_all
 
 SCALES = {"500": 500, "20k": 20_000, "2M": 2_000_000}
@@ -108,7 +108,7 @@ def history(seed: int, dau: int, faulty: bool) -> History:
     messages_each = app.uniform(1.8, 3) * wobble(own)
 
     faults = _faults(draw, n) if faulty else ()
-    factor = np.ones((6, n))  # per metric of ALERTS: users, messenger users, views, likes, (ctr), messages
+    factor = np.ones((6, n))  # per watched metric: users, messenger users, views, likes, (ctr), messages
     for fault in faults:
         _apply(fault, factor, draw)
     feed_burst, like_burst, message_burst = app.uniform(3, 10), app.uniform(1.2, 2.5), app.uniform(1.5, 4)
@@ -232,7 +232,7 @@ def flags_of_detector(frame: pd.DataFrame) -> np.ndarray:
     """-1, 0 or 1 per slot and metric; 2 = missing."""
     found = detect_all(frame)
     flag = np.where(found["value"].isna(), 2, np.sign(found["deviation"].fillna(0.0))) * found["anomaly"]
-    return flag.to_numpy(int).reshape(-1, len(ALERTS))
+    return flag.to_numpy(int).reshape(-1, len(watched.names()))
 
 
 def flags_of_baseline(rule, frame: pd.DataFrame) -> np.ndarray:
@@ -276,7 +276,7 @@ class Score:
             hit = (flags[fault.start : fault.end + 2 * (fault.kind != "spike"), fault.metrics] == want).any(axis=1)
             delay = float(np.argmax(hit)) if hit.any() else np.nan
             self.found.setdefault((fault.kind, fault.day), []).append(delay)
-        for metric in range(len(ALERTS)):
+        for metric in range(len(watched.names())):
             for first, last in episodes(flags[:, metric] != 0):
                 faults = [f for f in history.faults if first < f.end + AFTERMATH and last >= f.start]
                 if any(f.start <= first < f.end for f in faults):
