@@ -15,6 +15,7 @@ ZONE = ZoneInfo("Europe/Moscow")
 
 def code(notebook: str, **parameters) -> str:
     cells = [c for c in nbformat.read(ROOT / f"notebooks/alerts/{notebook}.ipynb", 4).cells if c.cell_type == "code"]
+    parameters = {"post_as": "alerts"} | parameters if "post" in parameters else parameters
     given = [f"{name} = {value!r}" for name, value in parameters.items()]
     return "\n".join([cells[0].source, *given, *(c.source for c in cells[1:])])
 

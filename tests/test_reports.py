@@ -53,6 +53,7 @@ def run(notebook: str, changed: tuple[str, str] = ("", ""), **parameters) -> dic
     if changed[0]:
         assert sum(source.count(changed[0]) for source in code) == 1, "the change is in one place"
         code = [source.replace(*changed) for source in code]
+    parameters = {"post_as": notebook} | parameters if "post" in parameters else parameters
     given = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
     variables = {}
     exec(compile("\n".join([code[0], given, *code[1:]]), notebook, "exec"), variables)

@@ -74,7 +74,7 @@ def everything(folder: Path, **where) -> dict:
                 name: cells(f"reports/{name}", run_date=str(DAY))["message"] for name in ("feed_report", "app_report")
             }
             cells("alerts/collect", slot=SLOT)
-            checked = cells("alerts/check", slot=SLOT, post=True, sensitivity=2.0)
+            checked = cells("alerts/check", slot=SLOT, post=True, post_as="alerts", sensitivity=2.0)
             found["alerts"] = [text for _, text, _, _ in checked["messages"]]
             checked["explain"] = lambda slices, *_: slices  # what an explanation is made from
             found["slices"] = checked["explanations"]("views")

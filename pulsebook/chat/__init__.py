@@ -1,8 +1,8 @@
 """Delivery to the chat, once per key: to Telegram, or without a token to a local page that looks like the chat.
 
-    post("feed_report/2026-11-22", text, [picture])                   # the team
+    post(key(day), text, [picture])                                   # the team: feed_report/2026-11-22
     post("failure/etl/…", text, to="operations")
-    post("feed_report/2026-11-22", text, [picture], resend="again")   # once more: once per word
+    post(key(day), text, [picture], resend="again")                   # once more: once per word
 
 A retry, a cleared task, a re-run or a backfill posts nothing twice: the ledger knows what was sent, part by part. A
 message that was half sent continues where it stopped.
@@ -14,7 +14,8 @@ from functools import partial
 
 from pulsebook.archive.redact import redact
 from pulsebook.chat import page
-from pulsebook.chat.answers import ChatError, Refused, TryLater, Uncertain, Undelivered
+from pulsebook.chat.answers import ChatError, KeyTaken, Refused, TryLater, Uncertain, Undelivered
+from pulsebook.chat.keys import key, sender
 from pulsebook.chat.ledger import Claim, Ledger, PageLedger, Part
 from pulsebook.chat.markup import CAPTION_LIMIT, TEXT_LIMIT, check, escape, length, plain, split
 from pulsebook.chat.pictures import fitting
@@ -23,7 +24,7 @@ from pulsebook.settings import settings
 from pulsebook.texts import visible
 from pulsebook.warehouse import WarehouseError
 
-__all__ = ["ChatError", "Delivery", "Refused", "Uncertain", "Undelivered", "escape", "post"]
+__all__ = ["ChatError", "Delivery", "KeyTaken", "Refused", "Uncertain", "Undelivered", "escape", "key", "post"]
 log = logging.getLogger(__name__)
 
 ALBUM = 10  # pictures at most in one album
@@ -73,7 +74,7 @@ def post(
     """Deliver a message that was not delivered yet under this key.
 
     Args:
-        key: DAG, day or slot, and whatever tells this message from others: `feed_report/2026-11-22`.
+        key: DAG, day or slot, and whatever tells this message from others: `feed_report/2026-11-22`, see `key`.
         text: Telegram's HTML; what comes from data goes through `escape`. Too long: split at line ends.
         photos: PNG pictures; one goes with the text as its caption where that fits, several as an album.
         to: team or operations.
@@ -82,6 +83,7 @@ def post(
 
     Raises:
         ValueError: the text is no HTML that Telegram takes, a picture is none, or there is nothing to send.
+        KeyTaken: another task has sent a message under this key.
         Refused, Undelivered: nothing more was sent; what was sent before stays in the ledger.
         Uncertain: some part may have arrived. It is not sent again by itself.
     """
@@ -96,7 +98,9 @@ def post(
     chat = f"page {to}" if local else team if to == "team" else operations
     thread = known.telegram_thread_id if chat == team else None
     telegram, ledger = None if local else Telegram(known), _ledger(to, local)
-    requests = _requests(text, photos, ledger.begun(key, chat))
+    task, begun = sender().task, ledger.begun(key, chat)
+    _check_owners(key, task, set(begun.values()))
+    requests = _requests(text, photos, set(begun))
     answered = ledger.first_message(reply_to, chat) if reply_to and not local else None
     ids, sent_now, uncertain = [], 0, []
     for request in requests:
@@ -104,7 +108,7 @@ def post(
         show = partial(page.add, id, chat=to, text=request.text, photos=request.photos,
                        reply_to=f"{to} {reply_to}" if reply_to and first else "")  # fmt: skip
         send = show if local else partial(request.call, telegram, chat, thread, answered if first else None)
-        claim = _deliver(Part(key, request.part, chat, headline), ledger, telegram, send)
+        claim = _deliver(Part(key, request.part, chat, headline, task), ledger, telegram, send)
         if claim.status == "uncertain":
             uncertain.append(f"part {request.part}: {claim.detail}")
         if not page.holds(id):
@@ -120,6 +124,15 @@ def post(
     return delivery
 
 
+def _check_owners(key: str, task: str, owners: set[str]) -> None:
+    """Raises KeyTaken. A task that is not known may be any: rows of before, and what was posted by hand."""
+    if task and (others := owners - {task, ""}):
+        raise KeyTaken(
+            f"{key} was posted by the task {min(others)}, so this one of {task} was not posted. Give it a key of its own: "
+            f'what it is about needs a word that tells the two apart, such as chat.key(f"{{day}}/{task.rpartition(".")[2]}").'
+        )
+
+
 def _ledger(to: str, local: bool) -> Ledger | PageLedger:
     try:
         return Ledger(idempotent=local)
@@ -133,6 +146,7 @@ def _deliver(part: Part, ledger: Ledger | PageLedger, telegram: Telegram | None,
     """Send a part that was not sent yet. The claim's status: `sending` (sent just now), `sent` (before), `uncertain`."""
     while True:
         claim = ledger.claim(part)
+        _check_owners(part.key, part.task, {claim.task})
         if claim.status != "sending":
             return claim
         try:

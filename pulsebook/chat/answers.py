@@ -26,6 +26,10 @@ class ChatError(RuntimeError):
     """A message was not delivered, or it is not known whether it was."""
 
 
+class KeyTaken(ChatError):
+    """Another task has sent a message under this key: this one was not sent."""
+
+
 class Refused(ChatError):
     """Telegram said no: trying again would not help."""
 

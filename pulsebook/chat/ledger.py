@@ -16,9 +16,13 @@ from dataclasses import dataclass
 from pulsebook.chat import page
 from pulsebook.chat.telegram import BUDGET
 from pulsebook.settings import settings
-from pulsebook.warehouse import Warehouse, engine, quoted
+from pulsebook.warehouse import Warehouse, quoted
 
 ABANDONED = BUDGET + 60  # seconds after which a claim without an end is one of a process that died
+
+
+TEXTS = ("key", "part", "chat", "claim", "status", "message_ids", "headline", "detail")
+COLUMNS = {"at": "DateTime"} | dict.fromkeys(TEXTS, "String") | {"task": "Nullable(String)"}  # NULL in rows of before
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Part:
     part: str  # text 1, text 2, pictures 1, …
     chat: str  # the chat's id, or `page`
     headline: str  # first line of the text
+    task: str = ""  # DAG and task that sends it; empty: not known
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,7 @@ class Claim:
     message_ids: tuple[int, ...] = ()
     token: str = ""
     detail: str = ""
+    task: str = ""  # that has claimed it
 
 
 class Ledger:
@@ -48,16 +54,10 @@ class Ledger:
         """`idempotent`: delivering twice does no harm, so nothing but `sent` counts."""
         self.warehouse, self.idempotent = Warehouse.target(), idempotent
         database = settings().target_database
-        self.table = f"{database}.chat_messages"
         self.warehouse.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
-        self.warehouse.execute(f"""
-            CREATE TABLE IF NOT EXISTS {self.table}
-            (
-                at DateTime, key String, part String, chat String, claim String,
-                status String, message_ids String, headline String, detail String
-            )
-            ENGINE = {engine(self.table)} PARTITION BY toYYYYMM(at) ORDER BY (key, part, at)
-        """)
+        self.table = self.warehouse.ensure(
+            f"{database}.chat_messages", COLUMNS, partition="toYYYYMM(at)", order="(key, part, at)"
+        )
 
     def claim(self, part: Part) -> Claim:
         """Whether a part was sent already, may have been, or is now ours to send. Waits while another is sending it."""
@@ -77,13 +77,13 @@ class Ledger:
         """State how a claim ended."""
         self._add(part, token, status, ",".join(map(str, message_ids)), detail)
 
-    def begun(self, key: str, chat: str) -> set[str]:
-        """The parts of a message that were sent, or may have been."""
+    def begun(self, key: str, chat: str) -> dict[str, str]:
+        """The parts of a message that were sent, or may have been, and the task that did it."""
         found = self.warehouse.read(f"""
-            SELECT part FROM {self.table} WHERE key = {quoted(key)} AND {self._in(chat)} GROUP BY part, claim
+            SELECT part, max(ifNull(task, '')) AS owner FROM {self.table} WHERE key = {quoted(key)} AND {self._in(chat)} GROUP BY part, claim
             HAVING countIf(status IN ('failed', 'withdrawn')) = 0
         """)
-        return set(found["part"])
+        return dict(zip(found["part"], found["owner"], strict=True))
 
     def first_message(self, key: str, chat: str) -> int | None:
         """The id of the first message that was sent under a key; None: there is none."""
@@ -113,6 +113,7 @@ class Ledger:
                 argMax(status, status != 'sending') AS last_status,
                 argMax(message_ids, status != 'sending') AS ids,
                 argMax(detail, status != 'sending') AS last_detail,
+                max(ifNull(task, '')) AS owner,
                 toInt64(toUInt32(now())) - toInt64(toUInt32(min(at))) AS age
             FROM {self.table}
             WHERE key = {quoted(part.key)} AND part = {quoted(part.part)} AND {self._in(part.chat)}
@@ -123,14 +124,16 @@ class Ledger:
             status, detail = claim.last_status, claim.last_detail
             if status == "sending" and claim.age > ABANDONED:
                 status, detail = "uncertain", "the process that sent it died before it saw the answer"
-            found[status] = Claim(status, _ids(claim.ids), detail=detail)
+            found[status] = Claim(status, _ids(claim.ids), detail=detail, task=claim.owner)
         if self.idempotent:
             return found.get("sent")
         return found.get("sent") or found.get("uncertain") or found.get("sending")
 
     def _add(self, part: Part, token: str, status: str, message_ids: str = "", detail: str = "") -> None:
-        values = (part.key, part.part, part.chat, token, status, message_ids, part.headline, detail)
-        self.warehouse.execute(f"INSERT INTO {self.table} SELECT now(), {', '.join(map(quoted, values))}")
+        values = (part.key, part.part, part.chat, token, status, message_ids, part.headline, detail, part.task)
+        self.warehouse.execute(
+            f"INSERT INTO {self.table} ({', '.join(COLUMNS)}) SELECT now(), {', '.join(map(quoted, values))}"
+        )
 
 
 def _ids(stored: str) -> tuple[int, ...]:
@@ -144,8 +147,8 @@ class PageLedger:
     def claim(self, part: Part) -> Claim:
         return Claim("sent" if page.holds(f"operations {part.key} {part.part}") else "sending")
 
-    def begun(self, key: str, chat: str) -> set[str]:
-        return {name for name in ("text 1", "pictures 1") if page.holds(f"operations {key} {name}")}
+    def begun(self, key: str, chat: str) -> dict[str, str]:
+        return {name: "" for name in ("text 1", "pictures 1") if page.holds(f"operations {key} {name}")}
 
     def first_message(self, key: str, chat: str) -> None:
         """Not known here: the message goes out as one of its own."""

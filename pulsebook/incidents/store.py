@@ -57,7 +57,8 @@ class Store:
 
     def _add(self, slot: int, incident: str, status: str, opened: int, state: str) -> None:
         self.warehouse.execute(
-            f"INSERT INTO {self.table} SELECT toDateTime({slot}), now(), {quoted(incident)}, {quoted(status)}, "
+            f"INSERT INTO {self.table} (slot, at, incident, status, opened, state) "
+            f"SELECT toDateTime({slot}), now(), {quoted(incident)}, {quoted(status)}, "
             f"toDateTime({opened}), {quoted(state)}"
         )
 
