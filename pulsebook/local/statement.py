@@ -49,6 +49,19 @@ class Statement:
 
     def __init__(self, source: bytes):
         self.source = source
+        self._tokens: list[Token] | None = None
+
+    def examine(self) -> None:
+        """Find out all of it now, in one reading where it has no data: later questions cost nothing."""
+        if self.insert is None or self.insert.data is None:
+            self._tokens = list(significant(self.source))
+        try:
+            _ = self.empty, self.several, self.reads and (self.format, self.output_at)
+        finally:
+            self._tokens = None  # they take a hundred times the statement's memory
+
+    def _significant(self) -> Iterator[Token]:
+        return significant(self.source) if self._tokens is None else iter(self._tokens)
 
     @cached_property
     def keyword(self) -> str:
@@ -61,7 +74,7 @@ class Statement:
         if self.keyword == "WITH":
             return self._written is None
         if self.keyword == "EXPLAIN":
-            return not any(_begins_insert(*three) for three in _threes(significant(self.source)))
+            return not any(_begins_insert(*three) for three in _threes(self._significant()))
         return self.keyword in READS
 
     @cached_property
@@ -72,7 +85,7 @@ class Statement:
     @cached_property
     def empty(self) -> bool:
         """Whether there are only spaces, comments and semicolons."""
-        return all(token.upper == ";" for token in significant(self.source))
+        return all(token.upper == ";" for token in self._significant())
 
     @cached_property
     def several(self) -> bool:
@@ -80,7 +93,7 @@ class Statement:
         if self.insert is not None and self.insert.data is not None:
             return False
         ended = False
-        for token in significant(self.source):
+        for token in self._significant():
             if ended and token.upper != ";":
                 return True
             ended = ended or token.upper == ";"
@@ -90,7 +103,7 @@ class Statement:
     def format(self) -> str | None:
         """The format that a FORMAT clause at the end names for the result, as it is spelt."""
         found = None
-        for before, token, name in _threes(_outermost(significant(self.source))):
+        for before, token, name in _threes(_outermost(self._significant())):
             if _names_format(before, token, name):
                 found = name
         return found.value.decode("utf-8", "replace") if found else None
@@ -99,7 +112,7 @@ class Statement:
     def output_at(self) -> int:
         """Where a clause that says where the result goes may stand: after the query, before its FORMAT."""
         end = 0
-        for before, token, after in _threes(_outermost(significant(self.source))):
+        for before, token, after in _threes(_outermost(self._significant())):
             if _names_format(before, token, after):
                 break
             if token.kind != "space" and token.upper != ";":
@@ -115,12 +128,12 @@ class Statement:
 
     @cached_property
     def _first(self) -> Token | None:
-        return next((token for token in significant(self.source) if token.upper != "("), None)
+        return next((token for token in self._significant() if token.upper != "("), None)
 
     @cached_property
     def _written(self) -> Token | None:
         """The INSERT of a `WITH … INSERT`; what comes after the first SELECT outside of brackets is not looked at."""
-        for before, token, after in _threes(_outermost(significant(self.source))):
+        for before, token, after in _threes(_outermost(self._significant())):
             if token.upper == "SELECT" and before.upper not in ("AS", ",", "WITH") and after.upper != "AS":
                 return None
             if _begins_insert(before, token, after):
@@ -144,10 +157,11 @@ def _outermost(found: Iterator[Token]) -> Iterator[Token]:
     """The tokens outside of brackets, and the brackets."""
     depth = 0
     for token in found:
-        depth -= token.upper in _CLOSING
+        sign = token.text if token.kind == "symbol" else b""
+        depth -= sign in (b")", b"]", b"}")
         if depth <= 0:
             yield token
-        depth += token.upper in _OPENING
+        depth += sign in (b"(", b"[", b"{")
 
 
 def _begins_insert(before: Token, token: Token, after: Token) -> bool:
