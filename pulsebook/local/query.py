@@ -18,7 +18,8 @@ from pulsebook.local.failure import Failure
 from pulsebook.local.spool import Room
 from pulsebook.local.statement import Statement
 
-STATEMENT = 4 << 20  # bytes of a query, data not counted, that max_query_size can be raised to
+STATEMENT = 1 << 20  # bytes of a query, data not counted, that max_query_size can be raised to
+ADDED = 8 << 10  # bytes that we may add to a query for the engine: where its result goes, a comment
 SMALL = 4 << 10  # bytes of a query that the event loop itself reads
 FIELD = 16 << 20  # bytes of a field of a multipart body
 FIELDS = 20_000  # of a multipart body
@@ -90,13 +91,16 @@ async def read(request: Request, room: Room, longest: int, readers: Executor) ->
             loop = asyncio.get_running_loop()
             statement, data = await loop.run_in_executor(readers, _statement, in_url, body, most)
         used = {table.name + part for table in tables for part in _TABLE_PARTS}
+        settings = {k: v for k, v in given.items() if k not in NOT_SETTINGS | used and not k.startswith("param_")}
+        if len(statement.source) + ADDED > most:  # it was measured: what we add does not count
+            settings = {**settings, "max_query_size": str(most + ADDED)}
         return Query(
             given,
             statement,
             data,
             given.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated",
             given.get("database") or header(request, "X-ClickHouse-Database", None),
-            {k: v for k, v in given.items() if k not in NOT_SETTINGS | used and not k.startswith("param_")},
+            settings,
             {k.removeprefix("param_"): v for k, v in given.items() if k.startswith("param_")},
             tables,
             held.pop_all(),
