@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench bench-alerts lock clean
+.PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench soak bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -9,10 +9,10 @@ statement is none of these kinds; the engine says what is wrong with it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 from pulsebook.local.sql import Token, significant
+from pulsebook.local.threads import found_once
 
 READS = {"SELECT", "FROM", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK", "VALUES"}
 SESSION = {"SET", "USE"}  # what changes the session alone
@@ -63,12 +63,12 @@ class Statement:
     def _significant(self) -> Iterator[Token]:
         return significant(self.source) if self._tokens is None else iter(self._tokens)
 
-    @cached_property
+    @found_once
     def keyword(self) -> str:
         """The first word in capitals, after comments and opening brackets; empty where there is none."""
         return self._first.upper if self._first and self._first.kind == "word" else ""
 
-    @cached_property
+    @found_once
     def reads(self) -> bool:
         """Whether it only reads."""
         if self.keyword == "WITH":
@@ -77,17 +77,17 @@ class Statement:
             return not any(_begins_insert(*three) for three in _threes(self._significant()))
         return self.keyword in READS
 
-    @cached_property
+    @found_once
     def selects(self) -> bool:
         """Whether it is a query whose rows may be many: SELECT, WITH … SELECT, FROM … SELECT."""
         return self.reads and self.keyword in ("SELECT", "WITH", "FROM")
 
-    @cached_property
+    @found_once
     def empty(self) -> bool:
         """Whether there are only spaces, comments and semicolons."""
         return all(token.upper == ";" for token in self._significant())
 
-    @cached_property
+    @found_once
     def several(self) -> bool:
         """Whether another statement follows after a semicolon; never where data follow."""
         if self.insert is not None and self.insert.data is not None:
@@ -99,7 +99,7 @@ class Statement:
             ended = ended or token.upper == ";"
         return False
 
-    @cached_property
+    @found_once
     def format(self) -> str | None:
         """The format that a FORMAT clause at the end names for the result, as it is spelt."""
         found = None
@@ -108,7 +108,7 @@ class Statement:
                 found = name
         return found.value.decode("utf-8", "replace") if found else None
 
-    @cached_property
+    @found_once
     def output_at(self) -> int:
         """Where a clause that says where the result goes may stand: after the query, before its FORMAT."""
         end = 0
@@ -119,18 +119,18 @@ class Statement:
                 end = token.end
         return end
 
-    @cached_property
+    @found_once
     def insert(self) -> Insert | None:
         """The insert that it is, also after WITH; None where it is another statement."""
         if self.keyword == "INSERT":
             return _insert(self.source, self._first)
         return _insert(self.source, self._written) if self.keyword == "WITH" and self._written else None
 
-    @cached_property
+    @found_once
     def _first(self) -> Token | None:
         return next((token for token in self._significant() if token.upper != "("), None)
 
-    @cached_property
+    @found_once
     def _written(self) -> Token | None:
         """The INSERT of a `WITH … INSERT`; what comes after the first SELECT outside of brackets is not looked at."""
         for before, token, after in _threes(_outermost(self._significant())):

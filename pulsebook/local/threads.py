@@ -9,6 +9,7 @@ from typing import TypeVar
 
 Made = TypeVar("Made")
 
+SWITCH = 0.001  # seconds after which a working thread hands over the interpreter; Python's default is 5 ms
 NICE = 5  # of the threads that work; the event loop runs at the process's own
 
 
@@ -28,3 +29,20 @@ def made_by_worker(make: Callable[[], Made]) -> Made:
     """What a function makes in a thread that yields: the threads that it starts there yield as well."""
     with workers(1, "maker") as threads:
         return threads.submit(make).result()
+
+
+class found_once:  # noqa: N801 (a decorator)
+    """A property that is computed once. Before Python 3.12 `cached_property` has one lock for all objects: a long
+    statement in a thread would hold up a short one in the event loop."""
+
+    def __init__(self, compute):
+        self.compute, self.__doc__ = compute, compute.__doc__
+
+    def __set_name__(self, owner, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance, owner):
+        if instance is None:
+            return self
+        found = instance.__dict__[self.name] = self.compute(instance)
+        return found
