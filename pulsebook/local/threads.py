@@ -9,7 +9,6 @@ from typing import TypeVar
 
 Made = TypeVar("Made")
 
-SWITCH = 0.001  # seconds after which a working thread hands over the interpreter; Python's default is 5 ms
 NICE = 5  # of the threads that work; the event loop runs at the process's own
 
 
