@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench bench-alerts lock clean
+.PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench soak bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,9 @@ lab: setup  ## JupyterLab on the notebooks, with the embedded warehouse
 
 bench: setup  ## the ETL and the reports against the usual way, side by side; the scheduler; a large archive (minutes)
 	@for bench in etl queries reports pipeline archive; do $(BIN)/python -m tests.bench.$$bench || exit 1; done
+
+soak: setup  ## the embedded warehouse under 500 clients, half of them slow or hostile (a minute)
+	@$(BIN)/python -m tests.server_soak
 
 bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
 	@$(BIN)/python -m tests.bench.alerts

@@ -156,6 +156,7 @@ class Hostile:
             (junk[:-9], "Content-Encoding: gzip\r\n", "/"),
             (b"/* " * 20000, "", "/"),
             (b"(" * 20000, "", "/"),
+            (b"(" * (2 << 20), "", "/"),
             (b"SELECT " + b"a" * 100_000, "", "/"),
             (b"", "", "/?query=" + quote("DROP TABLE t")),
         ):

@@ -137,6 +137,50 @@ def test_a_long_beginning_costs_no_time(alone, before, spaces):
     assert time.monotonic() - begin < 5
 
 
+@pytest.mark.parametrize("size", [None, 90, 300_000])
+def test_a_query_is_as_long_as_max_query_size_says(alone, size):
+    params, most = ({"max_query_size": size}, size) if size else ({}, 262_144)
+    assert requests.post(alone, params=params, data=b"SELECT 1".ljust(most)).text == "1\n"
+    refused = requests.post(alone, params=params, data=b"SELECT 1".ljust(most + 1))
+    assert (refused.status_code, refused.headers[CODE]) == (400, "62") and "Max query size exceeded" in refused.text
+    assert f"more than {most} bytes" in refused.text
+
+
+def test_max_query_size_is_raised_in_a_session_and_no_further_than_to_a_megabyte(alone):
+    params, long = {"session_id": "long"}, b"SELECT 1".ljust(300_000)
+    assert requests.post(alone, params=params, data="SET max_query_size = 400000").ok
+    assert requests.post(alone, params=params, data=long).text == "1\n"
+    assert requests.post(alone, data=long).headers[CODE] == "62"
+    for size in (0, 1 << 40):
+        refused = requests.post(alone, params={"max_query_size": size}, data=bytes((1 << 20) + 1))
+        assert refused.headers[CODE] == "62" and f"more than {1 << 20} bytes" in refused.text
+
+
+def test_data_parameters_and_external_tables_are_no_part_of_a_querys_size(alone):
+    answer(alone, "CREATE OR REPLACE TABLE long (a String) ENGINE = MergeTree ORDER BY a")
+    for head, row in (("VALUES ", "('0123456789'),"), ("FORMAT TSV\n", "0123456789\n")):
+        answer(alone, f"INSERT INTO long {head}" + row * 50_000)
+    assert answer(alone, "SELECT count() FROM long") == "100000\n"
+    parameter = {"query": (None, "SELECT length({a:String})"), "param_a": (None, "x" * 500_000)}
+    assert requests.post(alone, files=parameter).text == "500000\n"
+    params = {"query": "SELECT count() FROM e", "e_structure": "a String"}
+    assert requests.post(alone, params=params, files={"e": ("e", "0123456789\n" * 50_000)}).text == "50000\n"
+    late = requests.post(alone, data="INSERT INTO long " + " " * 262_144 + "VALUES ('a')")
+    assert late.headers[CODE] == "62", "what comes before the data counts"
+
+
+@pytest.mark.parametrize("text", ["(" * 250_000, "(" * (2 << 20), "SELECT " + "\\" * 250_000])
+def test_a_long_statement_does_not_hold_up_others(alone, text):
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        long = [threads.submit(requests.post, alone, data=text, timeout=60) for _ in range(4)]
+        waits = [ping(alone)]
+        while not all(one.done() for one in long):
+            waits.append(ping(alone))
+            time.sleep(0.05)
+    assert all(one.result().headers[CODE] in ("62", "306") for one in long)
+    assert max(waits) < 2
+
+
 def bomb(pack) -> bytes:
     """3 GB of zeros, packed frame after frame."""
     return pack(bytes(100 << 20)) * 30

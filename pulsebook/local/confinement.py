@@ -143,7 +143,8 @@ class Refusals:
         if (before, token.upper) in (("INTO", "OUTFILE"), ("FROM", "INFILE")):
             raise _refused(f"{before} {token.upper}")
         if token.upper == "ENGINE":
-            named = found[index + 1 + (after == "=") :][:1]
+            at = index + 1 + (after == "=")
+            named = found[at : at + 1]
             if named and named[0].value.lower() in self.engines:
                 raise _refused(f"the engine {named[0].value.decode('latin-1')}")
         if token.kind not in ("word", "name"):
@@ -194,13 +195,16 @@ def _check_texts(found: list[Token], words: list[str], index: int, function: str
 
 
 def _check_dictionary(found: list[Token], words: list[str]) -> None:
+    checked = 0
     for index, word in enumerate(words):
         if word != "SOURCE" or words[index + 1 : index + 2] != ["("]:
             continue
+        if index < checked:  # each is read once, however many there are
+            raise _refused("a source of a dictionary within another")
         kind = words[index + 2 : index + 4]
         if kind != ["CLICKHOUSE", "("] and kind[:1] != ["NULL"]:
             raise _refused("sources of dictionaries other than tables of this warehouse")
-        end = words.index(")", index) if ")" in words[index:] else len(words)
+        end = checked = next((at for at in range(index, len(words)) if words[at] == ")"), len(words))
         keys = set(words[index + 4 : end : 2]) if kind[0] == "CLICKHOUSE" else set()
         if not keys <= _DICTIONARY_KEYS or any(
             t.kind not in ("string", "word", "name", "number") for t in found[index + 4 : end]

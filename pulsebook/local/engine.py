@@ -17,11 +17,12 @@ import chdb
 from pulsebook.local.confinement import Refusals, confined
 from pulsebook.local.failure import Failure, code_of
 from pulsebook.local.pipe import Pipe
-from pulsebook.local.query import STATEMENT, Query
+from pulsebook.local.query import FIELD, Query
 from pulsebook.local.spool import Spool
 from pulsebook.local.statement import Statement
 
 CHUNK = 1 << 20  # bytes of an insert's data that go to the engine at a time
+QUERY_SIZE = "SELECT getSetting('max_query_size') FORMAT TSVRaw"
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Engine:
         rows = self._asked("SELECT name, content_type FROM system.formats FORMAT TSV").splitlines()
         self.formats = {name.lower(): Format(name, kind) for name, kind in (row.split("\t") for row in rows)}
         self.refusals = None if sources else self._confine()
+        self.query_size = int(self._asked(QUERY_SIZE))
 
     def connection(self) -> "Connection":
         return Connection(self)
@@ -112,6 +114,10 @@ class Connection:
             if name.isidentifier() and name.isascii():
                 self._do(f"SET {name} = {'DEFAULT' if value is None else quoted(value)}")
 
+    def query_size(self) -> int:
+        """Bytes that a query may have, as far as settings say; 0: any number."""
+        return int(self._do(QUERY_SIZE).bytes())
+
     def run(self, query: Query, spool: Spool, packed: str = "") -> dict[str, int]:
         """Execute; the result goes to the spool, packed with that method. Returns what was read and written."""
         if refusals := self.engine.refusals:
@@ -135,7 +141,7 @@ class Connection:
                 return self._insert(query.statement.source[: insert.head], insert.format, query.data)
             statement = query.statement
             if query.data is not None:
-                statement = Statement(statement.source + _at_most(query.data, STATEMENT))
+                statement = Statement(statement.source + _at_most(query.data, FIELD))
             if statement.reads and not statement.several:
                 return self._read(statement, query, spool, packed)
             return self._execute(statement.source, query, spool)

@@ -69,8 +69,11 @@ class Interface:
         return response
 
     async def _read(self, request: Request) -> Query:
-        asked = await query.read(request, self.room)
-        return asked
+        desk = self.desk
+        longest = desk.sessions.query_size(query.parameters(request))
+        return await query.read(
+            request, self.room, self.engine.query_size if longest is None else longest, desk.readers
+        )
 
     def _authenticate(self, request: Request, given: dict[str, str]) -> None:
         user = header(request, "X-ClickHouse-User", given.get("user"))
@@ -186,7 +189,7 @@ def _read_only(asked: Query) -> None:
 
 def _named_victim(asked: Query) -> tuple[str, str] | None:
     """The id of `KILL QUERY WHERE query_id = '…'`, and SYNC, ASYNC or TEST: the engine knows statements under other ids."""
-    if asked.statement.keyword != "KILL":
+    if asked.statement.keyword != "KILL" or len(asked.statement.source) > query.SMALL:
         return None
     found = [token for token in significant(asked.statement.source) if token.upper != ";"]
     words = [token.upper for token in found[:5]]

@@ -1,8 +1,10 @@
 """What a request asks for: its statement, settings, parameters and external tables, from URL, headers and body."""
 
+import asyncio
 import io
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -16,8 +18,10 @@ from pulsebook.local.failure import Failure
 from pulsebook.local.spool import Room
 from pulsebook.local.statement import Statement
 
-HEAD = 1 << 20  # bytes of a body within which the statement of an insert must end
-STATEMENT = 16 << 20  # bytes of a statement that is no insert with data
+STATEMENT = 1 << 20  # bytes of a query, data not counted, that max_query_size can be raised to
+ADDED = 8 << 10  # bytes that we may add to a query for the engine: where its result goes, a comment
+SMALL = 4 << 10  # bytes of a query that the event loop itself reads
+FIELD = 16 << 20  # bytes of a field of a multipart body
 FIELDS = 20_000  # of a multipart body
 NOT_SETTINGS = {
     "query", "database", "default_format", "user", "password", "query_id", "session_id", "session_timeout",
@@ -58,8 +62,16 @@ class Query:
         self.held.close()
 
 
-async def read(request: Request, room: Room) -> Query:
-    """The whole request; its body has arrived then. Raises Failure."""
+async def read(request: Request, room: Room, longest: int, readers: Executor) -> Query:
+    """The whole request; its body has arrived then.
+
+    Args:
+        longest: bytes that its query may have where it does not set max_query_size.
+        readers: threads in which long queries are read.
+
+    Raises:
+        Failure: it cannot be read, or is too large.
+    """
     given = parameters(request)
     encoding = request.headers.get("Content-Encoding", "").lower()
     chunks = unpacked(request.stream(), encoding)
@@ -72,15 +84,23 @@ async def read(request: Request, room: Room) -> Query:
         elif request.method == "POST":
             body = await received(request.stream(), encoding, room)
             held.callback(body.close)
-        statement, data = _statement(given.get("query", "").encode("utf-8", "surrogateescape"), body)
+        in_url, most = given.get("query", "").encode("utf-8", "surrogateescape"), _longest(given, longest)
+        if len(in_url) + (body.size if body else 0) <= SMALL:
+            statement, data = _statement(in_url, body, most)
+        else:
+            loop = asyncio.get_running_loop()
+            statement, data = await loop.run_in_executor(readers, _statement, in_url, body, most)
         used = {table.name + part for table in tables for part in _TABLE_PARTS}
+        settings = {k: v for k, v in given.items() if k not in NOT_SETTINGS | used and not k.startswith("param_")}
+        if len(statement.source) + ADDED > most:  # it was measured: what we add does not count
+            settings = {**settings, "max_query_size": str(most + ADDED)}
         return Query(
             given,
             statement,
             data,
             given.get("default_format") or request.headers.get("X-ClickHouse-Format") or "TabSeparated",
             given.get("database") or header(request, "X-ClickHouse-Database", None),
-            {k: v for k, v in given.items() if k not in NOT_SETTINGS | used and not k.startswith("param_")},
+            settings,
             {k.removeprefix("param_"): v for k, v in given.items() if k.startswith("param_")},
             tables,
             held.pop_all(),
@@ -103,34 +123,48 @@ def header(request: Request, name: str, default: str | None) -> str | None:
     return default if value is None else value.encode("latin-1").decode("utf-8", "replace")
 
 
-def _statement(in_url: bytes, body: Body | None) -> tuple[Statement, io.IOBase | None]:
-    """The statement, from URL and body as one text; and where it is an insert with data, these."""
-    if body is None or not body.size:
-        statement = Statement(in_url)
-        insert = statement.insert
-        ends = insert is not None and insert.data is not None and not in_url[insert.data :].strip()
-        return statement, io.BytesIO() if ends else None  # an insert without a row is one all the same
-    before = in_url + b"\n" if in_url else b""
-    body.file.seek(0)
-    head = before + body.file.read(HEAD)
-    insert = Statement(head).insert
-    if insert is not None and insert.data is not None:
-        if body.size > HEAD and insert.data >= len(head):
-            raise too_large(f"the data of an insert begin after {HEAD} bytes", "send its statement in the URL")
-        body.file.seek(max(insert.data - len(before), 0))
-        return Statement(head[: insert.data]), body.file
-    if body.size > STATEMENT:
-        raise too_large(f"a statement of more than {STATEMENT} bytes", "send data as an external table or an INSERT")
-    return Statement(head + body.file.read()), None
+def _longest(given: dict[str, str], default: int) -> int:
+    """Bytes that the query may have: max_query_size, where 0 is no limit, up to our own."""
+    text = given.get("max_query_size", "")
+    size = int(text[:20]) if text.isdecimal() and text.isascii() else default  # the engine says what else is wrong
+    return min(size or STATEMENT, STATEMENT)
+
+
+def _statement(in_url: bytes, body: Body | None, most: int) -> tuple[Statement, io.IOBase | None]:
+    """The statement, from URL and body as one text and examined; and where it is an insert with data, these."""
+    has_body = body is not None and body.size > 0
+    before = in_url + b"\n" if in_url and has_body else in_url
+    source, size = before[: most + 1], len(before)
+    if has_body:
+        body.file.seek(0)
+        source += body.file.read(most + 1 - len(source))
+        size += body.size
+    insert = Statement(source).insert
+    if insert is not None and insert.data is not None and insert.data <= most:
+        if has_body:
+            body.file.seek(max(insert.data - len(before), 0))
+            source, data = source[: insert.data], body.file
+        else:  # an insert without a row is one all the same
+            source, data = in_url, None if in_url[insert.data :].strip() else io.BytesIO()
+    elif size > most:
+        raise Failure(
+            62,
+            "SYNTAX_ERROR",
+            f"Syntax error: Max query size exceeded: the query has more than {most} bytes (can be increased with the "
+            f"`max_query_size` setting, up to {STATEMENT}); send data as an INSERT or an external table",
+        )
+    else:
+        data = None
+    statement = Statement(source)
+    statement.examine()
+    return statement, data
 
 
 async def _parts(
     request: Request, chunks: AsyncIterator[bytes], held: ExitStack
 ) -> tuple[dict[str, str], list[tuple[str, io.IOBase]]]:
     """Fields and files of a multipart body."""
-    parser = MultiPartParser(
-        request.headers, _bounded(chunks), max_files=1000, max_fields=FIELDS, max_part_size=STATEMENT
-    )
+    parser = MultiPartParser(request.headers, _bounded(chunks), max_files=1000, max_fields=FIELDS, max_part_size=FIELD)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:

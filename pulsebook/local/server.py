@@ -9,7 +9,8 @@ Each request has a connection of its own to the one engine of this process, so s
 query does not hold up others; a request with a session_id has its session's. The first megabyte of a result is held back
 (all of it with `wait_end_of_query=1`), so that an error within it is an HTTP status. A later error is written after the
 result, as ClickHouse does, and the transfer is broken off. A statement is over when its result is spooled, however slowly
-a client reads; what a client may send, leave waiting and how long it may be silent is bounded. An acknowledged insert is
+a client reads; what a client may send, leave waiting and how long it may be silent is bounded; a query has at most
+`max_query_size` bytes, which a client may raise to 1 MiB. An acknowledged insert is
 in files: a killed process loses nothing of it (a power cut may).
 
 Other than at ClickHouse: there is one user and no role; `compress` and `decompress` are refused (HTTP's own compression is
@@ -137,10 +138,11 @@ def _served(folder: Path, config: Path | None, user: str, password: str, sources
     from pulsebook.local.interface import Interface
     from pulsebook.local.protocol import Protocol
     from pulsebook.local.spool import Room
+    from pulsebook.local.threads import made_by_worker
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a client takes up to three files
-    engine = Engine(folder / "data", config, scratch, sources)
+    engine = made_by_worker(lambda: Engine(folder / "data", config, scratch, sources))
     interface = Interface(engine, user, password, Room(scratch))
     return uvicorn.Server(
         uvicorn.Config(

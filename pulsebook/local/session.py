@@ -20,6 +20,7 @@ class Session:
 
     def __init__(self):
         self.connection: Connection | None = None
+        self.query_size: int | None = None  # bytes, where it has set max_query_size
         self.locked = False
         self.expiry: asyncio.TimerHandle | None = None
 
@@ -60,6 +61,11 @@ class Sessions:
                 self._expire(name)
             else:
                 session.expiry = asyncio.get_running_loop().call_later(timeout, self._expire, name)
+
+    def query_size(self, given: dict[str, str]) -> int | None:
+        """Bytes that a query may have in the session that a request's parameters name, where it has set them."""
+        session = self._known.get(given.get("session_id", ""))
+        return session.query_size if session else None
 
     def _expire(self, name: str) -> None:
         connection = self._known.pop(name).connection

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Every repetition is possessive: nothing is read twice. The quotes of word processors have no escapes.
 _NEXT = re.compile(
@@ -51,8 +51,7 @@ _ESCAPED = {b"a": b"\a", b"b": b"\b", b"e": b"\x1b", b"f": b"\f", b"n": b"\n", b
 _ESCAPED |= {b"0": b"\0", b"N": b""}
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of a statement: `source[start:end]`."""
 
     kind: str

@@ -9,10 +9,10 @@ statement is none of these kinds; the engine says what is wrong with it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 from pulsebook.local.sql import Token, significant
+from pulsebook.local.threads import found_once
 
 READS = {"SELECT", "FROM", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK", "VALUES"}
 SESSION = {"SET", "USE"}  # what changes the session alone
@@ -49,78 +49,91 @@ class Statement:
 
     def __init__(self, source: bytes):
         self.source = source
+        self._tokens: list[Token] | None = None
 
-    @cached_property
+    def examine(self) -> None:
+        """Find out all of it now, in one reading where it has no data: later questions cost nothing."""
+        if self.insert is None or self.insert.data is None:
+            self._tokens = list(significant(self.source))
+        try:
+            _ = self.empty, self.several, self.reads and (self.format, self.output_at)
+        finally:
+            self._tokens = None  # they take a hundred times the statement's memory
+
+    def _significant(self) -> Iterator[Token]:
+        return significant(self.source) if self._tokens is None else iter(self._tokens)
+
+    @found_once
     def keyword(self) -> str:
         """The first word in capitals, after comments and opening brackets; empty where there is none."""
         return self._first.upper if self._first and self._first.kind == "word" else ""
 
-    @cached_property
+    @found_once
     def reads(self) -> bool:
         """Whether it only reads."""
         if self.keyword == "WITH":
             return self._written is None
         if self.keyword == "EXPLAIN":
-            return not any(_begins_insert(*three) for three in _threes(significant(self.source)))
+            return not any(_begins_insert(*three) for three in _threes(self._significant()))
         return self.keyword in READS
 
-    @cached_property
+    @found_once
     def selects(self) -> bool:
         """Whether it is a query whose rows may be many: SELECT, WITH … SELECT, FROM … SELECT."""
         return self.reads and self.keyword in ("SELECT", "WITH", "FROM")
 
-    @cached_property
+    @found_once
     def empty(self) -> bool:
         """Whether there are only spaces, comments and semicolons."""
-        return all(token.upper == ";" for token in significant(self.source))
+        return all(token.upper == ";" for token in self._significant())
 
-    @cached_property
+    @found_once
     def several(self) -> bool:
         """Whether another statement follows after a semicolon; never where data follow."""
         if self.insert is not None and self.insert.data is not None:
             return False
         ended = False
-        for token in significant(self.source):
+        for token in self._significant():
             if ended and token.upper != ";":
                 return True
             ended = ended or token.upper == ";"
         return False
 
-    @cached_property
+    @found_once
     def format(self) -> str | None:
         """The format that a FORMAT clause at the end names for the result, as it is spelt."""
         found = None
-        for before, token, name in _threes(_outermost(significant(self.source))):
+        for before, token, name in _threes(_outermost(self._significant())):
             if _names_format(before, token, name):
                 found = name
         return found.value.decode("utf-8", "replace") if found else None
 
-    @cached_property
+    @found_once
     def output_at(self) -> int:
         """Where a clause that says where the result goes may stand: after the query, before its FORMAT."""
         end = 0
-        for before, token, after in _threes(_outermost(significant(self.source))):
+        for before, token, after in _threes(_outermost(self._significant())):
             if _names_format(before, token, after):
                 break
             if token.kind != "space" and token.upper != ";":
                 end = token.end
         return end
 
-    @cached_property
+    @found_once
     def insert(self) -> Insert | None:
         """The insert that it is, also after WITH; None where it is another statement."""
         if self.keyword == "INSERT":
             return _insert(self.source, self._first)
         return _insert(self.source, self._written) if self.keyword == "WITH" and self._written else None
 
-    @cached_property
+    @found_once
     def _first(self) -> Token | None:
-        return next((token for token in significant(self.source) if token.upper != "("), None)
+        return next((token for token in self._significant() if token.upper != "("), None)
 
-    @cached_property
+    @found_once
     def _written(self) -> Token | None:
         """The INSERT of a `WITH … INSERT`; what comes after the first SELECT outside of brackets is not looked at."""
-        for before, token, after in _threes(_outermost(significant(self.source))):
+        for before, token, after in _threes(_outermost(self._significant())):
             if token.upper == "SELECT" and before.upper not in ("AS", ",", "WITH") and after.upper != "AS":
                 return None
             if _begins_insert(before, token, after):
@@ -144,10 +157,11 @@ def _outermost(found: Iterator[Token]) -> Iterator[Token]:
     """The tokens outside of brackets, and the brackets."""
     depth = 0
     for token in found:
-        depth -= token.upper in _CLOSING
+        sign = token.text if token.kind == "symbol" else b""
+        depth -= sign in (b")", b"]", b"}")
         if depth <= 0:
             yield token
-        depth += token.upper in _OPENING
+        depth += sign in (b"(", b"[", b"{")
 
 
 def _begins_insert(before: Token, token: Token, after: Token) -> bool:

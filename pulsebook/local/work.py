@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 from pulsebook.local.engine import Connection, Engine
 from pulsebook.local.failure import Failure
@@ -10,10 +9,12 @@ from pulsebook.local.query import Query
 from pulsebook.local.session import Session, Sessions
 from pulsebook.local.spool import Closed, Spool
 from pulsebook.local.sql import significant
+from pulsebook.local.threads import workers
 
 # Statements at a time; more wait in line. On two cores the engine itself ends no more of them a second in 16 threads than
 # in 4, while every further thread takes the event loop's share of the interpreter and memory of its own.
 PARALLEL = 2 * (os.cpu_count() or 2)
+READERS = 2  # threads that read long queries
 WAITING = 12  # more that may be under way because they wait for their readers
 
 
@@ -41,6 +42,8 @@ class Work:
             if self.killed or self.spool.closed:
                 raise Failure(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
             self.numbers = self.connection.run(query, self.spool, self.packed)
+            if session and query.statement.keyword == "SET" and b"max_query_size" in query.statement.source.lower():
+                session.query_size = self.connection.query_size()
         finally:
             connection, self.connection = self.connection, None
             if not session:
@@ -75,7 +78,8 @@ class Desk:
     def __init__(self, engine: Engine):
         self.engine, self.sessions = engine, Sessions()
         self._turns = asyncio.Semaphore(PARALLEL)
-        self._threads = ThreadPoolExecutor(PARALLEL + WAITING, "statement")
+        self._threads = workers(PARALLEL + WAITING, "statement")
+        self.readers = workers(READERS, "reader")
         self._running: dict[str, Work] = {}
         self._tasks: set[asyncio.Task] = set()
 
