@@ -17,6 +17,34 @@ STEPS = [
     ("load", {}),
 ]
 
+BEFORE = {  # as the version before the catalogue made them
+    "staging_feed": "event_date Date, user_id UInt64, views UInt64, likes UInt64, gender Int16, age Int16, os String, latest UInt64",
+    "staging_users": "event_date Date, user_id UInt64, gender Int16, age Int16, os String, views UInt64, likes UInt64, "
+    "messages_received UInt64, messages_sent UInt64, users_received UInt64, users_sent UInt64",
+    "metrics_by_dimension": "event_date Date, dimension String, dimension_value String, views UInt64, likes UInt64, "
+    "messages_received UInt64, messages_sent UInt64, users_received UInt64, users_sent UInt64",
+    "chat_messages": "at DateTime, key String, part String, chat String, claim String, status String, message_ids String, "
+    "headline String, detail String",
+}
+
+
+def before_the_catalogue(database: str, day: str, engine=lambda table: "MergeTree") -> list[str]:
+    """Statements that make tables of the version before, with a day that it loaded and another day's staging rows."""
+    made = []
+    for name, columns in BEFORE.items():
+        table = f"{database}.{name}"
+        partition = "toYYYYMM(at)" if name == "chat_messages" else "event_date"
+        order = "(key, part, at)" if name == "chat_messages" else columns.split()[2]
+        made.append(
+            f"CREATE TABLE {table} ({columns}) ENGINE = {engine(table)} PARTITION BY {partition} ORDER BY {order}"
+        )
+    final = f"{database}.metrics_by_dimension"
+    return [
+        *made,
+        f"INSERT INTO {final} VALUES ('2026-11-19', 'os', 'iOS', 5, 1, 2, 3, 4, 6)",
+        f"INSERT INTO {database}.staging_feed VALUES ('{day}', 1, 99, 9, 1, 20, 'iOS', 1)",
+    ]
+
 
 def code_of(notebook: str, root=ROOT, **parameters) -> str:
     """The code of a notebook as a script, with parameters."""

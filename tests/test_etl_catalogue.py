@@ -12,17 +12,11 @@ import pandas as pd
 import pytest
 
 from pulsebook.settings import ROOT
+from tests.etl import before_the_catalogue
 from tests.world import DIMENSIONS, final_table, local, raw_rows
 
 DAY, ZONE = date(2026, 11, 20), ZoneInfo("Europe/Moscow")
 OS, VIEWS = '            Dimension("os", "os", "ос"),\n', '        Count("views", '
-BEFORE = {  # as the version before the catalogue made them
-    "staging_feed": "event_date Date, user_id UInt64, views UInt64, likes UInt64, gender Int16, age Int16, os String, latest UInt64",
-    "staging_users": "event_date Date, user_id UInt64, gender Int16, age Int16, os String, views UInt64, likes UInt64, "
-    "messages_received UInt64, messages_sent UInt64, users_received UInt64, users_sent UInt64",
-    "metrics_by_dimension": "event_date Date, dimension String, dimension_value String, views UInt64, likes UInt64, "
-    "messages_received UInt64, messages_sent UInt64, users_received UInt64, users_sent UInt64",
-}
 DRIVER = """
 import sys
 from airflow.dag_processing.dagbag import DagBag
@@ -84,13 +78,8 @@ def world():
 @pytest.fixture
 def before(execute, databases):
     """A database of the version before, with a day that it loaded and a day's staging rows."""
-    target = databases[1]
-    for table, columns in BEFORE.items():
-        execute(
-            f"CREATE TABLE {target}.{table} ({columns}) ENGINE = MergeTree PARTITION BY event_date ORDER BY {columns.split()[2]}"
-        )
-    execute(f"INSERT INTO {target}.metrics_by_dimension VALUES ('2026-11-19', 'os', 'iOS', 5, 1, 2, 3, 4, 6)")
-    execute(f"INSERT INTO {target}.staging_feed VALUES ('{DAY}', 1, 99, 9, 1, 20, 'iOS', 1)")
+    for statement in before_the_catalogue(databases[1], str(DAY)):
+        execute(statement)
 
 
 def expected(world, dimensions, more=None) -> pd.DataFrame:

@@ -19,13 +19,14 @@ import pandas as pd
 import pytest
 import requests
 
+from pulsebook.chat.ledger import Ledger
 from pulsebook.local import sample
 from pulsebook.local.server import running
 from pulsebook.settings import ROOT, settings
-from pulsebook.warehouse import Warehouse, WarehouseError
+from pulsebook.warehouse import Warehouse, WarehouseError, engine
 from tests.clickhouse import ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
 from tests.conftest import PASSWORD
-from tests.etl import STEPS
+from tests.etl import STEPS, before_the_catalogue
 
 pytestmark = pytest.mark.skipif("PULSEBOOK_TEST_SERVER" not in os.environ, reason="`make test-server` runs these")
 ZONE = ZoneInfo("Europe/Moscow")
@@ -190,16 +191,50 @@ def test_the_grants_of_the_guide_are_enough_and_allow_nothing_more(single, tmp_p
                 copy_sample(single[0], url)
             Warehouse(url).execute("CREATE DATABASE other")
             Warehouse(url).execute("CREATE TABLE other.x ENGINE = MergeTree ORDER BY a AS SELECT 1 AS a")
+            if name == "target":  # an installed database of the version before is brought up with the same rights
+                install_before(url)
     where = dict(source_database=SIMULATOR, target_database=TARGET)
+    for right, missed in (("ALTER MODIFY COLUMN", etl), ("ALTER ADD COLUMN", Ledger)):
+        fewer = [grant.replace(f"{right}, ", "") for grant in target_grants]
+        with with_grants(tmp_path / "target", *fewer) as target, pytest.MonkeyPatch.context() as environment:
+            environment.setenv("PULSEBOOK_SOURCE_URL", single[0])
+            with_settings(environment, clickhouse_url=target, **where)
+            with pytest.raises(WarehouseError, match=rf"Grant it: GRANT {right} ON {TARGET}\.\* TO .*docs/grants.md"):
+                missed()
+    settings.cache_clear()
     with (
         with_grants(tmp_path / "source", *source_grants) as source,
         with_grants(tmp_path / "target", *target_grants) as target,
     ):
-        same(everything(tmp_path / "1", clickhouse_url=target, source_url=source, **where), single[1])
+        same(upgraded(everything(tmp_path / "1", clickhouse_url=target, source_url=source, **where)), single[1])
         refused(source, target)
     with with_grants(tmp_path / "both", *source_grants, *target_grants) as both:
         same(everything(tmp_path / "2", clickhouse_url=both, **where), single[1])
         refused(both, both)
+
+
+def install_before(url: str, **settings_of_tables) -> None:
+    """The tables of the version before, as its tasks made them."""
+    Warehouse(url).execute(f"CREATE DATABASE IF NOT EXISTS {TARGET}")
+    with pytest.MonkeyPatch.context() as environment:
+        with_settings(environment, **settings_of_tables)
+        for statement in before_the_catalogue(TARGET, str(DAY), engine):
+            Warehouse(url).execute(statement)
+    settings.cache_clear()
+
+
+def with_settings(environment: pytest.MonkeyPatch, **values) -> None:
+    for name, value in values.items():
+        environment.setenv(f"PULSEBOOK_{name.upper()}", str(value))
+    settings.cache_clear()
+
+
+def upgraded(found: dict) -> dict:
+    """What was found without the day that the version before had loaded, which must be as it was."""
+    final = found["final"]
+    old = final[final["event_date"] == "2026-11-19"]
+    assert old.iloc[:, 1:].values.tolist() == [["os", "iOS", 5, 1, 2, 3, 4, 6]]
+    return {**found, "final": final.drop(old.index).reset_index(drop=True)}
 
 
 def refused(source: str, target: str) -> None:
@@ -230,7 +265,7 @@ import re, sys
 from pathlib import Path
 from pulsebook.warehouse import Warehouse
 target, source, table, events, times = sys.argv[1:]
-select = f"SELECT toDate('2026-01-01'), arrayJoin(range({times})), cityHash64(user_id, time) FROM {events}"
+select = f"SELECT toDate('2026-01-01') AS d, arrayJoin(range({times})) AS a, cityHash64(user_id, time) AS b FROM {events}"
 print(Warehouse(target).replace_partition(table, "'2026-01-01'", select, Warehouse(source)))
 print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[1])
 """
@@ -395,8 +430,11 @@ def test_replicated_tables_hold_the_same_numbers_on_both_replicas(single, tmp_pa
         ]
         where = dict(source_url=url, source_database=SIMULATOR, target_database=TARGET)
         where |= dict(table_engine="ReplicatedMergeTree('/clickhouse/{shard}/{table}', '{replica}')")
-        for replica in replicas:  # the second joins what the first has made, and writes every table again
-            same(everything(tmp_path / "outputs", clickhouse_url=replica, **where), expected)
+        for replica in replicas:  # both hold the tables of the version before
+            Warehouse(replica).execute(f"CREATE DATABASE {TARGET}")
+            install_before(replica, table_engine=where["table_engine"])
+        for replica in replicas:  # the first brings them up, the second finds them so and writes every table again
+            same(upgraded(everything(tmp_path / "outputs", clickhouse_url=replica, **where)), expected)
         first, second = map(Warehouse, replicas)
         kinds = first.read(f"SELECT name, engine FROM system.tables WHERE database = '{TARGET}'")
         assert len(kinds) == 11 and kinds["engine"].str.startswith("Replicated").all(), "and no scratch table is left"
@@ -406,4 +444,4 @@ def test_replicated_tables_hold_the_same_numbers_on_both_replicas(single, tmp_pa
             rows, total = (w.scalar(f"SELECT count() FROM {TARGET}.{table}") for w in (first, second))
             assert rows == total > 0, table
         final = f"SELECT * FROM {TARGET}.metrics_by_dimension ORDER BY dimension, dimension_value"
-        pd.testing.assert_frame_equal(first.read(final), expected["final"])
+        pd.testing.assert_frame_equal(upgraded({"final": first.read(final)})["final"], expected["final"])
