@@ -1,6 +1,6 @@
 """One look for all pictures: panels of 7 days, readable on a phone.
 
-    picture = Picture("Feed", "en")
+    picture = Picture("Feed")
     week(picture.panel("DAU"), daily["feed_users"], "feed_users", "en")
     picture.png()      # bytes, as the chat takes them
 
@@ -8,6 +8,8 @@ Figures are drawn without pyplot: nothing global, nothing to close.
 """
 
 import io
+import math
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import cycle
@@ -25,7 +27,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pulsebook import numbers
 from pulsebook.texts import short
 
-PIXELS, DPI = 1080, 120  # side of a picture: two by two panels
+PIXELS, DPI = 1080, 120  # width of a picture; its height is half as much for each row of panels
 SMALL, LARGE = 13, 17  # points
 PALETTE = sns.color_palette("deep")
 PARTS = 8  # of a whole that are told apart
@@ -51,24 +53,26 @@ WORDS = {
 
 
 class Picture:
-    """A figure of panels, filled from the upper left; it grows by a row where there are more than it has room for."""
+    """A figure of panels, in rows of `columns` from the upper left: it grows with its panels. A single one is as wide as the
+    picture; a place without a panel stays blank."""
 
-    def __init__(self, title: str, rows: int = 2, columns: int = 2):
+    def __init__(self, title: str, columns: int = 2):
         self.figure = Figure(dpi=DPI, layout="constrained")
         self.figure.get_layout_engine().set(hspace=0.05, wspace=0.04, h_pad=0.1, w_pad=0.1)
         self.figure.suptitle(_name(title, TITLE), fontsize=LARGE + 3, fontweight="bold")
-        self._rows, self._columns = rows, columns
-        self._panels: list[Axes] = []
+        self._columns = columns
 
     def panel(self, title: str) -> Axes:
         """The next panel."""
         with sns.axes_style("whitegrid", {"axes.edgecolor": "#d5d9de"}):
-            self._panels.append(ax := self.figure.add_subplot())
-        rows = max(self._rows, -(-len(self._panels) // self._columns))
+            ax = self.figure.add_subplot()
+        panels = self.figure.axes
+        columns = min(self._columns, len(panels))
+        rows = math.ceil(len(panels) / columns)
         self.figure.set_size_inches(PIXELS / DPI, PIXELS / DPI * rows / 2)
-        grid = self.figure.add_gridspec(rows, self._columns)
-        for place, panel in enumerate(self._panels):
-            panel.set_subplotspec(grid[divmod(place, self._columns)])
+        grid = self.figure.add_gridspec(rows, columns)
+        for place, panel in enumerate(panels):
+            panel.set_subplotspec(grid[divmod(place, columns)])
         ax.set_title(_name(title, TITLE), loc="left", fontweight="bold", fontsize=LARGE)
         ax.tick_params(labelsize=SMALL)
         ax.grid(axis="x", visible=False)
@@ -100,16 +104,29 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
     ax.legend(frameon=False, fontsize=SMALL, loc="best")
 
 
-def lines(ax: Axes, frame: pd.DataFrame, language: str) -> None:
-    """Several metrics of the same kind over days (index), one line each, named in the legend; gaps where NaN."""
-    drawn = []
-    for color, (_, values) in zip(cycle(PALETTE), frame.items(), strict=False):
+def lines(ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = ()) -> None:
+    """Several metrics of the same kind over days (index), one line each, named in the legend; gaps where NaN.
+
+    Args:
+        names: the metrics of the columns, for formats; without them they are counts.
+
+    Raises:
+        ValueError: some are shares, others are not: they have no axis in common.
+    """
+    shares = {numbers.is_share(name) for name in names}
+    if len(shares) > 1:
+        raise ValueError(
+            f"metrics of one panel must all be shares, or none; got {', '.join(names)}: give each its panel"
+        )
+    share, drawn = shares == {True}, []
+    for place, (color, (_, values)) in enumerate(zip(cycle(PALETTE), frame.items(), strict=False)):
         drawn += ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o")
         if np.isfinite(last := float(values.iloc[-1])):
-            _label(ax, len(values) - 1, last, numbers.number(last, language), color)
+            written = numbers.text(last, names[place], language) if names else numbers.number(last, language)
+            _label(ax, len(values) - 1, last, written, color)
     _days(ax, frame.index, language)
-    _amounts(ax, language)
-    ax.set_ylim(0, np.nanmax([1, *frame.max().astype(float)]) * 1.2)
+    _amounts(ax, language, share)
+    ax.set_ylim(0, np.nanmax([0.01 if share else 1, *frame.max().astype(float)]) * 1.2)
     _legend(ax, drawn, frame, loc="best")
 
 

@@ -27,14 +27,14 @@ def with_ratios(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     and never zero.
 
     Raises:
-        CatalogueError: the frame lacks a count that a ratio needs.
+        CatalogueError: the frame lacks one of these counts, or one that a ratio needs.
     """
     ratios = {}
     for name in names:
-        if isinstance(metric(name), Count):
-            continue
         if missing := [part for part in metric(name).parts if part not in frame]:
             raise CatalogueError(f"{name} needs the column {missing[0]}; the frame has {', '.join(map(str, frame))}")
+        if isinstance(metric(name), Count):
+            continue
         numerator, denominator = (
             frame[part].astype("Float64").astype(float) for part in metric(name).parts
         )  # any NULL becomes NaN

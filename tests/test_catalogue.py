@@ -27,7 +27,7 @@ from pulsebook.catalogue import (
     select,
 )
 from pulsebook.catalogue.checks import once
-from pulsebook.catalogue.dimensions import band_names
+from pulsebook.catalogue.dimensions import band, band_names
 from pulsebook.numbers import change, label, text, with_ratios
 from pulsebook.settings import ROOT
 from pulsebook.warehouse import Warehouse
@@ -204,6 +204,22 @@ def test_bands_are_those_of_pandas(execute):
     assert sorted(found) == sorted([*cut.astype(str), "unknown", "unknown"])
     assert sorted(["unknown", "45+", "18–24", "<18"], key=bands.order) == ["<18", "18–24", "45+", "unknown"]
     assert sorted(["unknown", "101", "9", "23"], key=bands.order) == ["9", "23", "101", "unknown"]
+
+
+def test_a_band_takes_any_number_and_what_is_none_is_unknown(execute):
+    values = {
+        "17": "<18",
+        "17.9": "<18",
+        "-3": "<18",
+        "18": "18+",
+        "1e3": "18+",
+        "": "unknown",
+        "unknown": "unknown",
+        "old": "unknown",
+    }
+    listed = ", ".join(f"'{value}'" for value in values)
+    found = execute(f"SELECT value, {band('value', (18,))} FROM (SELECT arrayJoin([{listed}]) AS value)")
+    assert dict(line.split("\t") for line in found.split("\n")[:-1]) == values
 
 
 @pytest.mark.parametrize("receiver", ["receiver_id", "reciever_id"])

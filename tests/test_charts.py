@@ -1,12 +1,15 @@
-"""The charts: what an axis says is where its lines are."""
+"""The charts: what an axis says is where its lines are; a picture has room for its panels."""
 
+import io
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pulsebook import charts
+from pulsebook.chat.pictures import fitting
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "тыс.": 10**3, "млн": 10**6, "млрд": 10**9}
 
@@ -47,3 +50,56 @@ def test_labels_of_an_axis_are_exact(name, range_, language):
     assert [float(number) for number in numbers] == pytest.approx(places, rel=1e-9, abs=1e-9)
     assert len({b - a for a, b in zip(numbers, numbers[1:], strict=False)}) == 1, texts
     assert "-0" not in texts and max(map(len, texts)) <= 11, texts
+
+
+DAYS = pd.date_range("2026-11-06", periods=14)
+WIDTH, ROW = 1080, 540  # pixels
+
+
+def grown(panels: int, columns: int = 2) -> charts.Picture:
+    picture = charts.Picture("Title", columns)
+    for number in range(panels):
+        charts.week(picture.panel(f"panel {number}"), pd.Series(np.arange(14.0) + number, DAYS), "views", "en")
+    return picture
+
+
+@pytest.mark.parametrize(("panels", "rows"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (12, 6)])
+def test_a_picture_grows_with_its_panels(panels, rows):
+    picture = grown(panels)
+    png = picture.png()
+    image = Image.open(io.BytesIO(png))
+    assert image.size == (WIDTH, ROW * rows)
+    assert fitting(png) == png, "the chat takes it as it is"
+    places = [panel.get_position() for panel in picture.figure.axes]
+    assert [panel.get_title(loc="left") for panel in picture.figure.axes] == [f"panel {n}" for n in range(panels)]
+    for number, place in enumerate(places):
+        row, column = divmod(number, 2)
+        assert 1 - (row + 1) / rows <= place.y0 < place.y1 <= 1 - row / rows, "rows from above"
+        assert column / 2 <= place.x0 < place.x1 <= (column + 1) / 2 or panels == 1
+    if panels == 1:
+        assert places[0].width > 0.8, "a single one is wide"
+    elif panels % 2:
+        blank = image.convert("RGB").crop((WIDTH // 2 + 20, ROW * (rows - 1) + 60, WIDTH, ROW * rows))
+        assert blank.getcolors() == [(blank.width * blank.height, (255, 255, 255))], "no panel, no axes"
+
+
+def test_panels_of_a_column_lie_below_each_other():
+    picture = grown(3, columns=1)
+    assert Image.open(io.BytesIO(picture.png())).size == (WIDTH, ROW * 3)
+    assert [panel.get_position().width > 0.8 for panel in picture.figure.axes] == [True] * 3
+
+
+def test_lines_are_written_as_their_metrics_are():
+    frame = pd.DataFrame({"a": [0.2, 0.215], "b": [0.3, 0.31]}, DAYS[:2])
+    for names, written in (
+        (("ctr", "stickiness"), ["21.5\xa0%", "31.0\xa0%"]),
+        (("views_per_user", "likes_per_user"), ["0.2", "0.3"]),
+        ((), ["0", "0"]),
+    ):
+        ax = charts.Picture("").panel("")
+        charts.lines(ax, frame, "en", names)
+        assert [text.get_text() for text in ax.texts] == written
+        places, shown = labels(ax)
+        assert [float(read(label, "en")) for label in shown] == pytest.approx(places, abs=1e-9)
+    with pytest.raises(ValueError, match="must all be shares, or none; got ctr, views: give each its panel"):
+        charts.lines(charts.Picture("").panel(""), frame, "en", ("ctr", "views"))

@@ -10,11 +10,13 @@ import nbformat
 import pandas as pd
 import pytest
 import requests
+from PIL import Image
 
 from pulsebook import catalogue
-from pulsebook.catalogue import DIMENSIONS, METRICS, Dimension
+from pulsebook.catalogue import DIMENSIONS, METRICS, Dimension, Ratio
 from pulsebook.local import sample
 from pulsebook.settings import ROOT
+from pulsebook.warehouse import WarehouseError
 
 ZONE = ZoneInfo("Europe/Moscow")
 UNTIL = datetime(2026, 11, 24, 9, 0, tzinfo=ZONE)
@@ -460,48 +462,175 @@ def test_no_value_of_the_data_stops_a_report(app, databases, execute, configured
     assert len(posted(configured)) >= 1
 
 
-# -- what an analyst adds by one word
+# -- what an analyst changes by one word
 
 
-@pytest.mark.parametrize("name", ["posts", "likes_per_user", "views_per_user"])
-def test_one_word_shows_any_metric_of_the_feed_with_its_change_and_a_panel(name, app, configured):
+def feed_value(rows: pd.DataFrame, name: str) -> float:
+    """A metric of the feed over raw rows."""
+    seen = rows[rows["action"] == "view"]
+    return {
+        "posts": lambda: seen["post_id"].nunique(),
+        "views_per_user": lambda: len(seen) / rows["user_id"].nunique(),
+        "likes_per_user": lambda: likes(rows) / rows["user_id"].nunique(),
+        "likes_per_post": lambda: likes(rows) / seen["post_id"].nunique(),
+    }[name]()
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("name", ["posts", "views_per_user", "likes_per_user", "likes_per_post"])
+def test_one_word_shows_a_metric_of_the_feed_with_its_changes_and_a_panel(name, language, app, configured, monkeypatch):
     source, feed, _ = app
-    configured(source_database=source)
-    day = DAYS["an ordinary day"]
+    configured(source_database=source, language=language)
+    new = Ratio(
+        "likes_per_post", "Likes & posts", "Лайки & посты", "likes", "posts", digits=2
+    )  # of two counts, one not shown
+    monkeypatch.setitem(METRICS, new.name, new)
+    day, of = DAYS["an ordinary day"], dict(list(feed.groupby("day")))
     shown = run("feed_report", ('"likes", "ctr")', f'"likes", "ctr", "{name}")'), run_date=str(day))
-    found = feed[(feed["day"] == day) & feed["action"].isin(["view", "like"])]
-    users = found["user_id"].nunique()
-    value, written = {
-        "posts": (n := found[found["action"] == "view"]["post_id"].nunique(), f"{n:,}"),
-        "likes_per_user": (r := (found["action"] == "like").sum() / users, f"{r:.1f}"),
-        "views_per_user": (r := (found["action"] == "view").sum() / users, f"{r:.1f}"),
-    }[name]
-    assert shown["daily"][name].iloc[-1] == pytest.approx(value, rel=1e-12)
-    line = next(line for line in shown["message"].splitlines() if line.startswith(METRICS[name].en) and "<b>" in line)
-    assert f"<b>{written}</b>" in line and line.count("▲") + line.count("▼") + line.count("＝") == 2
-    titles = [ax.get_title(loc="left") for ax in shown["picture"].figure.axes]
-    assert titles == ["DAU", "Views", "Likes", "CTR", METRICS[name].en]
+    label, places = getattr(METRICS[name], language), {"posts": 0, "likes_per_post": 2}.get(name, 1)
+    line = with_changes(label.replace("&", "&amp;"), lambda d: feed_value(of[d], name), day, language, places=places)
+    assert shown["message"].split("\n")[7] == line, "the fifth, after CTR"
+    panels = shown["picture"].figure.axes
+    assert [panel.get_title(loc="left") for panel in panels][4:] == [label]
+    drawn = panels[4].lines[1].get_ydata()
+    assert drawn == pytest.approx([feed_value(of[day - timedelta(days=n)], name) for n in range(6, -1, -1)])
+    assert Image.open(io.BytesIO(shown["chart"])).size == (1080, 1620)
 
 
-def test_one_word_shows_any_metric_of_the_messenger_in_the_report_on_the_app(app, configured):
-    source, _, messages = app
+def test_one_word_less_is_a_metric_less(app, configured):
+    configured(source_database=app[0])
+    day = str(DAYS["an ordinary day"])
+    feed = run("feed_report", ('("feed_users", "views", "likes", "ctr")', '("ctr",)'), run_date=day)
+    assert [line.split(":")[0] for line in feed["message"].split("\n")[3:]] == [
+        "CTR",
+        "",
+        "Views per user",
+        "Likes per user",
+    ]
+    assert Image.open(io.BytesIO(feed["chart"])).size == (1080, 540)
+    whole = run("app_report", run_date=day)
+    less = run("app_report", (ACTIVITY, '"posts",'), run_date=day)
+    assert less["pictures"] == whole["pictures"], "what is drawn is named by itself"
+    start = less["lines"].index("<b>Activity</b>")
+    assert [line.split(":")[0] for line in less["lines"][start + 1 : start + 3]] == ["Posts seen", ""]
+
+
+ACTIVITY = (
+    '"views", "likes", "ctr", "posts", "likes_per_user", "messages_sent", "messenger_users", "messages_per_sender"'
+)
+
+
+@pytest.mark.parametrize("name", ["messages_received", "users_sent", "views_per_user"])
+def test_one_word_shows_a_metric_of_either_source_in_the_report_on_the_app(name, app, configured):
+    source, feed, messages = app
     configured(source_database=source)
     day = DAYS["an ordinary day"]
-    shown = run("app_report", ('"messages_per_sender"\n', '"messages_per_sender", "users_sent"\n'), run_date=str(day))
-    receivers = messages[messages["day"] == day]["receiver_id"].nunique()
-    assert f"Written to: <b>{receivers:,}</b>" in shown["message"]
+    shown = run("app_report", (ACTIVITY, f'{ACTIVITY}, "{name}"'), run_date=str(day))
+    feed_of, messages_of = dict(list(feed.groupby("day"))), dict(list(messages.groupby("day")))
+    value, places = {
+        "messages_received": (lambda d: len(messages_of[d]), 0),
+        "users_sent": (lambda d: messages_of[d]["receiver_id"].nunique(), 0),
+        "views_per_user": (lambda d: feed_value(feed_of[d], "views_per_user"), 1),
+    }[name]
+    after = next(n for n, line in enumerate(shown["lines"]) if line.startswith("Messages per sender: "))
+    assert shown["lines"][after + 1] == with_changes(METRICS[name].en, value, day, "en", places=places)
 
 
-def test_every_dimension_of_the_catalogue_has_its_line(app, configured, databases, execute, monkeypatch):
-    country = Dimension("country", "country", "страна")
-    monkeypatch.setattr(catalogue, "DIMENSIONS", (*DIMENSIONS, country))
-    configured(source_database=app[0])
-    columns = "event_date Date, dimension String, dimension_value String, views UInt64"
-    execute(f"CREATE TABLE {databases[1]}.metrics_by_dimension ({columns}) ENGINE = MergeTree ORDER BY event_date")
+def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, configured):
+    source, feed, messages = app
+    configured(source_database=source)
     day = DAYS["an ordinary day"]
-    values = ", ".join(
-        f"('{day}', 'country', '{value}', {n})" for value, n in (("RU", 70), ("A&B", 20), ("unknown", 10))
+    drawn = (
+        'DRAWN = (("ctr",), ',
+        'DRAWN = (("ctr",), ("users_received",), ("views_per_user", "messages_per_sender"), ',
     )
-    execute(f"INSERT INTO {databases[1]}.metrics_by_dimension VALUES {values}")
-    lines = run("app_report", run_date=str(day))["message"].splitlines()
-    assert "country: RU 70\xa0% · A&amp;B 20\xa0% · unknown 10\xa0%" in lines
+    shown = run("app_report", drawn, run_date=str(day))
+    panels = shown["doings"].figure.axes
+    assert [panel.get_title(loc="left") for panel in panels] == [
+        "CTR", "Heard from", "Views per user · Messages per sender", "Views · Likes", "Messages · Senders", "Views by os"
+    ]  # fmt: skip
+    last = [day - timedelta(days=n) for n in range(6, -1, -1)]
+    heard = [messages[messages["day"] == d]["user_id"].nunique() for d in last]
+    assert panels[1].lines[1].get_ydata() == pytest.approx(heard)
+    for line, rows, numerator in (
+        (0, feed, lambda r: (r["action"] == "view").sum()),
+        (1, messages, len),
+    ):
+        values = [numerator(rows[rows["day"] == d]) / rows[rows["day"] == d]["user_id"].nunique() for d in last]
+        assert panels[2].lines[line].get_ydata() == pytest.approx(values)
+        assert f"{values[-1]:.1f}" in texts(panels[2]), "a ratio is written with its digits"
+
+
+@pytest.mark.parametrize(
+    ("report", "changed", "says"),
+    [
+        ("feed_report", ('"likes", "ctr")', '"likes", "messages_sent")'), "messages_sent is counted from messages, this SELECT reads feed"),
+        ("feed_report", ('"likes", "ctr")', '"likes", "clicks")'), "no metric is named clicks; there are dau, feed_users"),
+        ("app_report", (ACTIVITY, '"views", "dau"'), "dau needs the column dau; the frame has feed_users|dau needs the column dau; the frame has views"),
+        ("app_report", ('(("ctr",), ', '(("ctr", "posts"), '), "metrics of one panel must all be shares, or none; got ctr, posts"),
+    ],
+)  # fmt: skip
+def test_a_word_that_cannot_be_shown_is_refused_with_a_sentence(report, changed, says, app, configured):
+    configured(source_database=app[0])
+    with pytest.raises(ValueError, match=says):
+        run(report, changed, run_date=str(DAYS["an ordinary day"]))
+
+
+@pytest.mark.parametrize(("table", "column"), [("feed_actions", "post_id"), ("message_actions", "source")])
+def test_a_column_that_the_report_needs_and_is_not_there_is_named(table, column, app, databases, execute, configured):
+    source = databases[0]
+    for name in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{name} AS {app[0]}.{name}")
+    execute(f"ALTER TABLE {source}.{table} DROP COLUMN {column}")
+    with pytest.raises(WarehouseError, match=rf"{table}.*{column}"):
+        run("app_report", run_date=str(DAYS["an ordinary day"]))
+
+
+def sliced(execute, target: str, rows: list[tuple]) -> None:
+    """Fills `metrics_by_dimension` with rows of day, dimension, value and views."""
+    columns = "event_date Date, dimension String, dimension_value String, views UInt64"
+    execute(f"CREATE TABLE {target}.metrics_by_dimension ({columns}) ENGINE = MergeTree ORDER BY event_date")
+    values = ", ".join(f"('{day}', '{name}', '{value}', {count})" for day, name, value, count in rows)
+    execute(f"INSERT INTO {target}.metrics_by_dimension VALUES {values}")
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_dimension_of_the_catalogue_has_its_line(language, app, configured, databases, execute, monkeypatch):
+    country = Dimension("country", "country", "страна", values={"RU": "Россия"})
+    minutes = Dimension("minutes", "minutes <a day>", "минут <в день>", bands=(5, 60))
+    monkeypatch.setattr(catalogue, "DIMENSIONS", (*DIMENSIONS, country, minutes))
+    configured(source_database=app[0], language=language)
+    day, en = DAYS["an ordinary day"], language == "en"
+    of = {
+        "os": {"iOS": 60, "Android": 40},
+        "country": {"A&B": 20, "RU": 70, "unknown": 10},
+        "minutes": {"4": 5, "4.5": 5, "5": 10, "59": 20, "60": 30, "101": 20, "often": 4, "unknown": 3, "": 3},
+    }
+    sliced(execute, databases[1], [(day, name, value, n) for name, views in of.items() for value, n in views.items()])
+    names = {"RU": "RU", "unknown": "unknown"} if en else {"RU": "Россия", "unknown": "неизвестно"}
+    expected = {
+        "os" if en else "ос": "iOS 60\xa0% · Android 40\xa0%",
+        "country" if en else "страна": f"{names['RU']} 70\xa0% · A&amp;B 20\xa0% · {names['unknown']} 10\xa0%",
+        "minutes &lt;a day&gt;" if en else "минут &lt;в день&gt;":
+            f"&lt;5 10\xa0% · 5–59 30\xa0% · 60+ 50\xa0% · {names['unknown']} 10\xa0%",
+    }  # fmt: skip
+    lines = run("app_report", run_date=str(day))["lines"]
+    assert lines[-3:] == [f"{label}: {told}" for label, told in expected.items()], "a dimension without rows has none"
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_first_dimension_is_drawn(language, app, configured, databases, execute, monkeypatch):
+    systems, *_, age = DIMENSIONS
+    monkeypatch.setattr(catalogue, "DIMENSIONS", (age, systems))
+    configured(source_database=app[0], language=language)
+    day, en = DAYS["an ordinary day"], language == "en"
+    before = day - timedelta(days=1)
+    sliced(execute, databases[1], [(day, "age", "50", 60), (day, "age", "17", 30), (day, "age", "unknown", 10), (before, "age", "20", 8),
+                                   (day, "os", "iOS", 100)])  # fmt: skip
+    panel = run("app_report", run_date=str(day))["doings"].figure.axes[-1]
+    shown = texts(panel)
+    assert shown[0] == ("Views by age" if en else "Просмотры по возраст")
+    assert shown[-4:] == ["<18", "18–24", "45+", "unknown" if en else "неизвестно"], "bands follow one another"
+    heights = [[bar.get_height() for bar in part] for part in panel.containers]
+    assert [h[-1] for h in heights] == pytest.approx([0.3, 0, 0.6, 0.1])
+    assert [h[-2] for h in heights] == pytest.approx([0, 1, 0, 0])

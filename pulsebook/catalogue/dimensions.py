@@ -79,10 +79,10 @@ def band_names(edges: tuple[int, ...]) -> list[str]:
 
 def band(value: str, edges: tuple[int, ...]) -> str:
     """SQL: the band of a number that is given as text; unknown where it is none."""
-    number = f"toInt32OrZero({value})"
+    number = f"toFloat64OrNull({value})"
     *below, last = band_names(edges)
     cases = ", ".join(f"{number} < {edge}, '{name}'" for edge, name in zip(edges, below, strict=True))
-    return f"multiIf({value} IN ('', '{UNKNOWN}'), '{UNKNOWN}', {cases}, '{last}')"
+    return f"multiIf(isNull({number}), '{UNKNOWN}', {cases}, '{last}')"
 
 
 AGE_BANDS = (18, 25, 35, 45)

@@ -38,7 +38,7 @@ def draw(title: str, metrics: list[str], verdicts: pd.DataFrame, history: pd.Dat
     """A PNG with a panel for each metric; what it takes is as for `with_week_ago`."""
     from pulsebook import charts  # over a second: only where something is drawn
 
-    picture = charts.Picture(title, rows=len(metrics), columns=1)
+    picture = charts.Picture(title, columns=1)
     for metric in metrics:
         charts.band(picture.panel(label(metric, language)), with_week_ago(verdicts, history, metric), metric, language)
     return picture.png()
