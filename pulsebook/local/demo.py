@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from pulsebook.catalogue import DIMENSIONS
 from pulsebook.local import sample, services
 from pulsebook.local.server import running
 from pulsebook.periods import today
@@ -57,7 +58,7 @@ def run_dag(dag_id: str) -> None:
 
 
 def reconcile(day) -> str:
-    """Every metric of the loaded day beside its total over the source rows, counted anew."""
+    """The metrics that others rely on, of the loaded day, beside their totals over the source rows, counted another way."""
     from pulsebook.warehouse import Warehouse
 
     target, source = Warehouse.target(), settings().source_database
@@ -80,7 +81,7 @@ def reconcile(day) -> str:
     """).set_index("dimension")
     table = loaded.T.assign(source=expected)
     table["equal"] = table[list(loaded.index)].eq(table["source"], axis=0).all(axis=1).map({True: "yes", False: "NO"})
-    if len(loaded) != 3 or (table["equal"] == "NO").any():
+    if {*loaded.index} != {dimension.name for dimension in DIMENSIONS} or (table["equal"] == "NO").any():
         raise SystemExit(f"the loaded day does not add up to the source:\n{table}")
     return table.to_string(formatters={c: "{:,}".format for c in table.columns if c != "equal"})
 
@@ -100,8 +101,8 @@ def main() -> int:
             )
         print(filled)
         prepare_airflow()
-        day = today() - 1
-        with phase(f"running the DAG etl for {day}: seven notebooks"):
+        day, notebooks = today() - 1, 4 + len(DIMENSIONS)
+        with phase(f"running the DAG etl for {day}: {notebooks} notebooks"):
             run_dag("etl")
         from pulsebook.warehouse import Warehouse
 
@@ -112,7 +113,7 @@ def main() -> int:
         archive = settings().outputs / "etl" / str(day)
         newest = max(archive.iterdir(), key=lambda run: run.stat().st_mtime)
         print(f"\nExecuted notebooks (open a .html): {newest}")
-        for record in sorted(newest.glob("*.json"), key=lambda r: json.loads(r.read_text())["started"])[-7:]:
+        for record in sorted(newest.glob("*.json"), key=lambda r: json.loads(r.read_text())["started"])[-notebooks:]:
             facts = json.loads(record.read_text())
             print(f"  {facts['status']:<10} {facts['duration']:>5.1f} s  {record.with_suffix('.html').name}")
         with phase(f"running the DAGs feed_report and app_report for {day}"), ThreadPoolExecutor() as pool:
