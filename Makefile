@@ -43,8 +43,8 @@ up: setup  ## all of it for real: live events, Airflow with scheduler and UI, a 
 down:  ## stop what `make up` has started
 	@test ! -x $(BIN)/python || $(BIN)/python -m pulsebook.local.stack down
 
-test: setup  ## run all tests
-	@$(BIN)/python -m pytest
+test: setup  ## run all tests, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-python: setup  ## the tests that tell a version of Python from another: server, types, parameters, periods, archive
 	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/test_,local_server.py local_server_clients.py warehouse.py parameters.py periods.py names.py archive.py)
