@@ -67,7 +67,7 @@ def test_a_message_under_another_tasks_key_is_an_error_and_a_retry_is_none(as_ta
 def png() -> bytes:
     from pulsebook.charts import Picture
 
-    picture = Picture("p", rows=1, columns=1)
+    picture = Picture("p", columns=1)
     picture.panel("p")
     return picture.png()
 
