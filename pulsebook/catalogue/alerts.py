@@ -50,9 +50,8 @@ class Policy:
 
 
 POLICY = Policy()
-KNOWN_DAYS: dict[
-    str, str
-] = {}  # ISO day -> why it is unusual (holiday, campaign): only critical incidents are told then
+# ISO day -> why it is unusual (holiday, campaign): only critical incidents are told then
+KNOWN_DAYS: dict[str, str] = {}
 
 
 def _check_days(days: dict[str, str]) -> None:
