@@ -320,3 +320,31 @@ def test_an_insert_without_a_row_inserts_none(server, databases, insert):
     response = requests.post(url + quote(f"INSERT INTO {databases[0]}.t {insert}"), data=b"")
     assert response.ok, response.text
     assert requests.post(server, data=f"SELECT count() FROM {databases[0]}.t").text == "0\n"
+
+
+@pytest.mark.parametrize(
+    ("in_url", "body"),
+    [
+        ("VALUES (1, 'a')", "(2, 'b')"),
+        ("VALUES (1, 'a'),", "(2, 'b')"),
+        ("VALUES (1, 'a'), (2, 'b')", ""),
+        ("VALUES", "(1, 'a'), (2, 'b')"),
+        ("VALUES ({x:UInt8}, 'a')", "(2, 'b')"),
+        ("FORMAT TSV\n1\ta", "2\tb\n"),
+        ("FORMAT TSV\n1\ta\n", "2\tb\n"),
+        ("FORMAT TSV\n1\ta\n2\tb\n", ""),
+        ('FORMAT JSONEachRow {"a": 1, "b": "a"}', '{"a": 2, "b": "b"}'),
+    ],
+)
+def test_rows_in_url_and_body_are_all_inserted(server, databases, in_url, body):
+    """The body goes on from the URL's text, as at ClickHouse."""
+    table = f"{databases[0]}.t"
+    assert requests.post(server, data=f"CREATE TABLE {table} (a UInt8, b String) ENGINE = Memory").ok
+    response = requests.post(server, params={"query": f"INSERT INTO {table} {in_url}", "param_x": "1"}, data=body)
+    assert response.ok, response.text
+    assert requests.post(server, data=f"SELECT * FROM {table} ORDER BY a").text == "1\ta\n2\tb\n"
+
+
+def test_a_statement_goes_on_in_the_body(server):
+    response = requests.post(server, params={"query": "SELECT toUInt8(1) + -- one"}, data="2")
+    assert response.text == "3\n"

@@ -43,10 +43,11 @@ def too_large(what: str, instead: str) -> Failure:
     return Failure(TOO_LARGE, "TOO_MANY_ROWS_OR_BYTES", f"Limit exceeded: {what}; {instead}", 413)
 
 
-async def received(chunks: AsyncIterator[bytes], encoding: str, room: Room) -> Body:
-    """The whole body; what is larger than a pipe's worth is unpacked and filed in threads. Raises Failure."""
+async def received(chunks: AsyncIterator[bytes], encoding: str, room: Room, before: bytes = b"") -> Body:
+    """The whole body, after `before`; what is larger than a pipe's worth is unpacked and filed in threads. Raises Failure."""
     body = Body(room)
     try:
+        body.add(before)
         async for piece in unpacked(chunks, encoding):
             if len(piece) < 1 << 14:
                 body.add(piece)

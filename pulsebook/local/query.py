@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from pulsebook.local.bodies import BODY, Body, received, too_large, unpacked
+from pulsebook.local.bodies import BODY, received, too_large, unpacked
 from pulsebook.local.failure import Failure
 from pulsebook.local.spool import Room
 from pulsebook.local.statement import Statement
@@ -76,20 +76,24 @@ async def read(request: Request, room: Room, longest: int, readers: Executor) ->
     encoding = request.headers.get("Content-Encoding", "").lower()
     chunks = unpacked(request.stream(), encoding)
     with ExitStack() as held:
-        tables, body = [], None
-        if request.headers.get("Content-Type", "").lower().startswith("multipart/form-data"):
+        tables, in_parts = [], request.headers.get("Content-Type", "").lower().startswith("multipart/form-data")
+        if in_parts:
             fields, files = await _parts(request, chunks, held)
             given = {**fields, **given}
             tables = [_table(name, rows, given) for name, rows in files]
-        elif request.method == "POST":
-            body = await received(request.stream(), encoding, room)
+        in_url = given.get("query", "").encode("utf-8", "surrogateescape")
+        if request.method == "POST" and not in_parts:
+            body = await received(request.stream(), encoding, room, _line(in_url))
             held.callback(body.close)
-        in_url, most = given.get("query", "").encode("utf-8", "surrogateescape"), _longest(given, longest)
-        if len(in_url) + (body.size if body else 0) <= SMALL:
-            statement, data = _statement(in_url, body, most)
+            text, size = body.file, body.size
+        else:
+            text, size = io.BytesIO(in_url), len(in_url)
+        most = _longest(given, longest)
+        if size <= SMALL:
+            statement, data = _statement(text, size, most)
         else:
             loop = asyncio.get_running_loop()
-            statement, data = await loop.run_in_executor(readers, _statement, in_url, body, most)
+            statement, data = await loop.run_in_executor(readers, _statement, text, size, most)
         used = {table.name + part for table in tables for part in _TABLE_PARTS}
         settings = {k: v for k, v in given.items() if k not in NOT_SETTINGS | used and not k.startswith("param_")}
         if len(statement.source) + ADDED > most:  # it was measured: what we add does not count
@@ -130,22 +134,19 @@ def _longest(given: dict[str, str], default: int) -> int:
     return min(size or STATEMENT, STATEMENT)
 
 
-def _statement(in_url: bytes, body: Body | None, most: int) -> tuple[Statement, io.IOBase | None]:
-    """The statement, from URL and body as one text and examined; and where it is an insert with data, these."""
-    has_body = body is not None and body.size > 0
-    before = in_url + b"\n" if in_url and has_body else in_url
-    source, size = before[: most + 1], len(before)
-    if has_body:
-        body.file.seek(0)
-        source += body.file.read(most + 1 - len(source))
-        size += body.size
+def _line(in_url: bytes) -> bytes:
+    """The query of the URL as what the body goes on from: on a line of its own, as at ClickHouse."""
+    return in_url + b"\n" if in_url and not in_url.endswith(b"\n") else in_url
+
+
+def _statement(text: io.IOBase, size: int, most: int) -> tuple[Statement, io.IOBase | None]:
+    """The statement that a text of so many bytes holds, examined; and where it is an insert with data, these."""
+    text.seek(0)
+    source, data = text.read(most + 1), None
     insert = Statement(source).insert
     if insert is not None and insert.data is not None and insert.data <= most:
-        if has_body:
-            body.file.seek(max(insert.data - len(before), 0))
-            source, data = source[: insert.data], body.file
-        else:  # an insert without a row is one all the same
-            source, data = in_url, None if in_url[insert.data :].strip() else io.BytesIO()
+        text.seek(insert.data)
+        source, data = source[: insert.data], text
     elif size > most:
         raise Failure(
             62,
@@ -153,8 +154,6 @@ def _statement(in_url: bytes, body: Body | None, most: int) -> tuple[Statement, 
             f"Syntax error: Max query size exceeded: the query has more than {most} bytes (can be increased with the "
             f"`max_query_size` setting, up to {STATEMENT}); send data as an INSERT or an external table",
         )
-    else:
-        data = None
     statement = Statement(source)
     statement.examine()
     return statement, data

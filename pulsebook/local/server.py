@@ -138,10 +138,11 @@ def _served(folder: Path, config: Path | None, user: str, password: str, sources
     from pulsebook.local.interface import Interface
     from pulsebook.local.protocol import Protocol
     from pulsebook.local.spool import Room
-    from pulsebook.local.threads import made_by_worker
+    from pulsebook.local.threads import SWITCH, made_by_worker
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a client takes up to three files
+    sys.setswitchinterval(SWITCH)
     engine = made_by_worker(lambda: Engine(folder / "data", config, scratch, sources))
     interface = Interface(engine, user, password, Room(scratch))
     return uvicorn.Server(

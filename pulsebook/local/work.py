@@ -14,7 +14,7 @@ from pulsebook.local.threads import workers
 # Statements at a time; more wait in line. On two cores the engine itself ends no more of them a second in 16 threads than
 # in 4, while every further thread takes the event loop's share of the interpreter and memory of its own.
 PARALLEL = 2 * (os.cpu_count() or 2)
-READERS = 2  # threads that read long queries
+READERS = 1  # threads that read long queries
 WAITING = 12  # more that may be under way because they wait for their readers
 
 
