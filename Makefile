@@ -56,7 +56,7 @@ test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: 
 	@$(BIN)/python -m pytest tests/cluster.py
 
 lint: setup  ## check modules, DAGs and notebooks
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/nbstripout --verify $$(git ls-files '*.ipynb')
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo && $(BIN)/nbstripout --verify $$(git ls-files '*.ipynb')
 
 format: setup  ## format modules, DAGs and notebooks; strip outputs
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(BIN)/nbstripout $$(git ls-files '*.ipynb')

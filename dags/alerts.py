@@ -20,7 +20,7 @@ from airflow.sdk import Param
 
 from pulsebook.airflow import every_quarter_hour
 from pulsebook.airflow.operator import NotebookOperator
-from pulsebook.quiet_hours import FORM
+from pulsebook.base.quiet_hours import FORM
 
 QUIET = Param(
     "",

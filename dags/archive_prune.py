@@ -16,7 +16,7 @@ of finished runs, and brings the index up to date.
 from airflow.sdk import Param, task
 
 from pulsebook.airflow import daily
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
 
 DELETE = Param(True, type="boolean", description="off: only say in the log what would go")
 

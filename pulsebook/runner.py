@@ -20,7 +20,8 @@ from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
-from pulsebook.archive.redact import (
+from pulsebook.base.files import replace
+from pulsebook.base.redact import (
     WithoutSecrets,
     holds_secret,
     redact,
@@ -28,14 +29,13 @@ from pulsebook.archive.redact import (
     register_literals_of,
     register_secrets_of,
 )
-from pulsebook.archive.store import replace
+from pulsebook.base.settings import ROOT, place, settings
 from pulsebook.execution.client import Client as _Client  # noqa: F401 (the name of old)
 from pulsebook.execution.engine import Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied
 from pulsebook.execution.outputs import Limits
 from pulsebook.parameters import ParameterError as ParameterError
 from pulsebook.parameters import accepted, recorded
-from pulsebook.settings import ROOT, place, settings
 
 log = logging.getLogger(__name__)
 SCHEME = "archive:"

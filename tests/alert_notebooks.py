@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 import requests
 
-from pulsebook.settings import ROOT, settings
+from pulsebook.base.settings import ROOT, settings
 
 ZONE = ZoneInfo("Europe/Moscow")
 

@@ -26,9 +26,9 @@ import psycopg2
 import pytest
 import requests
 
+from pulsebook.base.settings import ROOT
 from pulsebook.local import sample
 from pulsebook.local.services import AIRFLOW, free_port
-from pulsebook.settings import ROOT
 from tests.object_store import SECRET, object_store, objects
 from tests.services import MOSCOW, until
 from tests.world import METRICS, final_table

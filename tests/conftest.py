@@ -14,8 +14,8 @@ os.environ.setdefault("AIRFLOW_HOME", str(ROOT / ".local" / "test-airflow"))
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+from pulsebook.base.settings import settings  # noqa: E402
 from pulsebook.local.server import running  # noqa: E402
-from pulsebook.settings import settings  # noqa: E402
 from tests.etl import fill, final  # noqa: E402, F401 (fixtures of several modules)
 from tests.services import airflow  # noqa: E402, F401 (likewise)
 

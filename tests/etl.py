@@ -4,7 +4,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from pulsebook.settings import ROOT
+from pulsebook.base.settings import ROOT
 from tests.world import METRICS
 
 STEPS = [

@@ -13,9 +13,9 @@ import nbformat
 import pytest
 import requests
 
+from pulsebook.base.settings import ROOT
 from pulsebook.local import sample, services
 from pulsebook.local.processes import Crew
-from pulsebook.settings import ROOT
 from tests.bot_api import bot_api
 
 MOSCOW = ZoneInfo("Europe/Moscow")

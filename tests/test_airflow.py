@@ -17,8 +17,8 @@ import pytest
 
 from pulsebook import runner
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.base.settings import ROOT
 from pulsebook.parameters import accepted, from_templates
-from pulsebook.settings import ROOT
 from tests.services import MOSCOW, TOKEN, until
 from tests.test_archive import a_notebook
 

@@ -14,8 +14,8 @@ import requests
 
 from pulsebook import runner
 from pulsebook.archive.record import folder_of
+from pulsebook.base.settings import ROOT, settings
 from pulsebook.local import sample
-from pulsebook.settings import ROOT, settings
 from tests.alert_notebooks import ZONE, code, on_the_page, remove, rows_of, run, slots
 from tests.bot_api import bot_api
 
@@ -383,7 +383,7 @@ def test_without_the_warehouse_collect_and_check_fail_clearly(book, configured):
     "value", ["yesterday", "2026-11-13", "2026-11-13T15:20", str(date.today() + timedelta(days=2)) + "T10:00"]
 )
 def test_a_slot_that_is_none_is_refused(value, configured):
-    from pulsebook.periods import PeriodError, run_slot
+    from pulsebook.base.periods import PeriodError, run_slot
 
     if value == "2026-11-13":
         assert str(run_slot(value)) == "2026-11-13T00:00:00+03:00", "a day is its first slot"

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulsebook import watched
-from pulsebook.anomaly import Stream, detect, detect_all
+from pulsebook.anomaly import Stream, detect, detect_all, watched
 from tests.bench.alerts import history
 
 WARM = 30 * 96  # slots of history before a test's incident

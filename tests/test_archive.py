@@ -21,11 +21,12 @@ import nbformat
 import pytest
 
 from pulsebook import runner
-from pulsebook.archive import index, redact
+from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import Record, checksum
-from pulsebook.guard import ending_with
-from pulsebook.settings import ROOT, settings
+from pulsebook.base import redact
+from pulsebook.base.settings import ROOT, settings
+from pulsebook.execution.guard import ending_with
 from tests.services import until
 
 FORK = multiprocessing.get_context("fork")  # as Airflow starts its tasks

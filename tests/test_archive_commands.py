@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pulsebook.__main__ import main
-from pulsebook.archive import index, retention
+from pulsebook.archive import index, lookup, retention
 from pulsebook.archive.record import Record, folder_of
-from pulsebook.settings import ROOT, settings
+from pulsebook.base.settings import ROOT, settings
+from pulsebook.cli import main
 
 NOW = time.time()
 GONE = 2**22 - 1  # no process has this number
@@ -164,7 +164,7 @@ def test_prune_says_what_is_old_removes_it_when_told_to_and_touches_nothing_else
         *(f"outputs/alerts/2026-11-22T11:00:00+03:00/foreign/step-try1.{kind}" for kind in ("ipynb", "html", "json")),
     }
     assert retried.path.exists() and all((outputs / name).read_text() == "mine" for name in foreign)
-    assert f"alerts/{slot}/run/step-try1" not in index.entries(outputs)
+    assert f"alerts/{slot}/run/step-try1" not in lookup.entries(outputs)
     capsys.readouterr()
     assert main(["archive", "prune", "--delete"]) == 0 and "nothing is old enough" in capsys.readouterr().out
 
@@ -207,6 +207,6 @@ def test_the_daily_dag_prunes_and_the_trigger_form_can_hold_it_back(outputs):
 
     a_run(outputs, "etl", "2026-01-05", 401)
     prune = DagBag(ROOT / "dags").dags["archive_prune"].get_task("prune").python_callable
-    assert prune({"delete": False}) == 1 and index.entries(outputs)
-    assert prune({"delete": True}) == 1 and not index.entries(outputs)
+    assert prune({"delete": False}) == 1 and lookup.entries(outputs)
+    assert prune({"delete": True}) == 1 and not lookup.entries(outputs)
     assert not list(outputs.glob("etl/*"))

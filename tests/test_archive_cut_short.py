@@ -15,10 +15,11 @@ import nbformat
 import pytest
 
 from pulsebook import runner
-from pulsebook.archive import diff_page, index, page, process, repair, retention, store, verify
+from pulsebook.archive import diff_page, index, lookup, page, process, repair, retention, verify
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import STALE, Record
-from pulsebook.settings import settings
+from pulsebook.base import files
+from pulsebook.base.settings import settings
 from tests.test_archive import FORK, a_notebook
 from tests.test_archive_commands import GONE, NOW, a_run
 from tests.test_archive_damage import at, counted, seen
@@ -88,7 +89,7 @@ def a_life(outputs: Path, notebook: Path, patch) -> None:
 
     def execute(notebook, parameters, place, *_, **__):
         for _ in range(2):
-            store.replace(place, nbformat.writes(EXECUTED))
+            files.replace(place, nbformat.writes(EXECUTED))
         return EXECUTED
 
     patch.setattr(runner, "_execute", execute)
@@ -102,7 +103,7 @@ def at_rest(outputs: Path) -> dict[str, dict]:
     for path in records.values():
         facts = json.loads(path.read_text())
         assert facts["status"] != "running" and facts["ending"] is None, path
-    entries = index.entries(outputs)
+    entries = lookup.entries(outputs)
     assert entries == {name: seen(path) | {"try": int(name[-1]), "task": "step"} for name, path in records.items()}
     overview = index._read(outputs / ".index" / "overview.js", {})
     assert overview["running"] == [] and overview["days"] == counted(entries)
@@ -156,7 +157,7 @@ def test_a_run_that_is_killed_at_any_point_is_settled_by_the_next_try_by_verify_
 @pytest.mark.parametrize("what", ["verify", "rebuild", "prune", "the first index"])
 def test_a_repair_that_is_killed_at_any_point_is_repaired_by_the_next(what, template, tmp_path, monkeypatch):
     dead = Record.open(template / "etl" / "2026-11-20" / "run-1", "step", 1, notebook="n", parameters={}, pid=GONE)
-    store.replace(dead.executed, nbformat.writes(EXECUTED))
+    files.replace(dead.executed, nbformat.writes(EXECUTED))
     a_run(template, "etl", "2025-09-01", 430)
     if what == "the first index":
         shutil.rmtree(template / ".index")
@@ -253,12 +254,12 @@ def test_a_sign_of_life_from_a_wrong_clock_is_none(ahead, stale, outputs):
 
 def test_a_try_whose_page_is_still_being_made_is_left_alone_and_busy(outputs, monkeypatch):
     record = Record.open(outputs / "etl" / "2026-11-20" / "run-1", "step", 1, notebook="n", parameters={})
-    store.replace(record.executed, nbformat.writes(EXECUTED))
+    files.replace(record.executed, nbformat.writes(EXECUTED))
     seen_meanwhile = []
 
     def render(record):
         index.update(outputs, Record.load(record.path))
-        seen_meanwhile.append((index.entries(outputs)[f"{NAME}1"]["status"], Record.load(record.path).status))
+        seen_meanwhile.append((lookup.entries(outputs)[f"{NAME}1"]["status"], Record.load(record.path).status))
         assert index._read(outputs / ".index" / "overview.js", {})["running"] == [f"{NAME}1"]
         return "<!DOCTYPE html>"
 
@@ -275,7 +276,7 @@ def test_what_a_record_and_the_index_say_is_on_the_disk_before_it_has_its_name(o
     monkeypatch.setattr(os, "replace", lambda a, b: (calls.append(("name", str(a), str(b))), rename(a, b)))
     monkeypatch.setattr(os, "link", lambda a, b: (calls.append(("name", str(a), str(b))), link(a, b)))
     record = Record.open(outputs / "etl" / "2026-11-20" / "run-1", "step", 1, notebook="n", parameters={})
-    store.replace(record.executed, nbformat.writes(EXECUTED))
+    files.replace(record.executed, nbformat.writes(EXECUTED))
     unsynced = calls[-1][1]
     finish(record, "succeeded")
     index.update(outputs, record)

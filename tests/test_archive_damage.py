@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
-from pulsebook.__main__ import main
-from pulsebook.archive import index, retention, store
+from pulsebook.archive import index, lookup, retention
 from pulsebook.archive.ending import finish
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.verify import verify
-from pulsebook.settings import settings
+from pulsebook.base import files
+from pulsebook.base.settings import settings
+from pulsebook.cli import main
 from tests.test_archive import FORK
 from tests.test_archive_commands import GONE, NOW, a_run, everything
 
@@ -166,10 +167,10 @@ def a_new_run(outputs: Path) -> None:
         outputs / "etl" / "2026-11-05" / f"run-{time.time_ns()}", "step", 1, notebook="n", parameters={}
     )
     index.update(outputs, record)
-    store.replace(record.executed, NOTEBOOK)
+    files.replace(record.executed, NOTEBOOK)
     finish(record, "succeeded")
     index.update(outputs, record)
-    assert index.entries(outputs)[index.name_of(outputs, record.path)]["status"] == "succeeded"
+    assert lookup.entries(outputs)[index.name_of(outputs, record.path)]["status"] == "succeeded"
     assert index._read(outputs / ".index" / "overview.js", {})["days"]["2026-11-05"]["etl"][0] >= 1
 
 
@@ -200,7 +201,7 @@ def test_any_damaged_files_cost_themselves_are_named_and_the_index_is_made_anew(
         expired = "etl/2025-09-01/run/step-try1"
         assert f"{expired}.json" in hurt or not (outputs / f"{expired}.json").exists()
         for _ in range(2):
-            entries = index.entries(outputs)
+            entries = lookup.entries(outputs)
             sound = {name.removesuffix(".json") for name in pristine if name.endswith(".json") and name not in hurt}
             for name in sound - {expired}:
                 assert entries[name] == seen(outputs / f"{name}.json"), name
@@ -257,7 +258,7 @@ def test_a_command_mends_a_damaged_index_and_says_which_file_it_was(
     name, how, command, template, tmp_path, monkeypatch, caplog
 ):
     outputs = copy_of(template, tmp_path / "outputs", monkeypatch)
-    whole = index.entries(outputs)
+    whole = lookup.entries(outputs)
     if (outputs / name).is_dir():
         shutil.rmtree(outputs / name)
         (outputs / name).write_text("no folder")
@@ -267,7 +268,7 @@ def test_a_command_mends_a_damaged_index_and_says_which_file_it_was(
         put(outputs / name, how)
     main(["archive", command])
     settled = whole | {"etl/2026-11-03/run/step-try1": seen(outputs / "etl/2026-11-03/run/step-try1.json")}
-    assert index.entries(outputs) == settled
+    assert lookup.entries(outputs) == settled
     assert index._read(outputs / ".index" / "overview.js", {})["days"] == counted(settled)
     assert "<script" in (outputs / "index.html").read_text()
     if how == "a full folder" and name != ".index/days":
@@ -317,7 +318,7 @@ def test_an_odd_record_stops_no_command_and_is_named(odd, command, template, tmp
         file.write_bytes(text[:-9].encode() if odd == "cut" else odd.encode(errors="surrogateescape"))
     main(["archive", *command.split()])
     said = caplog.text + capsys.readouterr().out
-    entries = index.entries(outputs)
+    entries = lookup.entries(outputs)
     assert index.name_of(outputs, later.path) in entries and "etl/2026-11-01/run/step-try1" in entries
     if command == "index":
         assert index.name_of(outputs, file) not in entries
@@ -337,14 +338,14 @@ def test_a_copy_beside_a_record_is_no_run_and_stays(name, outputs, capsys):
     copy.write_text(record.path.read_text())
     for notebook in (record.executed, copy.with_suffix(".ipynb")):
         notebook.write_text(NOTEBOOK)
-    assert index.rebuild(outputs) == len(index.entries(outputs)) and len(index.entries(outputs)) in (1, 2)
+    assert index.rebuild(outputs) == len(lookup.entries(outputs)) and len(lookup.entries(outputs)) in (1, 2)
     main(["archive", "verify"])
-    if "-try" in name[1:] and name[0] != "." and len(index.entries(outputs)) == 1:
+    if "-try" in name[1:] and name[0] != "." and len(lookup.entries(outputs)) == 1:
         assert f"no record        alerts/{SLOT}/run/{name}" in capsys.readouterr().out
     assert main(["archive", "diff", str(record.path), str(copy)]) == 0
     with pytest.raises(SystemExit):  # refused in words
         main(["archive", "diff", str(copy)])
-    if len(index.entries(outputs)) == 1:
+    if len(lookup.entries(outputs)) == 1:
         assert main(["archive", "prune", "--delete"]) == 0
         assert not record.path.exists() and copy.exists() and copy.with_suffix(".ipynb").exists()
 
@@ -353,10 +354,10 @@ def test_what_a_later_version_writes_is_read(outputs):
     record = a_run(outputs, "etl", "2026-11-01", 9)
     facts = json.loads(record.path.read_text()) | {"status": "paused", "mood": [1, {"x": None}], "retries": 10**400}
     record.path.write_text(json.dumps(facts))
-    assert index.rebuild(outputs) == 1 and index.entries(outputs)["etl/2026-11-01/run/step-try1"]["status"] == "paused"
+    assert index.rebuild(outputs) == 1 and lookup.entries(outputs)["etl/2026-11-01/run/step-try1"]["status"] == "paused"
     day = outputs / ".index" / "days" / "2026-11-01.js"
     day.write_text(day.read_text().replace('"dag"', '"colour":"red","dag"'))
-    assert index.entries(outputs)["etl/2026-11-01/run/step-try1"]["colour"] == "red"
+    assert lookup.entries(outputs)["etl/2026-11-01/run/step-try1"]["colour"] == "red"
     assert [f.file for f in verify(outputs).findings] == ["etl/2026-11-01/run/step-try1.json"], (
         "it differs, and no more"
     )
@@ -373,13 +374,13 @@ def test_a_record_that_the_version_before_wrote_is_read(outputs):
 
 def test_half_of_a_character_is_written_and_read(outputs):
     record = Record.open(outputs / "etl" / "2026-11-01" / "run", "step", 1, notebook="n", parameters={"x": "a\ud83d"})
-    store.replace(record.executed, NOTEBOOK)
+    files.replace(record.executed, NOTEBOOK)
     finish(record, "failed", "ValueError: \udc00")
     index.update(outputs, record)
     assert (
         Record.load(record.path).error
         == "ValueError: \ufffd"
-        == index.entries(outputs)["etl/2026-11-01/run/step-try1"]["error"]
+        == lookup.entries(outputs)["etl/2026-11-01/run/step-try1"]["error"]
     )
     spelt = record.path.read_text().replace("\ufffd", "\\udc00", 1)
     record.path.write_text(spelt)
@@ -393,7 +394,7 @@ def test_a_notebook_may_state_any_number_of_incidents(stated, outputs):
         "display_data", {"application/vnd.pulsebook+json": {"incidents": stated}, "text/plain": ""}
     )
     cell = nbformat.v4.new_code_cell("1", outputs=[output])
-    store.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
+    files.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
     finish(record, "succeeded")
     index.update(outputs, record)
     assert Record.load(record.path).status == "succeeded" and verify(outputs).findings == []
@@ -417,7 +418,7 @@ def _as_nobody(outputs: Path, found):
         at(outputs, patch)
         findings = {(f.file, f.what) for f in verify(outputs).findings}
         a_new_run(outputs)
-        found.send((findings, index.rebuild(outputs), index.entries(outputs), len(retention.prune(outputs, NOW))))
+        found.send((findings, index.rebuild(outputs), lookup.entries(outputs), len(retention.prune(outputs, NOW))))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody who may not read")
@@ -446,7 +447,7 @@ def test_files_that_may_not_be_read_cost_themselves(template):
 def test_a_link_that_leads_nowhere_ends_no_change_in_a_loop(tmp_path):
     (tmp_path / "log").symlink_to("nowhere")
     with pytest.raises(FileNotFoundError):
-        store.change(tmp_path / "log", lambda text: "x")
+        files.change(tmp_path / "log", lambda text: "x")
 
 
 def test_a_folder_in_place_of_a_page_keeps_prune_from_nothing(outputs):
@@ -485,7 +486,7 @@ def test_a_damaged_notebook_costs_no_later_run_its_comparison(outputs):
         if len(runs) == 2:
             runs[1].executed.write_text(NOTEBOOK[:30])
         record = Record.open(outputs / "etl" / day / "run", "step", 1, notebook="n", parameters={})
-        store.replace(record.executed, NOTEBOOK)
+        files.replace(record.executed, NOTEBOOK)
         finish(record, "succeeded")
         index.update(outputs, record)
         runs.append(record)

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsebook import catalogue
+from pulsebook.anomaly.watched import streams
+from pulsebook.base.settings import ROOT
 from pulsebook.catalogue import (
     DIMENSIONS,
     EXPLAINED,
@@ -28,11 +30,9 @@ from pulsebook.catalogue import (
 )
 from pulsebook.catalogue.checks import once
 from pulsebook.catalogue.dimensions import band, band_names
-from pulsebook.numbers import change, label, text, with_ratios
-from pulsebook.settings import ROOT
+from pulsebook.present.numbers import change, label, text, with_ratios
 from pulsebook.warehouse import Warehouse
 from pulsebook.warehouse.events import events
-from pulsebook.watched import streams
 
 
 def count(**fields) -> Count:

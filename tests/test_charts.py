@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pulsebook import charts
 from pulsebook.chat.pictures import fitting
+from pulsebook.present import charts
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "тыс.": 10**3, "млн": 10**6, "млрд": 10**9}
 

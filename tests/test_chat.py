@@ -21,8 +21,8 @@ import pytest
 from PIL import Image
 
 from pulsebook import chat
+from pulsebook.base.settings import ROOT, SettingsError, settings
 from pulsebook.chat import markup, page, telegram
-from pulsebook.settings import ROOT, SettingsError, settings
 from pulsebook.warehouse import WarehouseError
 from tests.bot_api import bot_api
 from tests.conftest import PASSWORD, USER
@@ -382,7 +382,7 @@ SCRIPT = """
 import io, json, os, sys
 from PIL import Image
 from pulsebook import chat
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
 print("ready", flush=True)
 for line in sys.stdin:
     order = json.loads(line)

@@ -17,8 +17,8 @@ import pytest
 import requests
 
 from pulsebook import runner
+from pulsebook.base.settings import ROOT
 from pulsebook.local.server import running
-from pulsebook.settings import ROOT
 from tests.etl import STEPS, code_of, quick
 from tests.world import final_table, raw_rows
 

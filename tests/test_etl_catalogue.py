@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pulsebook.settings import ROOT
+from pulsebook.base.settings import ROOT
 from tests.etl import before_the_catalogue
 from tests.world import DIMENSIONS, final_table, local, raw_rows
 

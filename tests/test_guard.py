@@ -6,7 +6,7 @@ import time
 
 from pulsebook import runner
 from pulsebook.archive.record import Record
-from pulsebook.guard import Guard, ending_with
+from pulsebook.execution.guard import Guard, ending_with
 from tests.test_archive import FORK, WAITING, a_notebook, lives, until
 
 

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from pulsebook import runner
-from pulsebook.archive.redact import known
-from pulsebook.kernel_output import LONGEST_LINE, KernelOutput
+from pulsebook.base.redact import known
+from pulsebook.execution.kernel_output import LONGEST_LINE, KernelOutput
 from tests.test_archive import a_notebook, only_record
 
 SECRET = "s3cr-et'of/9"
@@ -80,7 +80,7 @@ def test_a_process_that_outlives_the_kernel_keeps_nobody_waiting(capfd):
 
 def test_who_writes_is_not_kept_waiting_where_the_tasks_output_is_gone(tmp_path):
     program = (
-        "import os, sys\nfrom pulsebook.kernel_output import KernelOutput\n"
+        "import os, sys\nfrom pulsebook.execution.kernel_output import KernelOutput\n"
         "reader, writer = os.pipe()\nos.dup2(writer, 1)\nos.close(writer)\nos.close(reader)\n"
         "output = KernelOutput()\n"
         "for _ in range(50):\n    os.write(output.stdout, b'x' * 9999 + b'\\n')\n"

@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 from pulsebook import chat, runner
-from pulsebook.archive.names import folder_of
+from pulsebook.base.names import folder_of
+from pulsebook.base.settings import ROOT, settings
 from pulsebook.chat.ledger import COLUMNS
 from pulsebook.local import sample
-from pulsebook.settings import ROOT, settings
 from tests.test_reports import UNTIL
 
 DAY = "2026-11-19"
@@ -65,7 +65,7 @@ def test_a_message_under_another_tasks_key_is_an_error_and_a_retry_is_none(as_ta
 
 
 def png() -> bytes:
-    from pulsebook.charts import Picture
+    from pulsebook.present.charts import Picture
 
     picture = Picture("p", columns=1)
     picture.panel("p")

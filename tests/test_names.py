@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pulsebook.archive import names
 from pulsebook.archive.record import folder_of
+from pulsebook.base import names
 
 OUTPUTS = Path("/archive")
 NASTY = [

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pulsebook.catalogue import select
-from pulsebook.numbers import MISSING, change, changes, number, percent, plural, text, with_ratios
+from pulsebook.present.numbers import MISSING, change, changes, number, percent, plural, text, with_ratios
 
 UNKNOWN = [None, math.nan, np.nan, np.float32("nan"), pd.NA, pd.NaT, math.inf, -math.inf, Decimal("NaN")]
 

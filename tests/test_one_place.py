@@ -5,8 +5,8 @@ import re
 import nbformat
 import pytest
 
+from pulsebook.base.settings import ROOT
 from pulsebook.catalogue import DIMENSIONS, METRICS, SOURCES, Count
-from pulsebook.settings import ROOT
 
 FOLDERS = ("alerts", "etl", "reports")
 GENERIC = ("", "count()")  # aggregates that say nothing of what is counted

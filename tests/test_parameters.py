@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pulsebook import runner
 from pulsebook.archive.record import Record
-from pulsebook.parameter_cell import read_cell
 from pulsebook.parameters import ParameterError, accepted, from_templates, plain
+from pulsebook.parameters.cell import read_cell
 from tests.test_archive import a_notebook
 
 WRITTEN = '''\

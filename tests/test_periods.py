@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from pulsebook.archive.redact import redact
-from pulsebook.periods import Day, PeriodError, run_date_of, run_day, run_slot, slot_of, today
-from pulsebook.settings import SettingsError, settings
+from pulsebook.base.periods import Day, PeriodError, run_date_of, run_day, run_slot, slot_of, today
+from pulsebook.base.redact import redact
+from pulsebook.base.settings import SettingsError, settings
 from pulsebook.warehouse import Warehouse
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from pulsebook.settings import ROOT
+from pulsebook.base.settings import ROOT
 
 
 def found(name: str):

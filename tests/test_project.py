@@ -10,7 +10,7 @@ import nbformat
 import papermill
 import pytest
 
-from pulsebook.settings import ROOT
+from pulsebook.base.settings import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -97,7 +97,7 @@ def test_the_readme_names_every_notebook_column_setting_and_target():
         "users_sent",
     ]:
         assert re.search(rf"^\| `{column}` \|", readme, re.M), column
-    from pulsebook.settings import Settings
+    from pulsebook.base.settings import Settings
 
     for name in Settings.model_fields:
         assert f"`PULSEBOOK_{name.upper()}`" in readme, name

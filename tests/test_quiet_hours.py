@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsebook import catalogue
+from pulsebook.base.quiet_hours import FORM
+from pulsebook.base.settings import ROOT, SettingsError
 from pulsebook.catalogue import Policy, QuietHours
-from pulsebook.quiet_hours import FORM
-from pulsebook.settings import ROOT, SettingsError
 from tests.alert_notebooks import epoch, on_the_page, run
 
 WRONG = ["23-8", "9:00-18:00", "23:00–08:00", "24:00-08:00", "08:00-08:00", "None"]

@@ -19,10 +19,10 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 
 from pulsebook import runner
-from pulsebook.archive.redact import HIDDEN, WithoutSecrets, known, literals, redact, redact_notebook, redact_values
-from pulsebook.secret_names import is_secret, secrets_of
-from pulsebook.settings import settings
-from pulsebook.url_passwords import spans
+from pulsebook.base.redact import HIDDEN, WithoutSecrets, known, literals, redact, redact_notebook, redact_values
+from pulsebook.base.secret_names import is_secret, secrets_of
+from pulsebook.base.settings import settings
+from pulsebook.base.url_passwords import spans
 from tests.test_archive import a_notebook
 
 LEAK = "s3cr-et/9"  # in every example below this is what must not be left

@@ -13,9 +13,9 @@ import requests
 from PIL import Image
 
 from pulsebook import catalogue
+from pulsebook.base.settings import ROOT
 from pulsebook.catalogue import DIMENSIONS, METRICS, Dimension, Ratio
 from pulsebook.local import sample
-from pulsebook.settings import ROOT
 from pulsebook.warehouse import WarehouseError
 
 ZONE = ZoneInfo("Europe/Moscow")

@@ -21,11 +21,11 @@ from PIL import Image
 from selenium.common.exceptions import WebDriverException
 
 from pulsebook import runner
-from pulsebook.__main__ import main
-from pulsebook.archive import diff, diff_page, index
+from pulsebook.archive import diff, diff_page, index, lookup
 from pulsebook.archive.figures import figures, moved, value
 from pulsebook.archive.record import Record, folder_of
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
+from pulsebook.cli import main
 from tests.test_archive import a_notebook
 from tests.test_archive_commands import a_run
 
@@ -135,7 +135,7 @@ def test_a_run_leaves_a_comparison_with_the_previous_one(two_runs, outputs, caps
     earlier, later = two_runs
     assert not earlier.compared.exists() and later.compared.exists()
     assert set(later.sha256) == {later.executed.name, later.html.name, later.compared.name}
-    found = index.entries(outputs)
+    found = lookup.entries(outputs)
     assert [run["compared"] for _, run in sorted(found.items())] == [False, True]
     page = later.compared.read_text()
     assert "default-src &#x27;none&#x27;" in page or "default-src 'none'" in page
@@ -381,10 +381,10 @@ def test_the_previous_run_of_a_mapped_step_is_that_of_the_same_map_index(outputs
         [archived(outputs, "etl", day, map_index=n, folder=folder_of(outputs, "etl", day, day)) for n in (0, 1)]
         for day in days
     )
-    assert [index.previous(outputs, record) for record in two] == [record.path for record in one]
+    assert [lookup.previous(outputs, record) for record in two] == [record.path for record in one]
     alone = archived(outputs, "etl", "x", folder=folder_of(outputs, "etl", "2026-11-22", "x"))
-    assert index.previous(outputs, alone) is None, "a task that is not mapped is another step"
-    assert {(run["task"], run.get("map"), run["try"]) for run in index.entries(outputs).values()} == {
+    assert lookup.previous(outputs, alone) is None, "a task that is not mapped is another step"
+    assert {(run["task"], run.get("map"), run["try"]) for run in lookup.entries(outputs).values()} == {
         ("step", 0, 1), ("step", 1, 1), ("step", None, 1)
     }  # fmt: skip
 

@@ -17,9 +17,9 @@ import pytest
 
 from pulsebook import runner
 from pulsebook.archive.record import Record
+from pulsebook.base.settings import settings
 from pulsebook.execution import sockets
 from pulsebook.execution.failures import said
-from pulsebook.settings import settings
 from tests.services import until
 from tests.test_archive import FORK, WAITING, a_notebook, only_record, statuses
 

@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 import requests
 
+from pulsebook.base.settings import ROOT, settings
 from pulsebook.chat.ledger import Ledger
 from pulsebook.local import sample
 from pulsebook.local.server import running
-from pulsebook.settings import ROOT, settings
 from pulsebook.warehouse import Warehouse, WarehouseError, engine
 from tests.clickhouse import ZOOKEEPER, Ports, clickhouse_server, user, zookeeper
 from tests.conftest import PASSWORD

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from pulsebook.base.settings import ROOT, Settings, settings
 from pulsebook.local import lab, sample, services, stack
 from pulsebook.local.live import Plan
 from pulsebook.local.processes import MARK, Crew, CrewError, Member
-from pulsebook.settings import ROOT, Settings, settings
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"

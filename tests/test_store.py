@@ -12,11 +12,12 @@ import requests
 from s3fs import S3FileSystem
 
 from pulsebook import runner
-from pulsebook.__main__ import main
-from pulsebook.archive import index, store, verify
+from pulsebook.archive import index, lookup, verify
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import STALE, Record, checksum
-from pulsebook.settings import Settings, SettingsError, place, settings
+from pulsebook.base import files
+from pulsebook.base.settings import Settings, SettingsError, place, settings
+from pulsebook.cli import main
 from tests.object_store import KEY, SECRET, object_store, objects
 from tests.services import until
 from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, statuses
@@ -90,26 +91,26 @@ def test_pages_are_served_from_the_bucket_as_what_they_are(folder, outputs, buck
 
 
 def test_a_file_is_created_once_and_stays(somewhere):
-    assert store.create(somewhere / "a.json", "first") and not store.create(somewhere / "a.json", "second")
+    assert files.create(somewhere / "a.json", "first") and not files.create(somewhere / "a.json", "second")
     assert (somewhere / "a.json").read_text() == "first"
 
 
 def test_a_change_sees_the_file_or_none_and_none_removes_it(somewhere):
     file, seen = somewhere / "a.js", []
     for new in ("one\r\n", "two", None, None):
-        assert store.change(file, lambda old, new=new: (seen.append(old), new)[1]) == new
+        assert files.change(file, lambda old, new=new: (seen.append(old), new)[1]) == new
     assert seen == [None, "one\r\n", "two", None] and not file.exists()
 
 
 def test_only_what_fits_a_pattern_level_by_level_is_listed(somewhere):
     for name in ("etl/day/run/a-try1.json", "etl/day/run/a-try1.html", ".index/day/run/a-try1.json", "etl/a-try1.json"):
-        store.replace(somewhere / name, "x")
-    assert store.files(somewhere, "[!.]*/*/*/*-try*.json") == [somewhere / "etl/day/run/a-try1.json"]
+        files.replace(somewhere / name, "x")
+    assert files.files(somewhere, "[!.]*/*/*/*-try*.json") == [somewhere / "etl/day/run/a-try1.json"]
 
 
 def _count(name: str, worker: int):
     for number in range(25):
-        store.change(place(name), lambda text, line=f"{worker}.{number:02}\n": (text or "") + line)
+        files.change(place(name), lambda text, line=f"{worker}.{number:02}\n": (text or "") + line)
 
 
 def test_nothing_is_lost_of_what_four_processes_add_to_one_file(somewhere):
@@ -136,7 +137,7 @@ def _tries(worker: int):
         run = outputs / "alerts" / f"2026-11-{1 + number % 2:02}T00:15:00+03:00" / f"run-{number}"
         record = Record.open(run, "check", 1, notebook="n.ipynb", parameters={"worker": worker})
         index.update(outputs, record)
-        store.replace(record.executed, json.dumps({"worker": worker}))
+        files.replace(record.executed, json.dumps({"worker": worker}))
         record.close("succeeded" if worker % 2 else "failed")
         index.update(outputs, record)
 
@@ -199,13 +200,13 @@ def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_ve
     records = [Record.load(path) for path in index.records_of(outputs)]
     assert {record.status for record in records} == {"succeeded", "killed"} and all(record.over for record in records)
     assert {index.name_of(outputs, r.path): r.status for r in records} == {
-        name: run["status"] for name, run in index.entries(outputs).items()
+        name: run["status"] for name, run in lookup.entries(outputs).items()
     }
 
 
 def _life_in_a_store(number: int, run: str) -> None:
     settings.cache_clear()  # a path into a store belongs to one process
-    outputs, request, count = settings().outputs, store._request, 0
+    outputs, request, count = settings().outputs, files._request, 0
 
     def counting(path, operation, **arguments):
         nonlocal count
@@ -214,10 +215,10 @@ def _life_in_a_store(number: int, run: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return request(path, operation, **arguments)
 
-    store._request = counting
+    files._request = counting
     record = Record.open(outputs / "etl" / "2026-11-20" / run, "step", 1, notebook="n", parameters={})
     index.update(outputs, record)
-    store.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook()))
+    files.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook()))
     finish(record, "succeeded")
     index.update(outputs, record)
     os._exit(0)
@@ -227,7 +228,7 @@ def test_of_several_that_find_a_try_dead_one_mends_it(folder, monkeypatch):
     silent = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={}, host="elsewhere")
     alive = Record.open(folder, "step", 2, notebook="n.ipynb", parameters={}, host="elsewhere")
     time.sleep(2)
-    store.touch(alive.path)
+    files.touch(alive.path)
     moment = silent.last_sign + STALE + 1
     monkeypatch.setattr("pulsebook.archive.record.time", SimpleNamespace(time=lambda: moment))
     assert [r.path for r in mend_folder(folder)] == [silent.path] and mend_folder(folder) == []
@@ -237,9 +238,9 @@ def test_of_several_that_find_a_try_dead_one_mends_it(folder, monkeypatch):
 
 def test_a_sign_of_life_brings_no_closed_record_back(folder):
     record = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={})
-    before, read = record.path.read_text(), store._get(record.path)
+    before, read = record.path.read_text(), files._get(record.path)
     record.close("succeeded")
-    store._put(record.path, *read[:1], IfMatch=read[1])  # a sign of life that was on its way
+    files._put(record.path, *read[:1], IfMatch=read[1])  # a sign of life that was on its way
     assert Record.load(record.path).status == "succeeded" != json.loads(before)["status"]
 
 
@@ -267,7 +268,7 @@ def test_the_review_finds_exactly_the_tries_of_a_task(outputs):
         for attempt in (1, 2):
             record = Record.open(folder, "load", attempt, notebook="n.ipynb", parameters={})
             record.close("failed" if attempt == 1 else "succeeded", f"of {day}")
-            store.replace(record.html, f"<html><body class=x>{day} {attempt}</body></html>")
+            files.replace(record.html, f"<html><body class=x>{day} {attempt}</body></html>")
             index.update(outputs, record)
     run = "manual__2026-10-01T03:00:00+00:00"
     assert "2026-10-01 2</body>" in review.page("etl", run, "load").body.decode()
@@ -279,7 +280,7 @@ def test_the_review_finds_exactly_the_tries_of_a_task(outputs):
             review.notebook(*nothing)
     executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Step"), nbformat.v4.new_code_cell("1")])
     running = Record.open(folder, "merge", 1, notebook="n.ipynb", parameters={})
-    store.replace(running.executed, nbformat.writes(executed))
+    files.replace(running.executed, nbformat.writes(executed))
     index.update(outputs, running)
     shown = review.page("etl", "manual__2026-11-20T03:00:00+00:00", "merge").body.decode()
     assert "<h1>Step</h1>" in shown and "running" in shown, "what is saved so far"
@@ -288,9 +289,9 @@ def test_the_review_finds_exactly_the_tries_of_a_task(outputs):
 def test_the_archive_commands_work_on_a_store(outputs, bucket, capsys):
     kept, old, bare = (a_run(outputs, "etl", day, ago) for day, ago in
                        (("2026-11-01", 20), ("2025-09-01", 430), ("2026-11-02", 19)))  # fmt: skip
-    store.replace(outputs / "etl" / "notes.txt", "somebody's")
+    files.replace(outputs / "etl" / "notes.txt", "somebody's")
     assert main(["archive", "verify"]) == 0
-    store.replace(kept.executed, '{"cells": [1]}')
+    files.replace(kept.executed, '{"cells": [1]}')
     bare.path.unlink()
     assert main(["archive", "verify"]) == 1
     said = capsys.readouterr().out
@@ -305,9 +306,9 @@ def test_the_archive_commands_work_on_a_store(outputs, bucket, capsys):
 
 def test_a_store_that_cannot_be_used_is_named_with_what_to_do(outputs, monkeypatch):
     with pytest.raises(
-        store.StoreError, match="s3://no-such-bucket/x failed: .*bucket does not exist.*PULSEBOOK_OUTPUTS"
+        files.StoreError, match="s3://no-such-bucket/x failed: .*bucket does not exist.*PULSEBOOK_OUTPUTS"
     ):
-        store.create(place("s3://no-such-bucket/x"), "text")
+        files.create(place("s3://no-such-bucket/x"), "text")
 
 
 @pytest.fixture

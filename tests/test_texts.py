@@ -11,10 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pulsebook import charts, chat
+from pulsebook import chat
 from pulsebook.chat.markup import check
 from pulsebook.chat.pictures import fitting
-from pulsebook.texts import short, visible
+from pulsebook.present import charts
+from pulsebook.present.texts import short, visible
 
 # Every kind of character: half surrogate pairs (as text that is not UTF-8 arrives), controls, formulas, other scripts
 texts = st.text(st.characters(categories=None), max_size=30) | st.sampled_from(

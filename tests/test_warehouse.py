@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import requests
 
+from pulsebook.base.settings import SettingsError
 from pulsebook.local.server import running
-from pulsebook.settings import SettingsError
 from pulsebook.warehouse import Warehouse, WarehouseError, _alone, engine
 from tests.conftest import PASSWORD
 

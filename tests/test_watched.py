@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import requests
 
-from pulsebook import watched
+from pulsebook.anomaly import watched
+from pulsebook.base.settings import settings
 from pulsebook.catalogue import METRICS, Alert, Ratio
 from pulsebook.local import sample
-from pulsebook.settings import settings
 from tests.alert_notebooks import ZONE, epoch, on_the_page, remove, rows_of, run
 
 UNTIL = datetime(2026, 11, 17, 6, 0, tzinfo=ZONE)

@@ -12,7 +12,7 @@ from pathlib import Path
 from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
 
 
 def daily(

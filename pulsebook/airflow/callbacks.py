@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 from pulsebook.airflow.connections import connections
 from pulsebook.airflow.operator import map_index_of, period_of
-from pulsebook.archive import index, names, store
+from pulsebook.archive import lookup
 from pulsebook.archive.record import Record
-from pulsebook.periods import PeriodError, run_day, run_slot
-from pulsebook.settings import settings
+from pulsebook.base import files, names
+from pulsebook.base.periods import PeriodError, run_day, run_slot
+from pulsebook.base.settings import settings
 
 log = logging.getLogger(__name__)
 WORDS = {
@@ -60,14 +61,14 @@ def _record_of(ti) -> Record | None:
     """The record of the try that failed; None: it came to none, or the archive cannot be read."""
     outputs = settings().outputs
     try:
-        known = index.tries(outputs, names.folder_of(outputs, ti.dag_id, "any", ti.run_id), ti.task_id)
+        known = lookup.tries(outputs, names.folder_of(outputs, ti.dag_id, "any", ti.run_id), ti.task_id)
         own = [one for one in known if one.map_index == map_index_of(ti) and one.number >= ti.try_number]
         # a try whose files were there already took the next number
         for one in sorted(own, key=lambda one: one.number, reverse=True):
             record = Record.load(known[one])
             if isinstance(record.airflow, dict) and record.airflow.get("try_number") == ti.try_number:
                 return record
-    except (*store.failures(outputs), ValueError, RecursionError):  # the failure must be told all the same
+    except (*files.failures(outputs), ValueError, RecursionError):  # the failure must be told all the same
         log.exception("no record of %s, try %s, in %s", ti.task_id, ti.try_number, ti.run_id)
     return None
 

@@ -13,7 +13,7 @@ import os
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from airflow.sdk.exceptions import AirflowFailException
 
-from pulsebook.periods import PeriodError, run_date_of, run_day, run_slot, slot_of
+from pulsebook.base.periods import PeriodError, run_date_of, run_day, run_slot, slot_of
 
 PERIODS = {"run_date": (run_day, run_date_of), "slot": (run_slot, slot_of)}  # name: check, period of an instant
 

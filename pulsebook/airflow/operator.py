@@ -21,9 +21,9 @@ from jinja2.nativetypes import NativeEnvironment
 from pulsebook.airflow.connections import connections
 from pulsebook.airflow.given import run_date, slot, with_given  # noqa: F401 (the macros, which DAG files import from here)
 from pulsebook.airflow.templates import rendered
-from pulsebook.archive.names import folder_of
-from pulsebook.guard import ending_with
-from pulsebook.settings import settings
+from pulsebook.base.names import folder_of
+from pulsebook.base.settings import settings
+from pulsebook.execution.guard import ending_with
 
 RUN_DATE = "{{ run_date(dag, dag_run, params) }}"
 TIMEOUT = conf.gettimedelta("core", "default_task_execution_timeout", fallback=None) or timedelta(hours=2)

@@ -21,9 +21,9 @@ from fastapi import Depends, FastAPI, Query
 from fastapi.responses import HTMLResponse
 
 from pulsebook.airflow.tries import InWords, compared, tried
-from pulsebook.archive import diff, index
+from pulsebook.archive import diff, lookup
 from pulsebook.archive.record import Record
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
 
 OFFERED = 8  # earlier runs to choose from
 STYLE = """
@@ -62,7 +62,7 @@ def notebook(dag_id: str, run_id: str, task_id: str, try_number: Number = None, 
     step, record = quote(task_id, safe=""), shown.record
     links = [(f"[{n}]", "" if n == shown.map_index else f"{step}?map_index={n}") for n in shown.near_indexes]
     links += [(f"try {n}", "" if n == shown.number else f"{step}?{shown.query(n)}") for n in shown.numbers]
-    if record.executed.exists() and index.previous(settings().outputs, record):
+    if record.executed.exists() and lookup.previous(settings().outputs, record):
         links.append(("compare", f"{step}/compare?{shown.query()}"))
     return _framed(f"{step}/page?{shown.query()}", _outcome(record), links)
 
@@ -92,7 +92,7 @@ def compare(
     shown = tried(dag_id, run_id, task_id, map_index, try_number)
     earlier, later, step = compared(shown, other), shown.record, quote(task_id, safe="")
     links = [("back", f"../{step}?{shown.query()}")]
-    for path in islice(index.earlier(settings().outputs, later), OFFERED):
+    for path in islice(lookup.earlier(settings().outputs, later), OFFERED):
         chosen = path == earlier.path
         to = f"compare?{shown.query()}&with={quote(_name(path), safe='')}"
         links.append((path.parts[-3], "" if chosen else to))

@@ -13,10 +13,11 @@ from fastapi import HTTPException
 from fastapi.routing import APIRoute
 from nbformat.validator import ValidationError
 
-from pulsebook.archive import diff, index, names, store
-from pulsebook.archive.names import Try
+from pulsebook.archive import diff, lookup
 from pulsebook.archive.record import Record, RecordError
-from pulsebook.settings import settings
+from pulsebook.base import files, names
+from pulsebook.base.names import Try
+from pulsebook.base.settings import settings
 
 log = logging.getLogger(__name__)
 UNREADABLE = "a file of this run cannot be read ({}): `python -m pulsebook archive verify` names it"
@@ -41,7 +42,7 @@ class InWords(APIRoute):
             except diff.DiffError as error:
                 log.info("%s", error)
                 raise HTTPException(404, "these two runs cannot be compared: one has no executed notebook") from None
-            except (*DAMAGED, *store.failures(settings().outputs)) as error:
+            except (*DAMAGED, *files.failures(settings().outputs)) as error:
                 log.exception("%s cannot be shown", request.url.path)
                 raise HTTPException(404, UNREADABLE.format(type(error).__name__)) from None
 
@@ -105,7 +106,7 @@ def compared(shown: Tried, other: str) -> Record:
     """
     path, parts = None, names.split_try(other, 2)  # period, run, try
     if not other:
-        path = index.previous(settings().outputs, shown.record)
+        path = lookup.previous(settings().outputs, shown.record)
     elif parts and all(map(names.is_part, parts)):
         path = shown.record.path.parents[2].joinpath(*parts[:2], f"{parts[2]}.json")
     if path and path.is_file() and _is_own(path, shown.dag_id):
@@ -132,8 +133,8 @@ def _tries(dag_id: str, run_id: str, task_id: str) -> dict[Try, Path]:
     outputs, ids = settings().outputs, (dag_id, "period", run_id)
     now, parts = names.folder_of(outputs, *ids), names.parts_before(*ids)
     before = outputs.joinpath(*parts)
-    older = index.tries(outputs, before, task_id) if before != now and all(map(names.is_part, parts)) else {}
-    return older | index.tries(outputs, now, task_id)
+    older = lookup.tries(outputs, before, task_id) if before != now and all(map(names.is_part, parts)) else {}
+    return older | lookup.tries(outputs, now, task_id)
 
 
 def _is_own(path: Path, dag_id: str, run_id: str | None = None, task_id: str | None = None) -> bool:
@@ -145,7 +146,7 @@ def _is_own(path: Path, dag_id: str, run_id: str | None = None, task_id: str | N
     sure = path.parents[2].name == names.part(dag_id)
     try:
         facts = Record.load(path).airflow
-    except (RecordError, RecursionError, *store.failures(settings().outputs)) as error:
+    except (RecordError, RecursionError, *files.failures(settings().outputs)) as error:
         log.error("%s", error)
         return sure
     said = facts if isinstance(facts, dict) else {}

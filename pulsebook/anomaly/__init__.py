@@ -5,7 +5,7 @@
 
 `history` is a frame indexed by slot start (quarter hours; with a time zone or naive) with a column for each count that
 the streams name: NaN = missing; a slot that is not in the index is missing too. Other columns are ignored. What is
-watched, and what fails together, is declared by `Stream`s; without them it is what `pulsebook.watched.streams` gives.
+watched, and what fails together, is declared by `Stream`s; without them it is what `pulsebook.anomaly.watched.streams` gives.
 
 How: a slot is expected to have its habitual share of the week times the level of the last two days (`season`), may
 jitter as much as it did in the last 10 days (`noise`), and is off when a sum over 15 minutes to 4 hours, or the jump
@@ -45,7 +45,7 @@ def detect(
         slot: start of the slot: a timestamp or its text, with a time zone if `history` has one.
         sensitivity: thresholds are divided by it: 1.2 alarms sooner, 0.8 later. One number or one per metric.
         min_deviation: the least |deviation| that can be an anomaly, as a share: one number or one per metric.
-        streams: what is watched; None: the app's metrics (`pulsebook.watched.streams`).
+        streams: what is watched; None: the app's metrics (`pulsebook.anomaly.watched.streams`).
 
     Returns:
         One row per stream that is no helper, in their order: `metric`, its name; `value` (count, or count / given;
@@ -91,7 +91,7 @@ def detect_all(
 
 def _watched(streams: Iterable[Stream] | None) -> Streams:
     if streams is None:
-        from pulsebook.watched import streams as app  # which declares streams, so that it imports this package
+        from pulsebook.anomaly.watched import streams as app  # which declares streams, so that it imports this package
 
         streams = app()
     return Streams(streams)

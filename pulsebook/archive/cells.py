@@ -14,8 +14,8 @@ from pygments.util import ClassNotFound
 from pulsebook.archive import outputs
 from pulsebook.archive.document import ODD
 from pulsebook.archive.markdown import rendered
-from pulsebook.archive.outputs import Surroundings, note, shortened, size
-from pulsebook.archive.redact import HIDDEN
+from pulsebook.archive.surroundings import Surroundings, note, shortened, size
+from pulsebook.base.redact import HIDDEN
 
 log = logging.getLogger(__name__)
 HIGHLIGHTED, SOURCE = 50_000, 200_000  # characters of a cell's code: shown in colours, shown at all

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from pulsebook.archive import code_diff, document, figures, index, pictures
+from pulsebook.archive import code_diff, document, figures, lookup, pictures
 from pulsebook.archive import notebook as facts
 from pulsebook.archive.code_diff import CellChange
 from pulsebook.archive.figures import moved, value
-from pulsebook.archive.outputs import shortened
 from pulsebook.archive.record import Record, RecordError
+from pulsebook.archive.surroundings import shortened
 
 PICTURES, PICTURE_BYTES = 40, 20_000_000  # of one notebook that are compared: how many, characters of their addresses
 PARAMETERS, VALUE = 500, 2_000  # that are compared; characters of one that are shown
@@ -105,7 +105,7 @@ def previous(outputs: Path, record: Record) -> Record:
     """
     if not record.path.is_relative_to(outputs):
         raise DiffError(f"{record.path} is not below {outputs}: name the run to compare with")
-    if not (path := index.previous(outputs, record)):
+    if not (path := lookup.previous(outputs, record)):
         raise DiffError(f"{record.path.stem} has no earlier succeeded run: name the run to compare with")
     return find(outputs, str(path))
 

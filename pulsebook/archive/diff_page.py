@@ -10,10 +10,10 @@ from pulsebook.archive import diff
 from pulsebook.archive.code_diff import CellChange, Line
 from pulsebook.archive.diff import Change, Comparison, shown
 from pulsebook.archive.figures import moved
-from pulsebook.archive.names import step_of
-from pulsebook.archive.outputs import note
 from pulsebook.archive.page import facts_of, outcome, page
 from pulsebook.archive.record import Record
+from pulsebook.archive.surroundings import note
+from pulsebook.base.names import step_of
 
 AROUND = 3  # unchanged lines shown beside a changed one
 WITHIN, WORDS = 60_000, 80  # pairs of words that are compared to mark changes within lines; words of such a line

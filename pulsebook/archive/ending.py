@@ -10,13 +10,13 @@ import nbformat
 
 from pulsebook.archive import notebook as facts
 from pulsebook.archive import process
-from pulsebook.archive.draft import NAME
-from pulsebook.archive.names import RECORDS
 from pulsebook.archive.record import RUNNING, Record, RecordError, is_record
 from pulsebook.archive.record_file import LARGEST
-from pulsebook.archive.redact import WithoutSecrets, redact, redact_notebook
-from pulsebook.archive.store import change, replace
-from pulsebook.settings import settings
+from pulsebook.base.draft import NAME
+from pulsebook.base.files import change, replace
+from pulsebook.base.names import RECORDS
+from pulsebook.base.redact import WithoutSecrets, redact, redact_notebook
+from pulsebook.base.settings import settings
 
 log = logging.getLogger(__name__)
 log.addFilter(WithoutSecrets())
@@ -120,9 +120,9 @@ def _comparison(record: Record) -> None:
     if record.status == "killed" or not record.path.is_relative_to(outputs):
         return
     try:
-        from pulsebook.archive import diff, diff_page, index
+        from pulsebook.archive import diff, diff_page, lookup
 
-        for path in islice(index.earlier(outputs, record), TRIED):
+        for path in islice(lookup.earlier(outputs, record), TRIED):
             try:
                 compared = diff.compare(Record.load(path), record)
             except (RecordError, FileNotFoundError, diff.DiffError) as error:

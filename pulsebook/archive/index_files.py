@@ -19,8 +19,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from pulsebook.archive import names, store
 from pulsebook.archive.record_file import Damaged
+from pulsebook.base import files, names
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def change(file: Path, function: Callable, lost: Callable) -> None:
         value = function(lost() if aside and text is None else value)
         return None if value is None else _head(file) + json.dumps(value, separators=(",", ":")) + _TAIL
 
-    store.change(file, changed)
+    files.change(file, changed)
 
 
 def make_room(file: Path) -> str:

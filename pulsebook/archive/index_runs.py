@@ -5,12 +5,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pulsebook.archive import index_files as files
-from pulsebook.archive import store
-from pulsebook.archive.ending import mend
+from pulsebook.archive import index_files
 from pulsebook.archive.index_files import Damaged
-from pulsebook.archive.names import RECORDS, parse_try
 from pulsebook.archive.record import RUNNING, Record, RecordError, RecordUnreadable, is_record
+from pulsebook.base import files
+from pulsebook.base.names import RECORDS, parse_try
 
 log = logging.getLogger(__name__)
 GOOD, BUSY, SKIPPED = "succeeded", RUNNING, "skipped"
@@ -18,13 +17,13 @@ GOOD, BUSY, SKIPPED = "succeeded", RUNNING, "skipped"
 
 def records_of(outputs: Path) -> list[Path]:
     """The files of all records."""
-    return list(records_among(store.files(outputs, f"[!.]*/*/*/{RECORDS}")).values())
+    return list(records_among(files.files(outputs, f"[!.]*/*/*/{RECORDS}")).values())
 
 
 def records_among(found: list[Path]) -> dict[str, Path]:
     """The records among some files of runs, by name and in that order; a copy beside one is called otherwise."""
     named = {"/".join(path.parts[-4:]).removesuffix(".json"): path for path in found if is_record(path)}
-    return {name: named[name] for name in sorted(named) if files.names_a_record(name)}
+    return {name: named[name] for name in sorted(named) if index_files.names_a_record(name)}
 
 
 def name_of(outputs: Path, path: Path) -> str:
@@ -35,7 +34,7 @@ def name_of(outputs: Path, path: Path) -> str:
 def entry(record: Record) -> dict:
     """What the page shows of a run. While the page of its end is being made, it is busy."""
     known = parse_try(record.path.stem)
-    day = record.period[:10] if files.is_day(record.period[:10]) else record.started[:10]
+    day = record.period[:10] if index_files.is_day(record.period[:10]) else record.started[:10]
     return {
         "dag": record.path.parents[2].name,
         "task": known.task_id,
@@ -54,14 +53,14 @@ def entry(record: Record) -> dict:
     }
 
 
-def looked_at(paths: Iterable[Path], *, mending: bool = True) -> Iterator[tuple[Path, Record | None]]:
-    """Records as they are, dead ones mended; None for those that are damaged or gone. One that cannot be read now is left
-    out: nothing is known of it. Both are named in the log."""
+def looked_at(
+    paths: Iterable[Path], load: Callable[[Path], Record] = Record.load
+) -> Iterator[tuple[Path, Record | None]]:
+    """Records, each loaded by a function; None for those that are damaged or gone. One that cannot be read now is left out:
+    nothing is known of it. Both are named in the log."""
     for path in paths:
         try:
-            record = Record.load(path)
-            if mending and record.stale:
-                record = mend(path) or Record.load(path)
+            record = load(path)
         except FileNotFoundError:
             record = None
         except (RecordUnreadable, OSError) as error:
@@ -75,16 +74,16 @@ def looked_at(paths: Iterable[Path], *, mending: bool = True) -> Iterator[tuple[
 
 def from_records(outputs: Path, days: set[str]) -> dict[str, dict]:
     """The runs of some days as their records say; those without a period may belong to any day."""
-    own = [path for path in records_of(outputs) if (day := path.parts[-3][:10]) in days or not files.is_day(day)]
-    found = by_day(outputs, [record for _, record in looked_at(own, mending=False) if record])
+    own = [path for path in records_of(outputs) if (day := path.parts[-3][:10]) in days or not index_files.is_day(day)]
+    found = by_day(outputs, [record for _, record in looked_at(own) if record])
     return {day: found[day] for day in days}
 
 
 def runs_of(outputs: Path, day: str) -> dict[str, dict]:
     """The runs of a day for somebody who only reads."""
-    file = files.file_of(outputs, day)
+    file = index_files.file_of(outputs, day)
     try:
-        return files.read(file, {})
+        return index_files.read(file, {})
     except Damaged as error:
         log.error("%s is damaged: %s", file, error)
         return from_records(outputs, {day})[day]
@@ -113,7 +112,7 @@ def set_day(outputs: Path, day: str, found: dict, stays: Callable = lambda name:
                 runs[name] = run
         return runs or None
 
-    files.change(files.file_of(outputs, day), entered, lost or (lambda: from_records(outputs, {day})[day]))
+    index_files.change(index_files.file_of(outputs, day), entered, lost or (lambda: from_records(outputs, {day})[day]))
 
 
 def count(outputs: Path, days: Iterable[str], *, gone: Iterable[str] = (), busy: Iterable[str] = ()) -> None:
@@ -123,7 +122,9 @@ def count(outputs: Path, days: Iterable[str], *, gone: Iterable[str] = (), busy:
     def counted(overview: dict | None) -> dict | None:
         return overview_of(outputs, days, overview, gone, busy) if overview or days else None
 
-    files.change(files.overview_of(outputs), counted, lambda: overview_of(outputs, files.days(outputs)))
+    index_files.change(
+        index_files.overview_of(outputs), counted, lambda: overview_of(outputs, index_files.days(outputs))
+    )
 
 
 def overview_of(outputs: Path, days: Iterable[str], known: dict | None = None, gone=(), busy=()) -> dict:

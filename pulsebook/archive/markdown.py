@@ -8,7 +8,7 @@ from urllib.parse import quote
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from pulsebook.archive.inert import clean
-from pulsebook.archive.outputs import Surroundings, note, shortened, size
+from pulsebook.archive.surroundings import Surroundings, note, shortened, size
 
 log = logging.getLogger(__name__)
 LARGEST = 40_000  # characters, pictures not counted: what is longer is no prose, and may take the renderer minutes

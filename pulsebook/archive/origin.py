@@ -5,7 +5,7 @@ import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from pulsebook.settings import ROOT
+from pulsebook.base.settings import ROOT
 
 PACKAGES = ("papermill", "nbclient", "ipykernel", "pandas", "matplotlib", "apache-airflow")
 

@@ -5,8 +5,6 @@ still. What it cannot show, and what it leaves out for its size, is said in its 
 import html
 import json
 import re
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from nbconvert.filters import ansi2html
 from nbformat import NotebookNode
@@ -15,9 +13,9 @@ from pulsebook.archive import notebook as facts
 from pulsebook.archive import pictures
 from pulsebook.archive.document import ODD, text
 from pulsebook.archive.inert import clean
+from pulsebook.archive.surroundings import Surroundings, note, short, shortened, size
 
 TEXT, MARKUP = 200_000, 1_000_000  # characters of one output: of text, of HTML
-PAGE_TEXT, PAGE_PICTURES = 8_000_000, 60_000_000  # characters of all outputs, of all pictures' addresses
 COLOURS = 2_000  # codes of colour in one text: a text with more is shown without
 _PICTURES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp")
 _STILL = ("text/html", "text/markdown", "image/svg+xml", "text/latex", *_PICTURES[1:], "application/json", "text/plain")
@@ -36,70 +34,6 @@ _LIVE = {  # what a script in the browser would draw
 _CODE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _VISIBLE = re.compile(r"<(?:img|svg|hr|progress|meter)\b|[^\s<>](?![^<]*>)", re.I)
 _STYLE = re.compile(r"<style[^>]*>.*?</style>", re.S)
-
-
-@dataclass
-class Surroundings:
-    """What outputs of one page share: where pictures lie, and what the page may still hold."""
-
-    folder: Path | None = None  # of the notebook as its author wrote it
-    text_left: int = PAGE_TEXT  # characters
-    pictures_left: int = PAGE_PICTURES
-    attachments: dict = field(default_factory=dict)  # of the cell at hand, by name
-
-    def take(self, characters: int) -> bool:
-        """Whether the page has room for so much; then it has less from now on."""
-        fits = characters <= self.text_left
-        self.text_left -= characters * fits
-        return fits
-
-    def admit(self, found: pictures.Picture) -> pictures.Picture:
-        """The same picture; NoPicture where the page holds too many already."""
-        if len(found.address) > self.pictures_left:
-            raise pictures.NoPicture(f"the page holds {PAGE_PICTURES / 1e6:.0f} MB of pictures already")
-        self.pictures_left -= len(found.address)
-        return found
-
-    def lookup(self, address: str) -> str:
-        """A picture that markup or Markdown names: its `data:` address, or a note in its place."""
-        name = address.removeprefix("attachment:")
-        try:
-            found = self.admit(self._looked_up(address))
-        except pictures.NoPicture as why:
-            return note(f"The picture {_short(name)} is not shown: {why}.", "span")
-        if found.damaged:
-            shown = f'<img src="{found.address}" alt="">'
-            return shown + note(f"The picture {_short(name)} is damaged: {found.damaged}.", "span")
-        return found.address
-
-    def _looked_up(self, address: str) -> pictures.Picture:
-        if address.startswith("attachment:"):
-            return pictures.attached(self.attachments, address.removeprefix("attachment:"))
-        if address[:5].lower() == "data:":
-            return pictures.from_address(address)
-        if address.startswith("//") or re.match(r"[a-z][a-z0-9+.-]*:", address, re.I):
-            raise pictures.NoPicture("a page fetches nothing from elsewhere")
-        return pictures.beside(self.folder, address)
-
-
-def note(sentence: str, tag: str = "p") -> str:
-    """A sentence of the page's own, in the place of what it speaks of."""
-    return f"<{tag} class=note>{html.escape(sentence)}</{tag}>"
-
-
-def size(characters: int) -> str:
-    """115 MB, 3 kB, 12 characters."""
-    if characters < 1000:
-        return f"{characters} characters"
-    return f"{characters / 1e6:,.1f} MB" if characters >= 1e5 else f"{characters / 1e3:,.0f} kB"
-
-
-def shortened(long: str, most: int) -> str:
-    """Head and tail of a text, and between them what was left out."""
-    if len(long) <= most:
-        return long
-    head, tail = long[: most * 3 // 4], long[-most // 4 :]
-    return f"{head}\n… {size(len(long) - len(head) - len(tail))} left out; the notebook holds them …\n{tail}"
 
 
 def markup(output: NotebookNode, around: Surroundings) -> str:
@@ -139,7 +73,7 @@ def _bundle(output: NotebookNode, around: Surroundings) -> str:
         and not notes
         and (unknown := [kind for kind in data if kind != facts.FACTS and data[kind] not in ("", [])])
     ):
-        kinds = ", ".join(_short(kind) for kind in unknown[:5])
+        kinds = ", ".join(short(kind) for kind in unknown[:5])
         notes.append(note(f"An output is not shown: no page shows the kind {kinds}. The notebook holds it."))
     return "".join(notes) + shown
 
@@ -209,7 +143,3 @@ def _measures(kind: str, metadata: dict) -> str:
     }
     alt = given.get("alt") if isinstance(given.get("alt"), str) else ""
     return "".join(f' {name}="{html.escape(str(value))}"' for name, value in {**sides, "alt": text(alt)}.items())
-
-
-def _short(name: str) -> str:
-    return text(name if len(name) <= 80 else f"{name[:80]}…")

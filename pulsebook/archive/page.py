@@ -15,10 +15,10 @@ from pygments.formatters import HtmlFormatter
 from pulsebook.archive import notebook as facts
 from pulsebook.archive.cells import markup
 from pulsebook.archive.document import DocumentError, read, settled, text
-from pulsebook.archive.outputs import Surroundings, note, shortened
 from pulsebook.archive.record import Record
-from pulsebook.archive.redact import lost_literals
-from pulsebook.settings import ROOT
+from pulsebook.archive.surroundings import Surroundings, note, shortened
+from pulsebook.base.redact import lost_literals
+from pulsebook.base.settings import ROOT
 
 LOST = (
     "<p>A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here.</p>"

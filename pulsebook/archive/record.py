@@ -1,6 +1,6 @@
 """A run record: one JSON file per try, beside the executed notebook, written by the runner and true at any moment.
 
-{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html; `pulsebook.archive.names`)
+{outputs}/{dag_id}/{run_date or slot}/{run_id}/{task_id}-try{n}.json   (.ipynb, .html; `pulsebook.base.names`)
 
 While a try runs, the time of its record's file is a heartbeat. A record that says `running` and has none is stale:
 `pulsebook.archive.ending` turns it into `killed`. So is one whose status is known and whose `ending`, the process that
@@ -22,11 +22,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pulsebook.archive import origin, process, record_file
-from pulsebook.archive.names import folder_of as folder_of
-from pulsebook.archive.names import parse_try, try_name
 from pulsebook.archive.record_file import Damaged, iso
-from pulsebook.archive.redact import WithoutSecrets, redact_values
-from pulsebook.archive.store import create, replace, touch
+from pulsebook.base.files import create, replace, touch
+from pulsebook.base.names import folder_of as folder_of
+from pulsebook.base.names import parse_try, try_name
+from pulsebook.base.redact import WithoutSecrets, redact_values
 
 log = logging.getLogger(__name__)
 log.addFilter(WithoutSecrets())

@@ -5,9 +5,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import draft, index, store
+from pulsebook.archive import index, lookup
 from pulsebook.archive.ending import mend
 from pulsebook.archive.index_runs import looked_at, records_among
+from pulsebook.base import draft, files
 
 ABANDONED = 3600.0  # seconds: no file is in the making for so long
 
@@ -32,8 +33,8 @@ def repair(outputs: Path) -> Repaired:
     """
     damaged, known = index.mend_files(outputs)
     index.update(outputs)
-    entered = index.entries(outputs)
-    found = store.files(outputs, "[!.]*/*/*/*")
+    entered = lookup.entries(outputs)
+    found = files.files(outputs, "[!.]*/*/*/*")
     records = records_among(found)
     unknown = [path for name, path in records.items() if name not in entered]
     lacking = _enter(outputs, unknown) if unknown else set()
@@ -44,7 +45,7 @@ def repair(outputs: Path) -> Repaired:
 def _enter(outputs: Path, paths: list[Path]) -> set[str]:
     """Enter runs that the index does not know; returns the names of those that nobody had to close first."""
     records, lacking = [], set()
-    for path, record in looked_at(paths, mending=False):
+    for path, record in looked_at(paths):
         if record and record.stale:
             record = mend(path)
         elif record:

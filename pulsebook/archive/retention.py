@@ -19,10 +19,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index
-from pulsebook.archive.names import RECORDS
+from pulsebook.archive import index, lookup
 from pulsebook.archive.record import Record, RecordError, is_record
 from pulsebook.archive.repair import repair
+from pulsebook.base.names import RECORDS
 
 log = logging.getLogger(__name__)
 SLOT_DAYS, DAYS, LONGER = 14, 400, 2
@@ -52,12 +52,12 @@ def days_kept(period: str, status: str, incidents: int | None) -> int:
 def expired(outputs: Path, now: float) -> list[Expired]:
     """The runs whose time is over at an instant (seconds since 1970). The index names candidates, the records decide."""
     folders = defaultdict(list)
-    for name, run in index.entries(outputs).items():
+    for name, run in lookup.entries(outputs).items():
         folders[name.rpartition("/")[0]].append(run)
     over = []
     for name, runs in sorted(folders.items()):
         if not all(
-            index.began(run) < now - 86400 * days_kept(run["period"], run["status"], run.get("incidents"))
+            lookup.began(run) < now - 86400 * days_kept(run["period"], run["status"], run.get("incidents"))
             for run in runs
         ):
             continue

@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, names
+from pulsebook.archive import index, lookup
 from pulsebook.archive.ending import mend
 from pulsebook.archive.index_runs import records_among
 from pulsebook.archive.record import Record, RecordError, checksum
 from pulsebook.archive.repair import repair
+from pulsebook.base import names
 
 SUFFIXES = (".ipynb", ".html", ".json")  # of a try's files
 SETTLED = 60.0  # seconds after its end a try's files and the index are as they stay
@@ -40,7 +41,7 @@ class Verdict:
 def verify(outputs: Path) -> Verdict:
     """Compare everything with the records; closes those that are dead and mends the index first. Reads every file."""
     found = repair(outputs)
-    known = index.entries(outputs)
+    known = lookup.entries(outputs)
     findings = [Finding(_below(outputs, file), "altered", f"{why}; made anew") for file, why in found.damaged.items()]
     running = files = 0
     for name, path in found.records.items():

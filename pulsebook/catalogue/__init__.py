@@ -9,12 +9,12 @@ in the ETL's columns, tasks, slices and proof. Data, checked when it is imported
 what to do); no I/O.
 """
 
+from pulsebook.base.quiet_hours import QuietHours
 from pulsebook.catalogue.alerts import KNOWN_DAYS, POLICY, Alert, Policy
 from pulsebook.catalogue.checks import CatalogueError
 from pulsebook.catalogue.dimensions import DIMENSIONS, EXPLAINED, UNKNOWN, Dimension, dimension
 from pulsebook.catalogue.metrics import METRICS, Count, Ratio, counts_of, metric, per_user, select, watched
 from pulsebook.catalogue.sources import SOURCES, Source
-from pulsebook.quiet_hours import QuietHours
 
 __all__ = [
     "DIMENSIONS", "EXPLAINED", "KNOWN_DAYS", "METRICS", "POLICY", "SOURCES", "UNKNOWN",

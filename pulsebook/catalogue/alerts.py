@@ -6,8 +6,8 @@ Tune with `notebooks/alerts/backtest.ipynb`, which replays a period.
 from dataclasses import dataclass
 from datetime import date
 
+from pulsebook.base.quiet_hours import QuietHours
 from pulsebook.catalogue.checks import CatalogueError
-from pulsebook.quiet_hours import QuietHours
 
 
 @dataclass(frozen=True)

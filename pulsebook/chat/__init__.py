@@ -12,7 +12,8 @@ import logging
 from dataclasses import dataclass, replace
 from functools import partial
 
-from pulsebook.archive.redact import redact
+from pulsebook.base.redact import redact
+from pulsebook.base.settings import settings
 from pulsebook.chat import page
 from pulsebook.chat.answers import ChatError, KeyTaken, Refused, TryLater, Uncertain, Undelivered
 from pulsebook.chat.keys import key, sender
@@ -20,8 +21,7 @@ from pulsebook.chat.ledger import Claim, Ledger, PageLedger, Part
 from pulsebook.chat.markup import CAPTION_LIMIT, TEXT_LIMIT, check, escape, length, plain, split
 from pulsebook.chat.pictures import fitting
 from pulsebook.chat.telegram import Telegram
-from pulsebook.settings import settings
-from pulsebook.texts import visible
+from pulsebook.present.texts import visible
 from pulsebook.warehouse import WarehouseError
 
 __all__ = ["ChatError", "Delivery", "KeyTaken", "Refused", "Uncertain", "Undelivered", "escape", "key", "post"]

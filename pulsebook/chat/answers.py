@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import requests
 
-from pulsebook.archive.redact import redact
-from pulsebook.texts import short
+from pulsebook.base.redact import redact
+from pulsebook.present.texts import short
 
 DESCRIBED = 300  # characters of a description that are shown
 NO_ANSWER_YET = {504, 524}  # of a gateway that handed the request on and waited in vain: it may have arrived

@@ -8,8 +8,8 @@ key(day, by_hand="feed_report")     # the same where no run executes the noteboo
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from pulsebook.archive import names
-from pulsebook.settings import settings
+from pulsebook.base import names
+from pulsebook.base.settings import settings
 
 
 class Sender(NamedTuple):

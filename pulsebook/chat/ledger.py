@@ -13,9 +13,9 @@ import time
 import uuid
 from dataclasses import dataclass
 
+from pulsebook.base.settings import settings
 from pulsebook.chat import page
 from pulsebook.chat.telegram import BUDGET
-from pulsebook.settings import settings
 from pulsebook.warehouse import Warehouse, quoted
 
 ABANDONED = BUDGET + 60  # seconds after which a claim without an end is one of a process that died

@@ -4,7 +4,7 @@ import html
 import re
 
 from pulsebook.chat.tags import ATOM, ATTRIBUTES, read
-from pulsebook.texts import visible
+from pulsebook.present.texts import visible
 
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024  # characters after the tags and entities are parsed
 

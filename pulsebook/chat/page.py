@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from pulsebook.archive import store
-from pulsebook.archive.redact import redact
+from pulsebook.base import files
+from pulsebook.base.redact import redact
+from pulsebook.base.settings import settings
 from pulsebook.chat.markup import escape, plain
 from pulsebook.chat.tags import shown
-from pulsebook.settings import settings
 
 POLICY = (
     "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
@@ -51,7 +51,7 @@ def add(id: str, *, chat: str, text: str, photos: list[bytes], reply_to: str = "
     names = []
     for photo in photos:
         names.append(f"photos/{hashlib.sha256(photo).hexdigest()[:16]}.png")
-        store.replace(folder / names[-1], photo)
+        files.replace(folder / names[-1], photo)
     now = datetime.now(settings().timezone).isoformat(timespec="seconds")
 
     def added(log: str | None) -> str:
@@ -60,9 +60,9 @@ def add(id: str, *, chat: str, text: str, photos: list[bytes], reply_to: str = "
         messages[id] = dict(id=id, at=at, chat=chat, text=text, photos=names, reply_to=reply_to, note=note)
         return redact("".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages.values()))
 
-    log = store.change(folder / "messages.jsonl", added)
+    log = files.change(folder / "messages.jsonl", added)
     # several tasks post at the same time: the page is made of the log as it is when nobody else makes it
-    store.change(folder / "index.html", lambda _: redact(_page(read(folder))))
+    files.change(folder / "index.html", lambda _: redact(_page(read(folder))))
     return [[message["id"] for message in _messages(log)].index(redact(id)) + 1]
 
 

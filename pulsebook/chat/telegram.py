@@ -11,9 +11,9 @@ import time
 import requests
 import urllib3
 
-from pulsebook.archive.redact import redact
+from pulsebook.base.redact import redact
+from pulsebook.base.settings import Settings
 from pulsebook.chat.answers import Answer, Refused, TryLater, Uncertain, Undelivered, read
-from pulsebook.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, said
+from pulsebook.execution.guard import Guard
 from pulsebook.execution.in_kernel import STATED
 from pulsebook.execution.outputs import NotebookOutputs
 from pulsebook.execution.signs import Signs
 from pulsebook.execution.trim import FRAME, output_of, size_of
-from pulsebook.guard import Guard
 
 GRACE = 5.0  # seconds that a reply may lag behind the kernel's being idle
 SILENCE = 10.0  # seconds without a message after the reply: the kernel's last message is lost

@@ -9,10 +9,10 @@ from papermill.engines import NBClientEngine, papermill_engines
 from traitlets.config import Config
 
 from pulsebook.execution.client import Client
+from pulsebook.execution.guard import Guard
+from pulsebook.execution.kernel_output import KernelOutput
 from pulsebook.execution.outputs import Limits, NotebookOutputs
 from pulsebook.execution.sockets import sockets, sweep
-from pulsebook.guard import Guard
-from pulsebook.kernel_output import KernelOutput
 
 DEFAULT = "python3"  # the kernel of this environment
 log = logging.getLogger("pulsebook.runner.kernel")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from pulsebook.archive.redact import redact
+from pulsebook.base.redact import redact
 from pulsebook.execution.trim import FRAME, fit, head_of, left_out, sizes, tail_of, writable
 
 LEAST = 10_000  # characters that every cell may say

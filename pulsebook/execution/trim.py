@@ -8,7 +8,7 @@ import re
 
 from nbformat import NotebookNode
 
-from pulsebook.archive.redact import redact
+from pulsebook.base.redact import redact
 
 NEAR = 2000  # characters: a cut moves by so many at most to the end of a line
 FIELD = 2000  # characters of an error's name or message

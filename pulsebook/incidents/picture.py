@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from pulsebook.numbers import label
+from pulsebook.present.numbers import label
 
 MOST = 2  # metrics in a picture
 
@@ -36,7 +36,7 @@ def with_week_ago(verdicts: pd.DataFrame, history: pd.DataFrame, metric: str) ->
 
 def draw(title: str, metrics: list[str], verdicts: pd.DataFrame, history: pd.DataFrame, language: str) -> bytes:
     """A PNG with a panel for each metric; what it takes is as for `with_week_ago`."""
-    from pulsebook import charts  # over a second: only where something is drawn
+    from pulsebook.present import charts  # over a second: only where something is drawn
 
     picture = charts.Picture(title, columns=1)
     for metric in metrics:

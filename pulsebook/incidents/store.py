@@ -5,8 +5,8 @@ The state before any slot can be read back, so a check that is repeated comes to
 
 import json
 
+from pulsebook.base.settings import settings
 from pulsebook.incidents import QUARTER, Incident
-from pulsebook.settings import settings
 from pulsebook.warehouse import Warehouse, engine, quoted
 
 CHECKED = "checked"

@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+from pulsebook.base.periods import today
+from pulsebook.base.settings import ROOT, SettingsError, settings
 from pulsebook.catalogue import DIMENSIONS
 from pulsebook.local import sample, services
 from pulsebook.local.server import running
-from pulsebook.periods import today
-from pulsebook.settings import ROOT, SettingsError, settings
 
 DAYS, DAU, SEED = 60, 6_000, 1  # retention of 30 days' cohorts needs the 28 days before them
 HOME = ROOT / ".local" / "airflow"

@@ -13,9 +13,9 @@ import threading
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from pulsebook.base.settings import ROOT, SettingsError
 from pulsebook.local import live, sample, services, stack
 from pulsebook.local.server import running
-from pulsebook.settings import ROOT, SettingsError
 
 
 @contextmanager

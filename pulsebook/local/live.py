@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import requests
 
-from pulsebook.archive.store import replace
+from pulsebook.base.files import replace
 from pulsebook.local import sample
 from pulsebook.local.sample import TABLES, SampleError, Tape
 from pulsebook.local.story import Story

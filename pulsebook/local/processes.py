@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pulsebook.archive.store import replace
+from pulsebook.base.files import replace
 
 MARK = "PULSEBOOK_CREW"
 PROC = Path("/proc")

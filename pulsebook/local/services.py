@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from pulsebook.base.settings import ROOT
 from pulsebook.local.processes import Crew
-from pulsebook.settings import ROOT
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 LOGIN = "admin"

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 
 import requests
 
+from pulsebook.base.settings import ROOT, SettingsError, settings
 from pulsebook.local import live, sample, services
 from pulsebook.local.demo import DAU, DAYS, phase
 from pulsebook.local.processes import Crew, CrewError
-from pulsebook.settings import ROOT, SettingsError, settings
 
 LOCAL = ROOT / ".local"
 UP, WAREHOUSE = LOCAL / "up", LOCAL / "warehouse"

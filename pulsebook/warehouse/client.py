@@ -11,7 +11,7 @@ import requests
 import urllib3
 from pandahouse import read_clickhouse
 
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
 from pulsebook.warehouse import http, partitions, tables, writing
 from pulsebook.warehouse.errors import RefusedError, WarehouseError
 from pulsebook.warehouse.reading import from_text, from_wire, to_wire

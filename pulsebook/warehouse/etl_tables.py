@@ -3,9 +3,9 @@
 users = etl_table(target, "staging_users")       # "test.staging_users", made or brought up to the catalogue
 """
 
+from pulsebook.base.settings import settings
 from pulsebook.catalogue import per_user
 from pulsebook.catalogue.metrics import GIVEN
-from pulsebook.settings import settings
 from pulsebook.warehouse import profile
 from pulsebook.warehouse.client import Warehouse
 

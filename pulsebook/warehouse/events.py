@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from pulsebook.base.settings import settings
 from pulsebook.catalogue import SOURCES, CatalogueError, Source, counts_of, select
-from pulsebook.settings import settings
 from pulsebook.warehouse.client import Warehouse
 
 

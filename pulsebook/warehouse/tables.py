@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from pulsebook.settings import settings
+from pulsebook.base.settings import settings
 from pulsebook.warehouse.errors import WarehouseError
 
 _RIGHT = re.compile(r"necessary to have (?:the )?grant ([A-Z][A-Z ]*?)(?:\(.*?\))? ON")

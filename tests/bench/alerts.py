@@ -20,8 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from pulsebook import watched
-from pulsebook.anomaly import detect, detect_all
+from pulsebook.anomaly import detect, detect_all, watched
 
 SCALES = {"500": 500, "20k": 20_000, "2M": 2_000_000}
 SEEDS = {"tuning": range(100, 140), "test": range(900, 940)}

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from pulsebook.archive import index, retention
+from pulsebook.archive import index, lookup, retention
 from pulsebook.archive.record import Record, folder_of
 
 ETL = ("extract_feed", "extract_messages", "merge_users", "slice_os", "slice_gender", "slice_age", "load")
@@ -111,7 +111,7 @@ def main() -> None:
         times = sorted(1000 * t for n in range(100) for t in one_more(outputs, n))
         print(f"index update for one run: median {statistics.median(times):.1f} ms, longest {times[-1]:.1f} ms")
         last = Record.load(max(outputs.glob("etl/*/*/load-try1.json")))
-        print(f"previous run found: {1000 * took(lambda: index.previous(outputs, last)):.1f} ms")
+        print(f"previous run found: {1000 * took(lambda: lookup.previous(outputs, last)):.1f} ms")
         print(f"page, until the list is there: {page(outputs)}", flush=True)
         size = sum(f.stat().st_size for f in (outputs / ".index").rglob("*.js"))
         print(

@@ -19,8 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from pulsebook.base.settings import settings
 from pulsebook.local.server import running
-from pulsebook.settings import settings
 from pulsebook.warehouse import Warehouse
 from tests.clickhouse import clickhouse_server
 from tests.test_etl import STEPS, code_of

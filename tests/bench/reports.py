@@ -11,8 +11,8 @@ import tempfile
 
 import nbformat
 
+from pulsebook.base.settings import ROOT
 from pulsebook.local.server import running
-from pulsebook.settings import ROOT
 from tests.bench.etl import DAY, READ, fill, measured, query
 
 SLOT = 1795122000 + 12 * 3600  # noon of the bench's day

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 
-from pulsebook.archive.redact.known import UNMISTAKABLE, register
-from pulsebook.secret_names import is_placeholder, is_secret, secrets_within
+from pulsebook.base.redact.known import UNMISTAKABLE, register
+from pulsebook.base.secret_names import is_placeholder, is_secret, secrets_within
 
 _MAGIC = re.compile(r"^\s*[%!].*$", re.M)
 

@@ -4,9 +4,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from pulsebook.archive import index, store
-from pulsebook.archive.redact import redact
-from pulsebook.settings import settings
+from pulsebook.archive import index, lookup
+from pulsebook.base import files
+from pulsebook.base.redact import redact
+from pulsebook.base.settings import settings
 
 
 def add_to(commands) -> None:
@@ -40,7 +41,7 @@ def _archive(*, must_exist: bool = True):
         if not _is_there(outputs) and must_exist:
             raise SystemExit(f"there is no archive at {outputs}; is PULSEBOOK_OUTPUTS right?")
         yield outputs
-    except store.failures(outputs) as error:
+    except files.failures(outputs) as error:
         hint = "are PULSEBOOK_OUTPUTS and, for an object store, AWS's variables right?"
         raise SystemExit(redact(f"the archive at {outputs} cannot be used; {hint}\n{error}")) from None
 
@@ -57,7 +58,7 @@ def _verify(_) -> int:
     from pulsebook.archive.verify import verify
 
     with _archive() as outputs:
-        if not (index.records_of(outputs) or index.entries(outputs)):
+        if not (index.records_of(outputs) or lookup.entries(outputs)):
             raise SystemExit(f"the archive at {outputs} holds no run; is PULSEBOOK_OUTPUTS right?")
         found = verify(outputs)
     for finding in found.findings:

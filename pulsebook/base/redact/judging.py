@@ -2,7 +2,7 @@
 
 import re
 
-from pulsebook.secret_names import is_password, is_path, is_placeholder
+from pulsebook.base.secret_names import is_password, is_path, is_placeholder
 
 PLAIN = {  # what is said of a secret, and types of columns and variables
     "required", "optional", "missing", "none", "null", "true", "false", "yes", "no", "empty", "unset", "set", "hidden",

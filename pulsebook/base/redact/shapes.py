@@ -6,10 +6,10 @@ Values that a name calls secret are found by `assignments`.
 import re
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.assignments import assigned, names_in
-from pulsebook.archive.redact.mentions import mentioned
-from pulsebook.secret_names import is_placeholder
-from pulsebook.url_passwords import spans as passwords_of_urls
+from pulsebook.base.redact.assignments import assigned, names_in
+from pulsebook.base.redact.mentions import mentioned
+from pulsebook.base.secret_names import is_placeholder
+from pulsebook.base.url_passwords import spans as passwords_of_urls
 
 Span = tuple[int, int]
 _Q = r"[rbuf]?[\"'][^\"'\n]{0,200}[\"']"

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
-from pulsebook.url_passwords import spans
+from pulsebook.base.url_passwords import spans
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+|\d+")
 _PASSWORD = re.compile(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import nbformat
 
-from pulsebook.archive.redact import redact
-from pulsebook.parameter_cell import Parameter, read_cell
-from pulsebook.parameter_types import UNKNOWN
+from pulsebook.base.redact import redact
+from pulsebook.parameters.cell import Parameter, read_cell
+from pulsebook.parameters.types import UNKNOWN
 
 JSON = "text, a number, true or false, None, or a list or dict of these"
 LARGEST = 10**4000  # Python writes down no whole number of more than 4,300 digits

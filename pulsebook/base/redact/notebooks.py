@@ -7,11 +7,11 @@ import re
 import string
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.assignments import may_name_secrets
-from pulsebook.archive.redact.known import HIDDEN, hide_known, known
-from pulsebook.archive.redact.literals import register_literals
-from pulsebook.archive.redact.texts import redact, redact_values
-from pulsebook.secret_names import is_secret
+from pulsebook.base.redact.assignments import may_name_secrets
+from pulsebook.base.redact.known import HIDDEN, hide_known, known
+from pulsebook.base.redact.literals import register_literals
+from pulsebook.base.redact.texts import redact, redact_values
+from pulsebook.base.secret_names import is_secret
 
 SHORTEST_IN_BYTES = 6  # characters of a secret within a picture that are no coincidence
 _BETWEEN = "\n\0\n"  # texts that are looked at together

@@ -9,10 +9,10 @@ spelt (`known`, `escapes`, `encoded`). What merely looks like a secret (`shapes`
 is hidden too.
 """
 
-from pulsebook.archive.redact.known import HIDDEN, register
-from pulsebook.archive.redact.literals import register_literals_of, register_secrets_of
-from pulsebook.archive.redact.notebooks import lost_literals, redact_notebook
-from pulsebook.archive.redact.texts import WithoutSecrets, holds_secret, redact, redact_values
+from pulsebook.base.redact.known import HIDDEN, register
+from pulsebook.base.redact.literals import register_literals_of, register_secrets_of
+from pulsebook.base.redact.notebooks import lost_literals, redact_notebook
+from pulsebook.base.redact.texts import WithoutSecrets, holds_secret, redact, redact_values
 
 __all__ = [
     "HIDDEN", "WithoutSecrets", "holds_secret", "lost_literals", "redact", "redact_notebook", "redact_values", "register",

@@ -8,9 +8,9 @@ document.
 from collections.abc import Iterable
 from functools import lru_cache
 
-from pulsebook.archive.redact.encoded import Encoded
-from pulsebook.archive.redact.escapes import LEFT_OUT, View, folded
-from pulsebook.settings import settings
+from pulsebook.base.redact.encoded import Encoded
+from pulsebook.base.redact.escapes import LEFT_OUT, View, folded
+from pulsebook.base.settings import settings
 
 HIDDEN = "[redacted]"
 SHORTEST, UNMISTAKABLE = 4, 8  # characters: shorter secrets are left alone; from here on hidden within words too

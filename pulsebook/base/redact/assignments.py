@@ -8,8 +8,8 @@ Code that computes a value (`password = variables["X"]`, `token = get_token()`) 
 import re
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.judging import PLAIN, is_random
-from pulsebook.secret_names import is_password, is_path, is_placeholder, is_secret
+from pulsebook.base.redact.judging import PLAIN, is_random
+from pulsebook.base.secret_names import is_password, is_path, is_placeholder, is_secret
 
 Span = tuple[int, int]
 _KEYWORDS = (

@@ -11,8 +11,8 @@ Numbers stay: a table counts passwords far more often than it holds such.
 import re
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.judging import is_random, is_strong, is_value
-from pulsebook.secret_names import is_password, is_secret
+from pulsebook.base.redact.judging import is_random, is_strong, is_value
+from pulsebook.base.secret_names import is_password, is_secret
 
 Span = tuple[int, int]
 _CELL = r"</(?:t[hd]|dt)>\s{0,60}<(?:t[hd]|dd)(?:\s[^<>]{0,200})?>"

@@ -24,8 +24,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from pulsebook import numbers
-from pulsebook.texts import short
+from pulsebook.present import numbers
+from pulsebook.present.texts import short
 
 PIXELS, DPI = 1080, 120  # width of a picture; its height is half as much for each row of panels
 SMALL, LARGE = 13, 17  # points

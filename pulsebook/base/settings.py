@@ -1,6 +1,6 @@
 """Where things are: environment variables (and `.env`), validated, secrets held as secrets.
 
-    from pulsebook.settings import settings
+    from pulsebook.base.settings import settings
     settings().timezone            # ZoneInfo("Europe/Moscow")
     settings().source_url          # the server to read from, credentials included: a SecretStr
 
@@ -19,10 +19,10 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pulsebook.quiet_hours import QuietHours
-from pulsebook.secret_names import secrets_of
+from pulsebook.base.quiet_hours import QuietHours
+from pulsebook.base.secret_names import secrets_of
 
-ROOT = Path(__file__).resolve().parents[1]  # the project: relative paths start here
+ROOT = Path(__file__).resolve().parents[2]  # the project: relative paths start here
 LIMITS = ("cell_output_limit", "notebook_output_limit")
 SHOWN = {
     "table_engine",
@@ -58,7 +58,9 @@ def place(name: str | Path):
     address = urlsplit(str(name))
     if address.scheme != "s3" or not address.netloc or "@" in address.netloc:
         raise ValueError("must be a folder or s3://bucket/prefix, with the credentials in AWS's own variables")
-    from pulsebook.objects import Object  # its first request imports s3fs: most of a second that a folder does not need
+    from pulsebook.base.objects import (
+        Object,  # its first request imports s3fs: most of a second that a folder does not need
+    )
 
     return Object(str(name).rstrip("/"), use_listings_cache=False)  # others write there too
 

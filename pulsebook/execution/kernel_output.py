@@ -14,7 +14,7 @@ import select
 import threading
 import time
 
-from pulsebook.archive.redact import WithoutSecrets, redact
+from pulsebook.base.redact import WithoutSecrets, redact
 
 log = logging.getLogger(__name__)
 log.addFilter(WithoutSecrets())

@@ -4,9 +4,9 @@ import logging
 import re
 import traceback
 
-from pulsebook.archive.redact.known import HIDDEN, hide_known, replaced
-from pulsebook.archive.redact.shapes import secret_spans
-from pulsebook.secret_names import is_password, is_secret
+from pulsebook.base.redact.known import HIDDEN, hide_known, replaced
+from pulsebook.base.redact.shapes import secret_spans
+from pulsebook.base.secret_names import is_password, is_secret
 
 _COLOUR = re.compile(
     r"(?:\x1b|\\{1,16}(?:u001b|x1b|033|e))(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\\]{0,512}(?:\x07|\x1b?\\))", re.I

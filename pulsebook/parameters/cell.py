@@ -18,7 +18,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from papermill.models import Parameter as PapermillParameter
 from papermill.translators import PythonTranslator, papermill_translators
 
-from pulsebook.parameter_types import UNKNOWN, Type, of_annotation, of_comment, of_default
+from pulsebook.parameters.types import UNKNOWN, Type, of_annotation, of_comment, of_default
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from concurrent.futures import Future, wait
 from functools import cache
 from pathlib import Path
 
-from pulsebook.archive.draft import draft, sync_folder
-from pulsebook.archive.redact import register
+from pulsebook.base.draft import draft, sync_folder
+from pulsebook.base.redact import register
 
 TYPES = {  # as what a browser is served an object
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".png": "image/png",

@@ -1,0 +1,1 @@
+"""How numbers, texts and charts look to people."""

@@ -1,0 +1,52 @@
+"""The floors of the house: `make lint` fails where a room is entered from the wrong side."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-logo", "--no-cache"],
+        cwd=folder, env={"PYTHONPATH": str(folder), "PATH": ""}, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def house(tmp_path) -> Path:
+    """A copy of the package and its contracts."""
+    shutil.copytree(ROOT / "pulsebook", tmp_path / "pulsebook", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_the_house_keeps_its_contracts(house):
+    said = lint(house)
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("base/periods.py", "from pulsebook.warehouse import Warehouse"),  # upwards
+        ("catalogue/metrics.py", "from pulsebook.present import numbers"),  # upwards
+        ("chat/telegram.py", "from pulsebook.archive import record"),  # the next room
+        ("base/files.py", "def f():\n    from pulsebook.runner import run"),  # upwards, and late
+        ("archive/record.py", "from pulsebook.archive import diff"),  # a circle in a room
+        ("warehouse/client.py", "import airflow.sdk"),  # Airflow below its room
+        ("cli/archive.py", "from airflow.sdk import DAG"),
+        ("airflow/review.py", "from pulsebook.local.server import running"),  # what only a laptop needs
+        ("runner.py", "from pulsebook.local import live"),
+        ("unknown.py", '"""A room without a floor."""'),
+    ],
+)
+def test_an_import_from_the_wrong_side_fails(house, module, line):
+    with open(house / "pulsebook" / module, "a") as file:
+        file.write(f"\n{line}\n")
+    said = lint(house)
+    assert said.returncode == 1 and "BROKEN" in said.stdout, (module, line, said.stdout + said.stderr)
