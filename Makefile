@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench soak bench-alerts lock clean
@@ -12,22 +11,25 @@ export PYTHONPATH := $(CURDIR)
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(VENV)/ready  ## prepare the environment in .venv
+setup: $(VENV)/ready  ## prepare the environment in .venv, with the command `pulsebook`
 
 # The build of a source of before Python 3.12 needs what pulsebook/local/build says; uv hands PYTHONPATH on to it, pip does not.
-INSTALL = PYTHONPATH=$(CURDIR)/pulsebook/local/build $(1) -m uv pip install --quiet --require-hashes --compile-bytecode --python $(1) -r requirements.lock
+INSTALL = PYTHONPATH=$(CURDIR)/pulsebook/local/build $(1) -m uv pip install --quiet --require-hashes --compile-bytecode --python $(1) -r requirements.lock \
+	&& $(1) -m uv pip install --quiet --no-deps --no-build-isolation --python $(1) --editable .
 FITS = import platform, sys; \
 	version, system = platform.python_version(), platform.system(); \
 	(3, 11) <= sys.version_info < (3, 14) or sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, found {version} ({sys.executable}): name one, as in `make setup PYTHON=python3.13`"); \
 	system == "Linux" or print(f"Pulsebook is tested on Linux, this is {system}: it may not work here", file=sys.stderr)
 
-$(VENV)/ready: requirements.lock
-	@$(PYTHON) -c '$(FITS)'
+$(VENV)/ready: requirements.lock pyproject.toml | $(BIN)/uv
 	@echo "… preparing $(VENV) from requirements.lock (a minute or two with downloads)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(call INSTALL,$(BIN)/python)
 	@touch $@
+
+$(BIN)/uv:
+	@$(PYTHON) -c '$(FITS)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 install:  ## install the same into another environment: make install PYTHON=/opt/airflow/bin/python
 	@$(PYTHON) -c '$(FITS)'
@@ -76,7 +78,7 @@ soak: setup  ## the embedded warehouse under 500 clients, half of them slow or h
 bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
 	@$(BIN)/python -m tests.bench.alerts
 
-lock: setup  ## make requirements.lock anew from pyproject.toml
+lock: $(BIN)/uv  ## make requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra cluster pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment, Airflow's home and the embedded data (not the archive)

@@ -1,4 +1,4 @@
-"""The command line: `python -m pulsebook archive verify|diff|prune|index`."""
+"""The command line: `pulsebook archive verify|diff|prune|index`."""
 
 import argparse
 import logging
