@@ -1,17 +1,21 @@
-"""The command line: `pulsebook archive verify|diff|prune|index`."""
+"""The command line: `pulsebook COMMAND …`, or `python -m pulsebook`."""
 
 import argparse
 import logging
 
 from pulsebook.base.settings import SettingsError
-from pulsebook.cli import archive
+from pulsebook.cli import archive, new
+
+COMMANDS = (new, archive)
 
 
 def main(words: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     parser = argparse.ArgumentParser(prog="pulsebook", description=__doc__)
-    archive.add_to(parser.add_subparsers(required=True, metavar="archive"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
     arguments = parser.parse_args(words)
     try:
         return arguments.run(arguments)
