@@ -1,17 +1,19 @@
-"""The command line: `pulsebook archive verify|diff|prune|index`."""
+"""The command line: `pulsebook archive …`, `pulsebook check …`."""
 
 import argparse
 import logging
 
 from pulsebook.base.settings import SettingsError
-from pulsebook.cli import archive
+from pulsebook.cli import archive, check
 
 
 def main(words: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     parser = argparse.ArgumentParser(prog="pulsebook", description=__doc__)
-    archive.add_to(parser.add_subparsers(required=True, metavar="archive"))
+    commands = parser.add_subparsers(required=True, metavar="archive|check")
+    for command in (archive, check):
+        command.add_to(commands)
     arguments = parser.parse_args(words)
     try:
         return arguments.run(arguments)

@@ -1,0 +1,192 @@
+"""The code of a notebook's cells: syntax, the parameters cell, names that get a second value, imports, silent checks."""
+
+import ast
+from collections.abc import Iterator
+
+from pulsebook.cli.checks.notebook import Cell, Finding, Notebook
+from pulsebook.parameters.cell import read_cell
+
+FOREIGN = {
+    "airflow": "a notebook is executed by Airflow and never imports it",
+    "pulsebook.airflow": "a notebook is executed by Airflow and never imports it",
+    "pulsebook.local": "pulsebook.local is what a laptop, the demo and the tests need; it is not there in production",
+}
+
+
+def findings(notebook: Notebook) -> Iterator[Finding]:
+    """What is wrong with the code of a notebook."""
+    for cell in notebook.code:
+        if not cell.is_python:
+            continue
+        try:
+            cell.code  # noqa: B018 (reads it)
+        except SyntaxError as error:
+            yield notebook.finding("syntax", f"expected Python, found an error: {error.msg}", cell, error.lineno)
+        yield from _imports(notebook, cell)
+        yield from _silent(notebook, cell)
+    if (parameters := notebook.parameters) is not None:
+        for line, text in _declarations(parameters):
+            yield notebook.finding("parameters", text, parameters, line)
+        yield from _second_values(notebook, parameters)
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """Names of modules that code imports, with lines: of `from a import b` both `a` and `a.b`, of `.a` with its dots."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            joint = "" if base.endswith(".") else "."
+            yield base, node.lineno
+            yield from ((f"{base}{joint}{alias.name}", node.lineno) for alias in node.names)
+
+
+def _imports(notebook: Notebook, cell: Cell) -> Iterator[Finding]:
+    seen = set()
+    for module, line in imported(cell.statements):
+        for foreign, why in FOREIGN.items():
+            if (module == foreign or module.startswith(f"{foreign}.")) and (foreign, line) not in seen:
+                seen.add((foreign, line))
+                yield notebook.finding("imports", f"expected no import of {foreign}, found one: {why}", cell, line)
+
+
+def _silent(notebook: Notebook, cell: Cell) -> Iterator[Finding]:
+    for node in ast.walk(cell.statements):
+        if isinstance(node, ast.Assert) and node.msg is None:
+            yield notebook.finding(
+                "checks",
+                "an assert must say what was expected, what was found and what to do, found one without a message: "
+                "raise ValueError(f'…') instead",
+                cell,
+                node.lineno,
+            )
+        if isinstance(node, ast.ExceptHandler) and all(_does_nothing(one) for one in node.body):
+            yield notebook.finding(
+                "checks",
+                "an exception must be handled or seen, found one that is passed over: let it be raised",
+                cell,
+                node.lineno,
+            )
+
+
+def _does_nothing(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def _declarations(cell: Cell) -> Iterator[tuple[int, str]]:
+    """What is wrong with a parameters cell."""
+    try:
+        tree, comments = cell.code
+    except SyntaxError:
+        return
+    seen = set()
+    for statement in tree.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                pass
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                yield statement.lineno, f"parameter {name} has no type: write `{name}: int = 1  # meaning`, or as it is"
+            case _:
+                found = ast.unparse(statement).splitlines()[0]
+                yield (
+                    statement.lineno,
+                    f"the parameters cell holds `name: type = value  # meaning` alone, found `{found}`: move it below",
+                )
+                continue
+        if name in seen:
+            yield statement.lineno, f"parameter {name} is there twice: drop one"
+        seen.add(name)
+        if not (comments.get(statement.lineno) or comments.get(statement.end_lineno)):
+            yield statement.lineno, f"parameter {name} has no meaning: write it as a comment behind the value"
+        if statement.value is not None:
+            yield from _default(name, statement, cell)
+
+
+def _default(name: str, statement: ast.AnnAssign | ast.Assign, cell: Cell) -> Iterator[tuple[int, str]]:
+    written = ast.unparse(statement.value)
+    try:
+        value = ast.literal_eval(statement.value)
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        yield (
+            statement.lineno,
+            f"parameter {name} must be a plain value, found `{written}`, which is computed: derive it in the next cell, "
+            "under another name",
+        )
+        return
+    kind = read_cell(cell.source)[name].type
+    plain = list(value) if isinstance(value, tuple | set) else value
+    if isinstance(statement, ast.AnnAssign) and not kind.fits(plain):
+        yield (
+            statement.lineno,
+            f"parameter {name} must be {kind.text}, as its type says, found {written}: mend the type or the value",
+        )
+
+
+def _second_values(notebook: Notebook, parameters: Cell) -> Iterator[Finding]:
+    names = {name for name, _, _ in bound(parameters.statements, declared=True)}
+    for cell in notebook.code:
+        if cell.number <= parameters.number:
+            continue
+        for name, line, how in dict.fromkeys(bound(cell.statements)):
+            if name in names:
+                yield notebook.finding(
+                    "second value",
+                    f"{name} is a parameter and keeps its value, so that any cell can be run twice; found it {how} here: "
+                    "take another name",
+                    cell,
+                    line,
+                )
+
+
+def bound(tree: ast.AST, declared: bool = False) -> Iterator[tuple[str, int, str]]:
+    """Names that get a value in the scope of a module, with line and how. `declared`: also such as `limit: int`."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
+                if not isinstance(node, ast.Lambda):
+                    yield node.name, node.lineno, "defined"
+                    yield from _of_globals(node)
+                for outside in _evaluated_outside(node):
+                    yield from bound(ast.Expr(outside), declared)
+                continue
+            case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+                walruses = (n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+                yield from ((n.target.id, n.lineno, "assigned") for n in walruses)
+                continue
+            case ast.AnnAssign(value=None, target=ast.Name()) if not declared:
+                continue
+            case ast.For() | ast.AsyncFor():
+                yield from ((name, line, "made a loop's variable") for name, line, _ in bound(ast.Expr(node.target)))
+                yield from bound(ast.Module([ast.Expr(node.iter), *node.body, *node.orelse], []), declared)
+                continue
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name, node.lineno, "assigned"
+            case ast.Name(id=name, ctx=ast.Del()):
+                yield name, node.lineno, "deleted"
+            case ast.Import() | ast.ImportFrom():
+                for alias in node.names:
+                    yield alias.asname or alias.name.partition(".")[0], node.lineno, "imported"
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield name, node.lineno, "assigned"
+            case ast.MatchMapping(rest=str(name)):
+                yield name, node.lineno, "assigned"
+        yield from bound(node, declared)
+
+
+def _evaluated_outside(node: ast.AST) -> list[ast.expr]:
+    """Expressions of a definition that belong to the scope around it: decorators, defaults, bases."""
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases]
+    defaults = [one for one in (*node.args.defaults, *node.args.kw_defaults) if one is not None]
+    return [*getattr(node, "decorator_list", []), *defaults]
+
+
+def _of_globals(node: ast.AST) -> Iterator[tuple[str, int, str]]:
+    """Names of the module that a function's body says are global and gives a value."""
+    names = {name for one in ast.walk(node) if isinstance(one, ast.Global) for name in one.names}
+    for one in ast.walk(node):
+        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store | ast.Del) and one.id in names:
+            yield one.id, one.lineno, "assigned as a global"

@@ -1,0 +1,138 @@
+"""A notebook as it stands in its file, and what is found in it: nothing is repaired or filled in on the way."""
+
+import ast
+import json
+import re
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pulsebook.parameters.cell import parsed
+
+PYTHON_BELOW = ("time", "timeit", "capture", "prun")  # cell magics: what follows them is Python of the notebook
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence on what is wrong, and where. A hint is no error."""
+
+    file: str
+    cell: int | None  # from 1, all kinds of cells counted; None: the notebook as a whole, or a DAG
+    line: int | None  # of the cell or of the DAG, from 1
+    rule: str
+    text: str
+    hint: bool = False
+
+    def __str__(self) -> str:
+        cell, line = (f", {name} {n}" if n else "" for name, n in (("cell", self.cell), ("line", self.line)))
+        return f"{self.file}{cell}{line}: {'hint: ' if self.hint else ''}{self.text}"
+
+
+class Unreadable(ValueError):
+    """A file is no notebook."""
+
+
+@dataclass
+class Cell:
+    """A cell as it was saved; `number` counts from 1."""
+
+    number: int
+    kind: str
+    source: str
+    content: dict = field(repr=False)
+
+    @property
+    def metadata(self) -> dict:
+        """What Jupyter keeps beside the source."""
+        return self.content.get("metadata") or {}
+
+    @property
+    def tags(self) -> list[str]:
+        """What it is tagged with."""
+        return self.metadata.get("tags") or []
+
+    @property
+    def is_python(self) -> bool:
+        """Whether its code is Python of this notebook: not a text, not `%%bash`."""
+        magic = re.match(r"\s*%%(\w*)", self.source)
+        return self.kind == "code" and (magic is None or magic[1] in PYTHON_BELOW)
+
+    @cached_property
+    def code(self) -> tuple[ast.Module, dict[int, str]]:
+        """Statements, with the cell's own lines, and comments by line.
+
+        Raises:
+            SyntaxError: it is no Python; its `lineno` is the cell's own.
+        """
+        body = re.sub(r"\A(\s*)%%.*", r"\1", self.source)
+        above = body[: len(body) - len(body.lstrip())].count("\n")  # IPython leaves empty lines at the top out
+        try:
+            tree, comments = parsed(self.source)
+            with warnings.catch_warnings(action="ignore"):  # ruff tells them
+                compile(tree, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        except SyntaxError as error:
+            error.lineno = error.lineno and error.lineno + above
+            raise
+        return ast.increment_lineno(tree, above), {line + above: text for line, text in comments.items()}
+
+    @property
+    def statements(self) -> ast.Module:
+        """Its Python; none where it is something else or cannot be read."""
+        try:
+            return self.code[0] if self.is_python else ast.Module([], [])
+        except SyntaxError:
+            return ast.Module([], [])
+
+
+@dataclass
+class Notebook:
+    """A notebook: `name` is how findings call it."""
+
+    path: Path
+    name: str
+    cells: list[Cell]
+    content: dict = field(repr=False)
+
+    @property
+    def metadata(self) -> dict:
+        """What stands beside the cells."""
+        return self.content.get("metadata") or {}
+
+    @property
+    def code(self) -> list[Cell]:
+        """Its code cells."""
+        return [cell for cell in self.cells if cell.kind == "code"]
+
+    @property
+    def parameters(self) -> Cell | None:
+        """The cell whose parameters papermill takes."""
+        return next((cell for cell in self.code if "parameters" in cell.tags), None)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it says that people run it, not a DAG: `Run it by hand` in its first cell."""
+        first = self.cells[0].source if self.cells and self.cells[0].kind == "markdown" else ""
+        return re.search(r"\brun (it )?by hand\b", first, re.I) is not None
+
+    def finding(self, rule: str, text: str, cell: Cell | None = None, line: int | None = None, **more) -> Finding:
+        """A finding in this notebook."""
+        return Finding(self.name, cell.number if cell else None, line, rule, text, **more)
+
+
+def read(path: Path, name: str) -> Notebook:
+    """The notebook of a file.
+
+    Raises:
+        Unreadable: it is none, with the reason.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        cells = [
+            Cell(number, cell["cell_type"], source if isinstance(source, str) else "".join(source), cell)
+            for number, cell in enumerate(content["cells"], 1)
+            for source in [cell["source"]]
+        ]
+        return Notebook(path, name, cells, content)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from None

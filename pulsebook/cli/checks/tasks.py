@@ -1,0 +1,150 @@
+"""DAGs and notebooks beside each other: what a DAG gives, what a notebook takes, and who executes it."""
+
+import ast
+import difflib
+import fnmatch
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pulsebook.cli.checks.code import imported
+from pulsebook.cli.checks.dag import Dag, Task
+from pulsebook.cli.checks.notebook import Finding, Notebook
+from pulsebook.parameters import ParameterError, declared
+from pulsebook.parameters.cell import Parameter
+
+PERIODS = ("run_date", "slot")  # a run gives them to whatever notebook declares them
+
+
+def findings(dag: Dag, notebooks: Path, dags: Iterable[Path], shown) -> Iterator[Finding]:
+    """What is wrong with a DAG and what it gives its notebooks; `shown` says how a path is called."""
+    yield from _imports(dag, dags)
+    taken: dict[str, dict[str, Parameter]] = {}
+    for task in dag.tasks:
+        if not task.is_certain:
+            if not matched(task, notebooks):
+                yield dag.finding(
+                    "notebook",
+                    f"expected a notebook that fits {task.shown}, found none: name one that is there",
+                    task.line,
+                )
+            continue
+        path = notebooks / task.shown
+        if not path.is_file():
+            yield dag.finding("notebook", _absent(task.shown, notebooks, shown(notebooks)), task.line)
+            continue
+        try:
+            known = declared(path)
+        except ParameterError:  # what is found in the notebook says so
+            continue
+        if known is not None:
+            taken[task.shown] = known
+            yield from _given(dag, task, known, shown(path))
+    certain = all(task.is_certain and task.shown in taken for task in dag.tasks)
+    yield from _params(dag, taken, certain)
+
+
+def matched(task: Task, notebooks: Path) -> set[Path]:
+    """The notebooks that a task may execute."""
+    return {
+        p for p in notebooks.rglob("*.ipynb") if fnmatch.fnmatch(p.relative_to(notebooks).as_posix(), task.notebook)
+    }
+
+
+def without_dag(notebook: Notebook) -> Finding:
+    """No DAG executes it, and it does not say that people do."""
+    return notebook.finding(
+        "no DAG",
+        "expected a DAG that executes this notebook, found none: name it in a file of dags/, or write `Run it by hand` into "
+        "its first cell",
+    )
+
+
+def _imports(dag: Dag, dags: Iterable[Path]) -> Iterator[Finding]:
+    siblings = {path.stem for path in dags if path != dag.path}
+    lines = set()
+    for module, line in imported(dag.tree):
+        first = module.partition(".")[0]
+        if (module.startswith(".") or first == "dags" or first in siblings) and line not in lines:
+            lines.add(line)
+            yield dag.finding(
+                "imports",
+                f"a DAG imports no other DAG, found {module}: move what they share into pulsebook/",
+                line,
+            )
+
+
+def _absent(name: str, notebooks: Path, folder: str) -> str:
+    there = [path.relative_to(notebooks).as_posix() for path in notebooks.rglob("*.ipynb")]
+    close = difflib.get_close_matches(name, there, 1)
+    return f"expected the notebook {name} in {folder}, found none: " + (
+        f"is {close[0]} meant?" if close else "put it there, or name another one"
+    )
+
+
+def _given(dag: Dag, task: Task, known: dict[str, Parameter], notebook: str) -> Iterator[Finding]:
+    for name, value in task.given.named.items():
+        if name not in known:
+            yield dag.finding(
+                "parameters",
+                f"{notebook} has no parameter {name}; it has {', '.join(known) or 'none'}: {_meant(name, known)}",
+                value.lineno,
+            )
+        elif not _fits(value, known[name]):
+            yield dag.finding(
+                "parameters",
+                f"parameter {name} of {notebook} must be {known[name].type.text}, found {ast.unparse(value)}",
+                value.lineno,
+            )
+    if task.given.is_open or dag.params.is_open:
+        return
+    here = {*task.given.named, *dag.params.named, *PERIODS}
+    for name, parameter in known.items():
+        if parameter.default is None and name not in here:
+            yield dag.finding(
+                "parameters",
+                f"parameter {name} of {notebook} has no default, and nothing gives it a value here: add it to "
+                "`parameters`, or give it a default",
+                task.line,
+            )
+    if dag.period and dag.period not in known:
+        yield dag.finding(
+            "parameters",
+            f"a run of this DAG is about a {dag.period}, and {notebook} has no such parameter: declare "
+            f'`{dag.period}: str = ""` there',
+            task.line,
+        )
+
+
+def _params(dag: Dag, taken: dict[str, dict[str, Parameter]], certain: bool) -> Iterator[Finding]:
+    known = {*dag.params.named, *PERIODS[: 1 if dag.period == "run_date" else 2]}
+    for name, line in dag.templates():
+        if name not in known | {dag.period} and not dag.params.is_open:
+            yield dag.finding(
+                "parameters", f"the DAG has no parameter {name}, found it in a template: {_meant(name, known)}", line
+            )
+    everything = {name for parameters in taken.values() for name in parameters}
+    for name, value in dag.params.named.items():
+        if name in everything or not certain or dag.mentions(name):
+            continue
+        yield dag.finding(
+            "parameters",
+            f"no notebook of this DAG has the DAG's parameter {name}, and nothing here reads it: {_meant(name, everything)}",
+            value.lineno,
+        )
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1, 0.75)
+    return f"is {close[0]} meant?" if close else "leave it out, or declare it there"
+
+
+def _fits(value: ast.expr, parameter: Parameter) -> bool:
+    """Whether a value that is written out is what the notebook declares; what only a run tells may be."""
+    try:
+        written = ast.literal_eval(value)
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        return True
+    if isinstance(written, str) and "{" in written:
+        return True
+    plain = list(written) if isinstance(written, tuple) else written
+    return parameter.type.fits(parameter.type.of_template(plain))
