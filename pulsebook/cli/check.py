@@ -39,9 +39,13 @@ def _check(arguments) -> int:
     else:
         for one in found:
             print(one)
-        hints = f", {len(found) - wrong} hints" if len(found) > wrong else ""
-        print(f"{f'{wrong} things are wrong' if wrong else 'nothing is wrong'}{hints}")
+        print(_outcome(wrong, len(found) - wrong))
     return 1 if wrong else 0
+
+
+def _outcome(wrong: int, hints: int) -> str:
+    said = "nothing is wrong" if not wrong else "1 thing is wrong" if wrong == 1 else f"{wrong} things are wrong"
+    return said + (f", {hints} hint{'s' if hints > 1 else ''}" if hints else "")
 
 
 def _concerns(finding, path: Path, notebooks: Path) -> bool:
@@ -62,4 +66,4 @@ def _elsewhere(path: Path, notebooks: Path) -> list:
     if path.is_relative_to(notebooks) or notebooks.is_relative_to(path):
         return []
     files = checks.notebook_files(path) if path.is_dir() else [path] if path.suffix == ".ipynb" else []
-    return [one for file in files for one in checks.check_notebook(file, str(file))]
+    return [one for file in files for one in checks.check_notebook(file)]

@@ -16,35 +16,47 @@ __all__ = ["Finding", "check", "check_notebook", "dag_files", "notebook_files"]
 
 def check(notebooks: Path, dags: Path) -> Iterator[Finding]:
     """What is wrong with the notebooks of a folder, the DAG files of another, and what they give each other."""
-    files = dag_files(dags)
-    named = _namer(notebooks, dags)
-    read_dags = []
+    files, named = dag_files(dags), _namer(notebooks, dags)
+    there = {path.relative_to(notebooks).as_posix(): path for path in notebook_files(notebooks)}
+    known, executed = [], set()
     for path in files:
         try:
-            read_dags.append(Dag(path, named(path)))
-        except SyntaxError as error:
-            text = f"expected Python, found an error: {error.msg}"
-            yield Finding(named(path), None, error.lineno, "syntax", text)
-    executed = {path for dag in read_dags for task in dag.tasks for path in tasks.matched(task, notebooks)}
-    for path in notebook_files(notebooks):
-        may_be_executed = path in executed or len(read_dags) < len(files)
-        yield from check_notebook(path, named(path), needs_dag=not may_be_executed)
-    for dag in read_dags:
-        yield from tasks.findings(dag, notebooks, files, named)
+            known.append(Dag(path, named(path)))
+        except (SyntaxError, ValueError) as error:
+            text = f"expected Python, found an error: {getattr(error, 'msg', error)}"
+            yield Finding(named(path), None, getattr(error, "lineno", None), "syntax", text)
+            executed |= there.keys()  # nobody knows
+    executed |= {name for dag in known for task in dag.tasks for name in tasks.matched(task, there)}
+    found: dict[str, Notebook | None] = {}
+    for name, path in there.items():
+        try:
+            found[name] = read(path, named(path))
+        except Unreadable as error:
+            found[name] = None
+            yield _unreadable(named(path), error)
+            continue
+        yield from _of_notebook(found[name])
+        if name not in executed:
+            yield from tasks.without_dag(found[name])
+    for dag in known:
+        yield from tasks.findings(dag, found, files)
 
 
-def check_notebook(path: Path, name: str, *, needs_dag: bool = False) -> Iterator[Finding]:
-    """What is wrong with one notebook; with `needs_dag` also that it does not say that people run it."""
+def check_notebook(path: Path) -> Iterator[Finding]:
+    """What is wrong with one notebook, wherever it is; whether a DAG executes it is not asked."""
     try:
-        notebook: Notebook = read(path, name)
+        yield from _of_notebook(read(path, str(path)))
     except Unreadable as error:
-        yield Finding(name, None, None, "notebook", f"expected a notebook that can be read, found {error}")
-        return
-    yield from skeleton.findings(notebook)
-    yield from code.findings(notebook)
-    yield from held.findings(notebook)
-    if needs_dag and not notebook.by_hand:
-        yield tasks.without_dag(notebook)
+        yield _unreadable(str(path), error)
+
+
+def _of_notebook(notebook: Notebook) -> Iterator[Finding]:
+    for rules in (skeleton, code, held):
+        yield from rules.findings(notebook)
+
+
+def _unreadable(name: str, error: Unreadable) -> Finding:
+    return Finding(name, None, None, "notebook", f"expected a notebook that can be read, found {error}")
 
 
 def notebook_files(folder: Path) -> list[Path]:

@@ -14,7 +14,9 @@ FOREIGN = {
 
 
 def findings(notebook: Notebook) -> Iterator[Finding]:
-    """What is wrong with the code of a notebook."""
+    """What is wrong with the code of a notebook; nothing is said of another language than Python."""
+    if not notebook.is_python:
+        return
     for cell in notebook.code:
         if not cell.is_python:
             continue
@@ -77,52 +79,55 @@ def _does_nothing(statement: ast.stmt) -> bool:
 
 
 def _declarations(cell: Cell) -> Iterator[tuple[int, str]]:
-    """What is wrong with a parameters cell."""
+    """What is wrong with a parameters cell, by lines."""
     try:
         tree, comments = cell.code
     except SyntaxError:
         return
     seen = set()
     for statement in tree.body:
+        line = statement.lineno
         match statement:
-            case ast.AnnAssign(target=ast.Name(id=name)):
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):
                 pass
-            case ast.Assign(targets=[ast.Name(id=name)]):
-                yield statement.lineno, f"parameter {name} has no type: write `{name}: int = 1  # meaning`, or as it is"
             case _:
                 found = ast.unparse(statement).splitlines()[0]
                 yield (
-                    statement.lineno,
-                    f"the parameters cell holds `name: type = value  # meaning` alone, found `{found}`: move it below",
+                    line,
+                    f"the parameters cell holds `name: type = value  # meaning` alone, found `{found}`: move it down",
                 )
                 continue
         if name in seen:
-            yield statement.lineno, f"parameter {name} is there twice: drop one"
+            yield line, f"parameter {name} is there twice: drop one"
         seen.add(name)
-        if not (comments.get(statement.lineno) or comments.get(statement.end_lineno)):
-            yield statement.lineno, f"parameter {name} has no meaning: write it as a comment behind the value"
-        if statement.value is not None:
-            yield from _default(name, statement, cell)
+        if statement.value is not None and not _is_literal(statement.value):
+            found = ast.unparse(statement.value)
+            yield (
+                line,
+                f"parameter {name} must be a plain value, found `{found}`, which is computed: derive it in a later cell, "
+                "under another name",
+            )
+        elif isinstance(statement, ast.Assign):
+            yield line, f"parameter {name} has no type: write it as `{name}: str = …  # meaning`, with its own type"
+        elif statement.value is not None and not _fits(statement, cell):
+            kind, found = ast.unparse(statement.annotation), ast.unparse(statement.value)
+            yield line, f"parameter {name} must be {kind}, as its type says, found {found}: mend the type or the value"
+        if not (comments.get(line) or comments.get(statement.end_lineno)):
+            yield line, f"parameter {name} has no meaning: write it as a comment behind the value"
 
 
-def _default(name: str, statement: ast.AnnAssign | ast.Assign, cell: Cell) -> Iterator[tuple[int, str]]:
-    written = ast.unparse(statement.value)
+def _is_literal(node: ast.expr) -> bool:
     try:
-        value = ast.literal_eval(statement.value)
+        ast.literal_eval(node)
+        return True
     except (ValueError, TypeError, MemoryError, RecursionError):
-        yield (
-            statement.lineno,
-            f"parameter {name} must be a plain value, found `{written}`, which is computed: derive it in the next cell, "
-            "under another name",
-        )
-        return
-    kind = read_cell(cell.source)[name].type
-    plain = list(value) if isinstance(value, tuple | set) else value
-    if isinstance(statement, ast.AnnAssign) and not kind.fits(plain):
-        yield (
-            statement.lineno,
-            f"parameter {name} must be {kind.text}, as its type says, found {written}: mend the type or the value",
-        )
+        return False
+
+
+def _fits(statement: ast.AnnAssign, cell: Cell) -> bool:
+    value = ast.literal_eval(statement.value)
+    kind = read_cell(cell.source)[statement.target.id].type
+    return kind.fits(list(value) if isinstance(value, tuple | set) else value)
 
 
 def _second_values(notebook: Notebook, parameters: Cell) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pulsebook.parameters.cell import parsed
+from pulsebook.parameters.cell import Parameter, parsed, read_cell
 
 PYTHON_BELOW = ("time", "timeit", "capture", "prun")  # cell magics: what follows them is Python of the notebook
 
@@ -108,6 +108,23 @@ class Notebook:
     def parameters(self) -> Cell | None:
         """The cell whose parameters papermill takes."""
         return next((cell for cell in self.code if "parameters" in cell.tags), None)
+
+    @property
+    def is_python(self) -> bool:
+        """Whether its code is Python, as it is where nothing is said."""
+        kernel = self.metadata.get("kernelspec") or {}
+        language = (
+            (self.metadata.get("language_info") or {}).get("name") or kernel.get("language") or kernel.get("name")
+        )
+        return not language or "python" in language.lower()
+
+    @property
+    def declared(self) -> dict[str, Parameter] | None:
+        """What its parameters cell declares; None: it is no Python, and nothing is known."""
+        try:
+            return read_cell(self.parameters.source if self.parameters else "") if self.is_python else None
+        except SyntaxError:
+            return None
 
     @property
     def by_hand(self) -> bool:

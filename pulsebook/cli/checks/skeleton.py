@@ -87,12 +87,16 @@ def _summary(notebook: Notebook) -> Iterator[Finding]:
             "numbers, which the archive and the index show",
             last,
         )
-    elif not any(isinstance(n, ast.Expr) and isinstance(n.value, ast.Call) for n in ast.walk(last.statements)):
+    elif notebook.is_python and not any(map(_is_call, ast.walk(last.statements))):
         yield notebook.finding(
             "summary",
             "the summary must state its headline by a call such as print(f'{day}: …'), found none: add it",
             last,
         )
+
+
+def _is_call(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
 
 
 def _ids(notebook: Notebook) -> Iterator[Finding]:

@@ -3,60 +3,57 @@
 import ast
 import difflib
 import fnmatch
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pulsebook.cli.checks.code import imported
 from pulsebook.cli.checks.dag import Dag, Task
 from pulsebook.cli.checks.notebook import Finding, Notebook
-from pulsebook.parameters import ParameterError, declared
 from pulsebook.parameters.cell import Parameter
 
 PERIODS = ("run_date", "slot")  # a run gives them to whatever notebook declares them
 
 
-def findings(dag: Dag, notebooks: Path, dags: Iterable[Path], shown) -> Iterator[Finding]:
-    """What is wrong with a DAG and what it gives its notebooks; `shown` says how a path is called."""
+def findings(dag: Dag, notebooks: Mapping[str, Notebook | None], dags: Iterable[Path]) -> Iterator[Finding]:
+    """What is wrong with a DAG and what it gives its notebooks, which are given by their names below `notebooks/`; None: it
+    cannot be read."""
     yield from _imports(dag, dags)
     taken: dict[str, dict[str, Parameter]] = {}
     for task in dag.tasks:
-        if not task.is_certain:
-            if not matched(task, notebooks):
-                yield dag.finding(
-                    "notebook",
-                    f"expected a notebook that fits {task.shown}, found none: name one that is there",
-                    task.line,
-                )
-            continue
-        path = notebooks / task.shown
-        if not path.is_file():
-            yield dag.finding("notebook", _absent(task.shown, notebooks, shown(notebooks)), task.line)
-            continue
-        try:
-            known = declared(path)
-        except ParameterError:  # what is found in the notebook says so
-            continue
-        if known is not None:
-            taken[task.shown] = known
-            yield from _given(dag, task, known, shown(path))
+        if not matched(task, notebooks):
+            yield dag.finding("notebook", _absent(task.shown, notebooks), task.line)
+        elif task.is_certain:
+            notebook = notebooks[task.shown]
+            known = notebook.declared if notebook else None
+            if known is not None:
+                taken[task.shown] = known
+                yield from _given(dag, task, known, notebook.name)
     certain = all(task.is_certain and task.shown in taken for task in dag.tasks)
     yield from _params(dag, taken, certain)
 
 
-def matched(task: Task, notebooks: Path) -> set[Path]:
+def matched(task: Task, names: Iterable[str]) -> set[str]:
     """The notebooks that a task may execute."""
-    return {
-        p for p in notebooks.rglob("*.ipynb") if fnmatch.fnmatch(p.relative_to(notebooks).as_posix(), task.notebook)
-    }
+    return {name for name in names if fnmatch.fnmatchcase(name, task.notebook)}
 
 
-def without_dag(notebook: Notebook) -> Finding:
-    """No DAG executes it, and it does not say that people do."""
-    return notebook.finding(
-        "no DAG",
-        "expected a DAG that executes this notebook, found none: name it in a file of dags/, or write `Run it by hand` into "
-        "its first cell",
-    )
+def without_dag(notebook: Notebook) -> Iterator[Finding]:
+    """What is wrong with a notebook that no DAG executes: it must say that people do, and run on its defaults."""
+    if not notebook.by_hand:
+        yield notebook.finding(
+            "no DAG",
+            "expected a DAG that executes this notebook, found none: name it in a file of dags/, or write `Run it by hand` "
+            "into its first cell",
+        )
+    cell = notebook.parameters
+    for statement in cell.statements.body if cell else []:
+        if isinstance(statement, ast.AnnAssign) and statement.value is None:
+            yield notebook.finding(
+                "parameters",
+                f"parameter {ast.unparse(statement.target)} has no default, and no DAG gives it a value: give it a default",
+                cell,
+                statement.lineno,
+            )
 
 
 def _imports(dag: Dag, dags: Iterable[Path]) -> Iterator[Finding]:
@@ -73,11 +70,10 @@ def _imports(dag: Dag, dags: Iterable[Path]) -> Iterator[Finding]:
             )
 
 
-def _absent(name: str, notebooks: Path, folder: str) -> str:
-    there = [path.relative_to(notebooks).as_posix() for path in notebooks.rglob("*.ipynb")]
-    close = difflib.get_close_matches(name, there, 1)
-    return f"expected the notebook {name} in {folder}, found none: " + (
-        f"is {close[0]} meant?" if close else "put it there, or name another one"
+def _absent(name: str, there: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(there), 1)
+    return f"expected the notebook {name} in the folder of notebooks, found none: " + (
+        f"is {close[0]} meant?" if close else "put it there, or name one that is there"
     )
 
 
