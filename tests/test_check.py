@@ -159,7 +159,7 @@ WRONG = {  # what is done to the notebook: rule, cell, line, a part of the sente
     "id missing": (lambda t: t[4].pop("id"), "cell id", 4, None, "found None"),
     "id twice": (of_cell(4, id="0"), "cell id", 4, None, "'0' of cell 1 again"),
     "aggregate": (
-        code('rows = f"""\n    SELECT\n        countIf(action = \'view\') AS views\n"""'), "catalogue", 5, 3, 'take {….select("views")}',
+        code('rows = f"""\n    SELECT\n        countIf(action = \'view\') AS views\n"""'), "catalogue", 5, 3, 'take events(source, "feed").select("views")',
     ),
     "aggregate of several metrics": (code('x = "SELECT uniqExact(user_id)"'), "catalogue", 5, 1, "feed_users or messenger_users"),
     "aggregate as others write it": (code('x = "SELECT COUNT(DISTINCT user_id)"'), "catalogue", 5, 1, "`COUNT(DISTINCT user_id)`"),
@@ -193,7 +193,7 @@ RIGHT = {  # neighbours that are as they should be
     "own scope of a function": code("def f(post):\n    run_date = 1\n    return [post for post in limits]\n\n\ng = lambda post: post"),
     "own scope of a comprehension": code("x = [post for post in limits]"),
     "attribute and keyword": code("x.post = 1\nf(post=1)\nd['post'] = 2"),
-    "another kernel": lambda t: (t.content["metadata"].clear(), t.content["metadata"].update(kernelspec={"name": "ir"}), t.write(5, "x <- 1"), t.write(11, "x <- 2")),
+    "another kernel": lambda t: (t.content["metadata"].clear(), t.content["metadata"].update(kernelspec={"name": "ir", "display_name": "R"}), t.write(5, "x <- 1"), t.write(11, "x <- 2")),
     "only an annotation": code("post: bool"),
     "magics": code("%matplotlib inline\n!ls\nx = !ls\nrows?"),
     "another language": code("%%bash\npost=1; if x"),
@@ -336,6 +336,23 @@ def test_a_file_that_is_no_notebook_is_one_sentence(tree, text):
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     found = list(checks.check(tree.notebooks, tree.dags))
     assert [one.rule for one in found] == ["notebook"], found
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.content.update(nbformat_minor=4), "save it once with JupyterLab"),
+        (lambda t: t[4].pop("outputs"), "'outputs' is a required property"),
+        (metadata(4, tags="parameters"), "'parameters' is not of type 'array'"),
+        (of_cell(4, metadata=[]), "is not of type 'object'"),
+        (of_cell(4, cell_type="other"), "other"),
+        (of_cell(4, source=None), "None"),
+    ],
+)
+def test_what_jupyter_would_not_open_is_one_sentence(tree, change, words):
+    change(tree)
+    (found,) = tree.findings()
+    assert found.rule == "notebook" and words in found.text, found
 
 
 @pytest.fixture

@@ -148,26 +148,26 @@ def _second_values(notebook: Notebook, parameters: Cell) -> Iterator[Finding]:
 
 def bound(tree: ast.AST, declared: bool = False) -> Iterator[tuple[str, int, str]]:
     """Names that get a value in the scope of a module, with line and how. `declared`: also such as `limit: int`."""
-    for node in ast.iter_child_nodes(tree):
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        inner = list(ast.iter_child_nodes(node))
         match node:
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.Lambda():
-                if not isinstance(node, ast.Lambda):
-                    yield node.name, node.lineno, "defined"
-                    yield from _of_globals(node)
-                for outside in _evaluated_outside(node):
-                    yield from bound(ast.Expr(outside), declared)
-                continue
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node.name, node.lineno, "defined"
+                yield from _of_globals(node)
+                inner = _evaluated_outside(node)
+            case ast.Lambda():
+                inner = _evaluated_outside(node)
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-                walruses = (n for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
-                yield from ((n.target.id, n.lineno, "assigned") for n in walruses)
-                continue
+                inner = [one.target for one in ast.walk(node) if isinstance(one, ast.NamedExpr)]
             case ast.AnnAssign(value=None, target=ast.Name()) if not declared:
-                continue
+                inner = []
             case ast.For() | ast.AsyncFor():
-                yield from ((name, line, "made a loop's variable") for name, line, _ in bound(ast.Expr(node.target)))
-                yield from bound(ast.Module([ast.Expr(node.iter), *node.body, *node.orelse], []), declared)
-                continue
-            case ast.Name(id=name, ctx=ast.Store()):
+                targets = [one for one in ast.walk(node.target) if isinstance(one, ast.Name) and _is_stored(one)]
+                yield from ((one.id, one.lineno, "made a loop's variable") for one in targets)
+                inner = [node.iter, *node.body, *node.orelse]
+            case ast.Name(id=name) if _is_stored(node):
                 yield name, node.lineno, "assigned"
             case ast.Name(id=name, ctx=ast.Del()):
                 yield name, node.lineno, "deleted"
@@ -178,7 +178,11 @@ def bound(tree: ast.AST, declared: bool = False) -> Iterator[tuple[str, int, str
                 yield name, node.lineno, "assigned"
             case ast.MatchMapping(rest=str(name)):
                 yield name, node.lineno, "assigned"
-        yield from bound(node, declared)
+        waiting += reversed(inner)
+
+
+def _is_stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _evaluated_outside(node: ast.AST) -> list[ast.expr]:

@@ -34,15 +34,23 @@ def _ways(sql: str) -> list[str]:
 
 
 def _metrics() -> dict[str, tuple[str, str]]:
-    """Aggregates of the catalogue, each with those that it is: one aggregate may be several metrics."""
-    named: dict[str, list[str]] = {}
+    """Aggregates of the catalogue, each with the metrics that it is (on several sources, or for other users)."""
+    same: dict[str, list[Count]] = {}
     for entry in METRICS.values():
         if isinstance(entry, Count) and entry.sql not in GENERIC:
-            named.setdefault(entry.sql, []).append(entry.name)
+            same.setdefault(entry.sql, []).append(entry)
     return {
-        f"metric {' or '.join(names)}": ("|".join(map(pattern, _ways(sql))), f'take {{….select("{names[0]}")}}')
-        for sql, names in named.items()
+        f"metric {' or '.join(entry.name for entry in entries)}": (
+            "|".join(map(pattern, _ways(sql))),
+            f"take {' or '.join(map(_selected, entries))}",
+        )
+        for sql, entries in same.items()
     }
+
+
+def _selected(entry: Count) -> str:
+    rows = f'events(source, "{entry.source}").' if entry.source in SOURCES else ""
+    return f'{rows}select("{entry.name}")'
 
 
 HELD = {  # what it is -> its pattern, and what to write instead
@@ -89,19 +97,19 @@ def findings(notebook: Notebook) -> Iterator[Finding]:
 
 def texts(tree: ast.AST) -> Iterator[tuple[ast.expr, str]]:
     """The texts of code, those with expressions as they are written; none that only describe (docstrings)."""
-    for node in ast.iter_child_nodes(tree):
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        inner = list(ast.iter_child_nodes(node))
         match node:
             case ast.Expr(value=ast.Constant()):
-                continue
+                inner = []
             case ast.Constant(value=str(text)):
                 yield node, text
             case ast.JoinedStr(values=parts):
-                yield node, "".join(_part(part) for part in parts)
-                for part in parts:
-                    if isinstance(part, ast.FormattedValue):
-                        yield from texts(part)
-                continue
-        yield from texts(node)
+                yield node, "".join(map(_part, parts))
+                inner = [part for part in parts if isinstance(part, ast.FormattedValue)]
+        waiting += reversed(inner)
 
 
 def _part(part: ast.expr) -> str:

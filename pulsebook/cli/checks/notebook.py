@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from nbformat.validator import ValidationError, iter_validate
+
 from pulsebook.parameters.cell import Parameter, parsed, read_cell
 
+OLDEST = (4, 5)  # the first format in which cells have ids
 PYTHON_BELOW = ("time", "timeit", "capture", "prun")  # cell magics: what follows them is Python of the notebook
 
 
@@ -145,11 +148,25 @@ def read(path: Path, name: str) -> Notebook:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        cells = [
-            Cell(number, cell["cell_type"], source if isinstance(source, str) else "".join(source), cell)
-            for number, cell in enumerate(content["cells"], 1)
-            for source in [cell["source"]]
-        ]
-        return Notebook(path, name, cells, content)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Unreadable(f"{type(error).__name__}: {error}") from None
+        _validate(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        reason = str(error).strip().splitlines() or [""]
+        raise Unreadable(f"{type(error).__name__}: {reason[0]}") from None
+    cells = [
+        Cell(number, cell["cell_type"], "".join(cell["source"]), cell)
+        for number, cell in enumerate(content["cells"], 1)
+    ]
+    return Notebook(path, name, cells, content)
+
+
+def _validate(content: dict) -> None:
+    """Raises whatever Jupyter would stumble over, but for ids, which are looked at for themselves."""
+    version = content["nbformat"], content["nbformat_minor"]
+    if version < OLDEST:
+        raise ValueError(
+            f"the format {version[0]}.{version[1]}, which knows no ids of cells; {OLDEST[0]}.{OLDEST[1]} is needed: save it "
+            "once with JupyterLab"
+        )
+    numbered = [{**cell, "id": str(number)} for number, cell in enumerate(content["cells"])]
+    for error in iter_validate({**content, "cells": numbered}, version=version[0], version_minor=version[1]):
+        raise error
