@@ -177,6 +177,9 @@ WRONG = {  # what is done to the notebook: rule, cell, line, a part of the sente
     "imports local": (code("from pulsebook import local"), "imports", 5, 1, "pulsebook.local"),
     "syntax": (code("x = 1\n\nif x\n    y"), "syntax", 5, 3, "expected ':'"),
     "syntax below empty lines": (code("\n\nx = = 1"), "syntax", 5, 3, "invalid syntax"),
+    "below a deep expression": (code("x = y" + ".f()" * 600 + "\npost = 1"), "second value", 5, 2, "post"),
+    "a filter": (code('x = "WHERE action = 1"'), "catalogue", 5, 1, "a filter of actions"),
+    "a count": (code('x = "SELECT countIf(action = 1)"'), "catalogue", 5, 1, "`countIf(action = 1)`"),
     "bracket": (code("x = 1\ny = (1,"), "syntax", 5, 2, "never closed"),
     "return": (code("x = 1\nreturn x"), "syntax", 5, 2, "outside function"),
     "bare assert": (code("x = 1\nassert x"), "checks", 5, 2, "without a message"),
@@ -255,7 +258,9 @@ WRONG_DAGS = {  # line, a part of the sentence
     "slot": (DAG.replace("daily", "every_quarter_hour").replace('"11:00", ', ""), 9, "is about a slot"),
     "imports a DAG": (DAG.replace("from airflow.sdk import Param", "from etl import dag as other"), 3, "found etl: move what they share"),
     "imports a DAG of the folder": (DAG.replace("from airflow.sdk import Param", "import dags.etl"), 3, "found dags.etl"),
-    "imports a DAG beside it": (DAG.replace("from airflow.sdk import Param", "from . import etl"), 3, "found ."),
+    "imports local": (DAG.replace("from airflow.sdk import Param", "from pulsebook.local import demo"), 3, "no import of pulsebook.local"),
+    "a name that is made of itself": (operator('X = {"a": 1}\n    X = X | {"b": 1}\n    NotebookOperator(notebook="reports/" + N)').replace("doc=__doc__", "doc=__doc__, params=X") + 'N = "a"\nN = N + "b"\n', 11, "reports/"),
+    "imports a DAG beside it": (DAG.replace("from airflow.sdk import Param", "from . import etl"), 3, "found .etl"),
     "syntax": (DAG + "x = = 1\n", 10, "expected Python"),
 }  # fmt: skip
 RIGHT_DAGS = {

@@ -56,20 +56,26 @@ def read_cell(source: str) -> dict[str, Parameter]:
 
 
 def parsed(source: str) -> tuple[ast.Module, dict[int, str]]:
-    """The statements of a cell, and its comments by their lines. Lines count from the first that is not empty.
+    """The statements of a cell, and its comments by their lines. All lines are the cell's own.
 
     Raises:
         SyntaxError: it is no Python.
     """
     code = re.sub(r"\A(\s*)%%.*", r"\1", source)  # %%time, %%capture: what follows is executed all the same
+    above = code[: len(code) - len(code.lstrip())].count("\n")  # IPython leaves empty lines at the top out
     try:
         code = TransformerManager().transform_cell(code)  # %magics and !commands are calls
-        tree = ast.parse(code)
+        tree = ast.increment_lineno(ast.parse(code), above)
         tokens = tokenize.generate_tokens(io.StringIO(code).readline)
         comments = {
-            token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT
+            token.start[0] + above: token.string.lstrip("# ").strip()
+            for token in tokens
+            if token.type == tokenize.COMMENT
         }
         return tree, comments
+    except SyntaxError as error:
+        error.lineno = error.lineno and error.lineno + above
+        raise
     except (ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
         raise SyntaxError(f"{type(error).__name__}: {error}") from None
 

@@ -15,7 +15,19 @@ __all__ = ["Finding", "check", "check_notebook", "dag_files", "notebook_files"]
 
 
 def check(notebooks: Path, dags: Path) -> Iterator[Finding]:
-    """What is wrong with the notebooks of a folder, the DAG files of another, and what they give each other."""
+    """What is wrong with the notebooks of a folder, the DAG files of another, and what they give each other, each once."""
+    yield from dict.fromkeys(_all(notebooks, dags))
+
+
+def check_notebook(path: Path) -> Iterator[Finding]:
+    """What is wrong with one notebook, wherever it is; whether a DAG executes it is not asked."""
+    try:
+        yield from _of_notebook(read(path, str(path)))
+    except Unreadable as error:
+        yield _unreadable(str(path), error)
+
+
+def _all(notebooks: Path, dags: Path) -> Iterator[Finding]:
     files, named = dag_files(dags), _namer(notebooks, dags)
     there = {path.relative_to(notebooks).as_posix(): path for path in notebook_files(notebooks)}
     known, executed = [], set()
@@ -40,14 +52,6 @@ def check(notebooks: Path, dags: Path) -> Iterator[Finding]:
             yield from tasks.without_dag(found[name])
     for dag in known:
         yield from tasks.findings(dag, found, files)
-
-
-def check_notebook(path: Path) -> Iterator[Finding]:
-    """What is wrong with one notebook, wherever it is; whether a DAG executes it is not asked."""
-    try:
-        yield from _of_notebook(read(path, str(path)))
-    except Unreadable as error:
-        yield _unreadable(str(path), error)
 
 
 def _of_notebook(notebook: Notebook) -> Iterator[Finding]:

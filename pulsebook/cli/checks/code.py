@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pulsebook.cli.checks.notebook import Cell, Finding, Notebook
 from pulsebook.parameters.cell import read_cell
 
-FOREIGN = {
-    "airflow": "a notebook is executed by Airflow and never imports it",
-    "pulsebook.airflow": "a notebook is executed by Airflow and never imports it",
-    "pulsebook.local": "pulsebook.local is what a laptop, the demo and the tests need; it is not there in production",
+LOCAL = "pulsebook.local"
+FOREIGN = {  # what a notebook never imports, and why
+    "airflow": "Airflow executes a notebook, which knows nothing of it",
+    "pulsebook.airflow": "Airflow executes a notebook, which knows nothing of it",
+    LOCAL: "it is what a laptop, the demo and the tests need, and not there in production",
 }
 
 

@@ -107,7 +107,7 @@ class Dag:
 
     def mentions(self, name: str) -> bool:
         """Whether anything in the file but the definition of a parameter of that name speaks of it."""
-        own = {id(one) for part in self._dicts(self.helpers) for one in ast.walk(part)}
+        own = {id(one) for part in self._definitions() for one in ast.walk(part)}
         text = ast.get_docstring(self.tree, clean=False)
         for node in ast.walk(self.tree):
             if id(node) in own:
@@ -126,14 +126,16 @@ class Dag:
                 for name in re.findall(r"\bparams(?:\.|\[['\"])(\w+)", node.value):
                     yield name, node.lineno
 
-    def _dicts(self, calls: list[ast.Call]) -> Iterator[ast.expr]:
-        """The expressions of `params`, names in them looked up."""
-        waiting = [keyword.value for call in calls for keyword in call.keywords if keyword.arg == "params"]
+    def _definitions(self) -> Iterator[ast.expr]:
+        """The expressions of `params`, and those of the names in them."""
+        waiting = [keyword.value for call in self.helpers for keyword in call.keywords if keyword.arg == "params"]
+        seen = set()
         while waiting:
             part = waiting.pop()
             yield part
-            names = {node.id for node in ast.walk(part) if isinstance(node, ast.Name)}
-            waiting += [value for name in names for value in self.written.names.get(name, []) if value is not part]
+            names = {node.id for node in ast.walk(part) if isinstance(node, ast.Name)} - seen
+            waiting += [value for name in names for value in self.written.names.get(name, [])]
+            seen |= names
 
     def _given(self, call: ast.Call, expanded: ast.Call | None) -> list[Values]:
         """What a task is given; of a mapped one, what each of its instances is."""
@@ -141,7 +143,7 @@ class Dag:
         mapped = expanded is not None and any(k.arg == "parameters" for k in expanded.keywords)
         said = [k.value for k in (expanded.keywords if mapped else keywords) if k.arg == "parameters"]
         unseen = any(k.arg is None for k in keywords) or (
-            expanded is not None and _attribute(expanded) == "expand_kwargs"
+            expanded is not None and expanded.func.attr == "expand_kwargs"
         )
         if mapped and isinstance(said[0], ast.List | ast.Tuple):
             return [self.written.values(one) for one in said[0].elts]
@@ -161,7 +163,3 @@ def _called(call: ast.Call) -> str:
         case ast.Attribute(attr=name):
             return name
     return ""
-
-
-def _attribute(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else ""

@@ -67,7 +67,7 @@ HELD = {  # what it is -> its pattern, and what to write instead
         for spelt in s.receivers
     },
     **{f"dimension {d.name}": (pattern(d.sql), "take Dimension.value or .shown") for d in DIMENSIONS if d.sql},
-    "a count of actions": (r"If\s*\([^()]*\baction\b[^()]*", "add a metric to pulsebook/catalogue/metrics.py"),
+    "a count of actions": (r"\w*If\s*\([^()]*\baction\b[^()]*\)?", "add a metric to pulsebook/catalogue/metrics.py"),
     "a filter of actions": (r"\baction\s*(=|!=|\bIN\b|\bNOT\s+IN\b)", "add a metric to pulsebook/catalogue/metrics.py"),
 }
 

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -63,21 +64,15 @@ class Cell:
 
     @cached_property
     def code(self) -> tuple[ast.Module, dict[int, str]]:
-        """Statements, with the cell's own lines, and comments by line.
+        """Its statements, and its comments by line.
 
         Raises:
             SyntaxError: it is no Python; its `lineno` is the cell's own.
         """
-        body = re.sub(r"\A(\s*)%%.*", r"\1", self.source)
-        above = body[: len(body) - len(body.lstrip())].count("\n")  # IPython leaves empty lines at the top out
-        try:
-            tree, comments = parsed(self.source)
-            with warnings.catch_warnings(action="ignore"):  # ruff tells them
-                compile(tree, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-        except SyntaxError as error:
-            error.lineno = error.lineno and error.lineno + above
-            raise
-        return ast.increment_lineno(tree, above), {line + above: text for line, text in comments.items()}
+        tree, comments = parsed(self.source)
+        with warnings.catch_warnings(action="ignore"), suppress(RecursionError):  # ruff tells; deep code may be run
+            compile(tree, "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        return tree, comments
 
     @property
     def statements(self) -> ast.Module:

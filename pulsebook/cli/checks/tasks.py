@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from pulsebook.cli.checks.code import imported
+from pulsebook.cli.checks.code import FOREIGN, LOCAL, imported
 from pulsebook.cli.checks.dag import Dag, Task
 from pulsebook.cli.checks.notebook import Finding, Notebook
 from pulsebook.parameters.cell import Parameter
@@ -57,17 +57,19 @@ def without_dag(notebook: Notebook) -> Iterator[Finding]:
 
 
 def _imports(dag: Dag, dags: Iterable[Path]) -> Iterator[Finding]:
-    siblings = {path.stem for path in dags if path != dag.path}
+    siblings = {"dags", *(path.stem for path in dags if path != dag.path)}
     lines = set()
     for module, line in imported(dag.tree):
-        first = module.partition(".")[0]
-        if (module.startswith(".") or first == "dags" or first in siblings) and line not in lines:
-            lines.add(line)
-            yield dag.finding(
-                "imports",
-                f"a DAG imports no other DAG, found {module}: move what they share into pulsebook/",
-                line,
-            )
+        if line in lines or not module.strip("."):
+            continue
+        if module.startswith(".") or module.partition(".")[0] in siblings:
+            text = f"a DAG imports no other DAG, found {module}: move what they share into pulsebook/"
+        elif module == LOCAL or module.startswith(f"{LOCAL}."):
+            text = f"expected no import of {LOCAL}, found one: {FOREIGN[LOCAL]}"
+        else:
+            continue
+        lines.add(line)
+        yield dag.finding("imports", text, line)
 
 
 def _absent(name: str, there: Iterable[str]) -> str:
