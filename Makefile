@@ -57,11 +57,15 @@ test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Deb
 test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
 	@$(BIN)/python -m pytest tests/cluster.py
 
+# What JupyterLab writes into a notebook beside what it needs; `.pre-commit-config.yaml` names the same.
+LANGUAGE = $(addprefix metadata.language_info.,codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version)
+STRIP = $(BIN)/nbstripout --extra-keys "$(LANGUAGE) cell.metadata.editable cell.metadata.slideshow"
+
 lint: setup  ## check modules, DAGs and notebooks
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo && $(BIN)/nbstripout --verify $$(git ls-files '*.ipynb')
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pulsebook check && $(BIN)/lint-imports --no-logo && $(STRIP) --verify $$(git ls-files '*.ipynb')
 
 format: setup  ## format modules, DAGs and notebooks; strip outputs
-	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(BIN)/nbstripout $$(git ls-files '*.ipynb')
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(STRIP) $$(git ls-files '*.ipynb')
 
 warehouse: setup  ## the embedded warehouse on port 8123, filled at its first start
 	@$(BIN)/python -m pulsebook.local.lab --warehouse-only

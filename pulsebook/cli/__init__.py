@@ -4,9 +4,9 @@ import argparse
 import logging
 
 from pulsebook.base.settings import SettingsError
-from pulsebook.cli import archive, new
+from pulsebook.cli import archive, check, new, run
 
-COMMANDS = (new, archive)
+COMMANDS = (new, check, run, archive)
 
 
 def main(words: list[str] | None = None) -> int:
