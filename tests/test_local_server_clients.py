@@ -255,6 +255,12 @@ def test_a_format_stands_after_any_clause(server, statement):
     assert answer.text.startswith("1\n") and answer.headers["X-ClickHouse-Format"] == "CSV"
 
 
+@pytest.mark.parametrize("alias", ["interval", "case", "then", "by"])
+def test_where_a_format_is_not_seen_there_are_rows_all_the_same(server, alias):
+    answer = requests.post(server, data=f"SELECT 1 {alias} FORMAT CSVWithNames")
+    assert answer.text == f'"{alias}"\n1\n'
+
+
 @pytest.mark.parametrize("column", ["format x", "DISTINCT format x", "ALL format x", "1, format x"])
 def test_a_column_may_be_called_format(server, column):
     answer = requests.post(server, data=f"SELECT {column} FROM (SELECT 7 AS format)")

@@ -163,8 +163,7 @@ class Connection:
                 raise
             if statement.selects:
                 self._syntax_error(source, query)
-                raise
-            return self._execute(source, query, spool)  # SHOW and the like: some take no such clause
+            return self._execute(source, query, spool)  # it takes no such clause, or not there
         finally:
             pipe.end()
         if spool.error:
