@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import threading
 import time
 import uuid
@@ -16,9 +17,12 @@ import pandahouse
 import pandas as pd
 import pytest
 import requests
+import urllib3
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from pulsebook.local.statement import NO_OPERAND
 
 CODE = "X-ClickHouse-Exception-Code"
 
@@ -133,6 +137,26 @@ def test_what_has_no_result_has_no_format_and_the_summary_counts(server, table):
     assert "X-ClickHouse-Format" not in requests.post(server, data=f"DROP TABLE {table}").headers
 
 
+@pytest.mark.parametrize(
+    ("statement", "rows"),
+    [
+        ("CREATE TABLE {db}.made (a UInt8) ENGINE = Memory", 0),
+        ("INSERT INTO {table} VALUES (1, 'x'), (2, 'y')", 2),
+        ("INSERT INTO {table} FORMAT CSV\n1,x\n2,y\n3,z\n", 3),
+        ("INSERT INTO {table} SELECT number, 'n' FROM numbers(4)", 4),
+        ("SELECT 1", 0),
+    ],
+)
+def test_a_summary_has_all_counts(server, databases, table, statement, rows):
+    answer = requests.post(server, data=statement.format(db=databases[0], table=table))
+    counts = json.loads(answer.headers["X-ClickHouse-Summary"])
+    assert {"read_rows", "written_rows", "total_rows_to_read", "result_rows", "result_bytes", "elapsed_ns"} < set(
+        counts
+    )
+    assert counts["written_rows"] == str(rows)
+    assert all(isinstance(count, str) and count.isdecimal() for count in counts.values())
+
+
 UNPACK = {
     "gzip": lambda data: zlib.decompress(data, 31), "deflate": zlib.decompress, "lz4": lz4.frame.decompress,
     "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
@@ -157,7 +181,96 @@ def test_an_answer_is_packed_as_asked(server, encoding, rows):
     assert "Content-Encoding" not in plain.headers, "without the parameter no answer is packed"
 
 
+@pytest.mark.parametrize("encoding", UNPACK)
+@pytest.mark.parametrize("statement", ["SELECT throwIf(1, 'early')", "SELECT 1 +", "DROP TABLE no_such"])
+def test_an_error_is_packed_as_a_result(server, encoding, statement):
+    headers, params = {"Accept-Encoding": encoding}, {"enable_http_compression": "1"}
+    packed = requests.post(server, data=statement, params=params, headers=headers, stream=True)
+    assert not packed.ok and packed.headers["Content-Encoding"] == encoding
+    assert UNPACK[encoding](packed.raw.read()).startswith(f"Code: {packed.headers[CODE]}. DB::Exception: ".encode())
+    plain = requests.post(server, data=statement, headers=headers, stream=True)
+    assert "Content-Encoding" not in plain.headers and plain.raw.read().startswith(b"Code: ")
+
+
+def _frames(encoding: str, data: bytes) -> bytes:
+    """What all frames of a packed answer hold."""
+    made = b""
+    while data:
+        frame = zlib.decompressobj(31) if encoding == "gzip" else lz4.frame.LZ4FrameDecompressor()
+        made += frame.decompress(data)
+        data = frame.unused_data
+    return made
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "lz4"])
+def test_an_error_after_rows_is_where_clients_look_for_it(server, encoding):
+    """The number before the tag counts the message and the end of its line: that is how clients find where it begins."""
+    statement = (
+        "SELECT number, hex(sipHash128(number)), throwIf(number = 200000, 'late') FROM numbers(300000) FORMAT CSV"
+    )
+    headers, params = {"Accept-Encoding": encoding}, {"enable_http_compression": "1"}
+    answer, data = requests.post(server, data=statement, params=params, headers=headers, stream=True), b""
+    assert answer.ok
+    with pytest.raises(urllib3.exceptions.ProtocolError):
+        while True:
+            data += answer.raw.read1(decode_content=False)
+    text, tag = (
+        data if encoding == "identity" else _frames(encoding, data),
+        answer.headers["X-ClickHouse-Exception-Tag"],
+    )
+    found = re.search(rf"\r\n__exception__\r\n{tag}\r\n(.*\n)(\d+) {tag}\r\n__exception__\r\n\Z".encode(), text, re.S)
+    assert int(found[2]) == len(found[1])
+    assert found[1].startswith(b"Code: 395. DB::Exception: late") and text.startswith(b"0,")
+
+
 # -- statements
+
+
+@pytest.mark.parametrize("word", sorted(NO_OPERAND))
+def test_a_format_stands_after_any_name(server, word):
+    """Also after one that is a word of clauses elsewhere, as in `FROM system.settings FORMAT JSON`."""
+    for statement in (
+        f"SELECT 1 AS {word}",
+        f"SELECT t.{word} FROM (SELECT 1 AS `{word}`) AS t",
+        f"SELECT * FROM (SELECT 1) AS {word}",
+        f"WITH `{word}` AS (SELECT 1) SELECT * FROM {word}",
+    ):
+        answer = requests.post(server, data=f"{statement} FORMAT CSV")
+        assert answer.text == "1\n" and answer.headers["X-ClickHouse-Format"] == "CSV", statement
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT count() > 9 FROM system.settings",
+        "SELECT number + 1 FROM numbers(1) GROUP BY ALL",
+        "SELECT 1 ORDER BY ALL",
+        "SELECT 1 ORDER BY ALL SETTINGS max_threads = 1",
+        "SELECT DISTINCT 1 UNION ALL SELECT 1 LIMIT 1",
+        "EXISTS system.settings",
+    ],
+)
+def test_a_format_stands_after_any_clause(server, statement):
+    answer = requests.post(server, data=f"{statement} FORMAT CSV")
+    assert answer.text.startswith("1\n") and answer.headers["X-ClickHouse-Format"] == "CSV"
+
+
+@pytest.mark.parametrize("alias", ["interval", "case", "then", "by"])
+def test_where_a_format_is_not_seen_there_are_rows_all_the_same(server, alias):
+    answer = requests.post(server, data=f"SELECT 1 {alias} FORMAT CSVWithNames")
+    assert answer.text == f'"{alias}"\n1\n'
+
+
+@pytest.mark.parametrize("column", ["format x", "DISTINCT format x", "ALL format x", "1, format x"])
+def test_a_column_may_be_called_format(server, column):
+    answer = requests.post(server, data=f"SELECT {column} FROM (SELECT 7 AS format)")
+    assert answer.ok and answer.headers["X-ClickHouse-Format"] == "TabSeparated", answer.text
+
+
+@pytest.mark.parametrize("statement", ["foobar", "invalid", "1 + 1", "number"])
+def test_what_is_no_statement_is_a_syntax_error(server, statement, session):
+    for params in ({}, session, session):
+        assert refused(requests.post(server, data=statement, params=params), 62)
 
 
 def test_inserts_of_every_kind(server, execute, table):
@@ -205,9 +318,10 @@ def test_several_statements_at_once_are_refused(server, table):
 
 
 def test_a_syntax_error_quotes_the_users_words_only(server):
-    for statement in ("SELECT 1 +", "SELECT 1 FRM t", "SELECT (1", "SELECT 1 LIMIT"):
+    for statement in ("SELECT 1 +", "SELECT 1 FRM t", "SELECT (1", "SELECT 1 LIMIT", "foobar", "ALTER TABLE t"):
         answer = requests.post(server, data=statement)
         assert refused(answer, 62) and "OUTFILE '" not in answer.text and "/tmp" not in answer.text
+        assert "/*" not in answer.text
 
 
 # -- multipart bodies and external tables

@@ -6,10 +6,12 @@ import secrets
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from pulsebook.local.bodies import packed_as
 from pulsebook.local.failure import text_of
 from pulsebook.local.work import Desk, Work
 
 SENT = 256 << 10  # bytes that go to a client at a time
+ANOTHER_FRAME = ("", "gzip", "lz4", "xz")  # encodings of which clients read more than one frame
 PATIENCE = 30  # seconds that a client may read nothing
 
 
@@ -47,14 +49,17 @@ class Answer(Response):
         except (ClientDisconnect, TimeoutError):
             scope["state"]["abort"]()
         except Exception as error:
-            if "Content-Encoding" not in self.headers:
-                text = text_of(error).encode()
-                tag = self.tag.encode()
-                last = b"\r\n__exception__\r\n%s\r\n%s\r\n%d %s\r\n__exception__\r\n" % (tag, text, len(text), tag)
-                await self._send(send, {"type": "http.response.body", "body": last, "more_body": True})
+            await self._send(send, {"type": "http.response.body", "body": self._last(error), "more_body": True})
             scope["state"]["break_off"]()
         finally:
             self.end()
+
+    def _last(self, error: Exception) -> bytes:
+        """The error as ClickHouse writes it after rows; after packed ones, whose frame is complete, in one of its own."""
+        text, tag = f"{text_of(error)}\n".encode(), self.tag.encode()
+        last = b"\r\n__exception__\r\n%s\r\n%s%d %s\r\n__exception__\r\n" % (tag, text, len(text), tag)
+        encoding = self.headers.get("Content-Encoding", "")
+        return packed_as(encoding, last)[0] if encoding in ANOTHER_FRAME else b""
 
     async def _next(self) -> bytes:
         reading = asyncio.create_task(self.spool.read(SENT))

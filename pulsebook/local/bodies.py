@@ -1,7 +1,12 @@
-"""Bodies of requests: unpacked as Content-Encoding says and bounded in bytes, also while they are unpacked."""
+"""Bodies of requests: unpacked as Content-Encoding says and bounded in bytes, also while they are unpacked.
+
+And how an answer is packed; results are packed by the engine itself.
+"""
 
 import asyncio
 import functools
+import gzip
+import lzma
 import zlib
 from collections.abc import AsyncIterator, Iterator
 
@@ -9,6 +14,7 @@ from pulsebook.local.failure import TOO_LARGE, Failure
 from pulsebook.local.spool import Room
 
 BODY = 2 << 30  # bytes of an unpacked body
+ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz")  # of answers, the best first
 PIECE = 1 << 20  # bytes that are unpacked at a time
 ZSTD_FEED = 512  # packed bytes that go to zstd at a time: a block of three can make 128 KiB
 
@@ -72,6 +78,26 @@ async def unpacked(chunks: AsyncIterator[bytes], encoding: str) -> AsyncIterator
         while piece := await asyncio.to_thread(next, pieces, b""):
             yield piece
     unpacker.end()
+
+
+def accepted(header: str) -> str:
+    """The best encoding that an Accept-Encoding names; empty where it names none of ours."""
+    names = {part.partition(";")[0].strip().lower() for part in header.split(",")}
+    return next((name for name in ENCODINGS if name in names), "")
+
+
+def packed_as(encoding: str, text: bytes) -> tuple[bytes, str]:
+    """A short text packed, and with what: as it is where that can only be done by the engine."""
+    if encoding == "zstd":
+        import zstandard
+
+        return zstandard.compress(text), encoding
+    if encoding == "lz4":
+        import lz4.frame
+
+        return lz4.frame.compress(text), encoding
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress, "xz": lzma.compress}.get(encoding)
+    return (pack(text), encoding) if pack else (text, "")
 
 
 class _Unpacker:

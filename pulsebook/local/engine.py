@@ -9,6 +9,7 @@ import io
 import tempfile
 import threading
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +88,8 @@ class Connection:
         self.engine = engine
         self._chdb = chdb.connect(engine.path)  # it may be used by one thread at a time
         self.number = uuid.uuid4().hex  # of itself the engine gives each statement an id that nobody outside knows
+        with suppress(RuntimeError):  # a configuration may let nobody change settings
+            self._do("SET implicit_select = 0")  # as a server has it: chDB takes `foo` for `SELECT foo`
 
     def close(self) -> None:
         self._chdb.close()
@@ -160,13 +163,12 @@ class Connection:
                 raise
             if statement.selects:
                 self._syntax_error(source, query)
-                raise
-            return self._execute(source, query, spool)  # SHOW and the like: some take no such clause
+            return self._execute(source, query, spool)  # it takes no such clause, or not there
         finally:
             pipe.end()
         if spool.error:
             raise spool.error
-        return _numbers(done)
+        return _counted(done)
 
     def _syntax_error(self, source: bytes, query: Query) -> None:
         """Raise what the engine says to the user's own words; a stream ends before it has begun."""
@@ -174,12 +176,16 @@ class Connection:
             pass
 
     def _execute(self, source: bytes, query: Query, spool: Spool) -> dict[str, int]:
+        mark = f"\n/* {self.number} */"
         if query.statement.insert is None or query.statement.insert.selects:
-            source += f"\n/* {self.number} */".encode()
-        done = self._chdb.query(source, query.format, params=query.params or None)
+            source += mark.encode()
+        try:
+            done = self._chdb.query(source, query.format, params=query.params or None)
+        except RuntimeError as error:
+            raise RuntimeError(str(error).replace(mark, "")) from None  # the user's words only
         if data := done.bytes():
             spool.write(data)
-        return _numbers(done)
+        return _counted(done)
 
     def _insert(self, target: bytes, format: str, data: io.IOBase) -> dict[str, int]:
         inserter = self._chdb.send_insert(target, format)
@@ -189,7 +195,7 @@ class Connection:
             done = inserter.finish()
         finally:
             inserter.cancel()
-        return {"written_rows": done.rows_written, "written_bytes": done.bytes_written}
+        return _numbers(done.rows_written, done.bytes_written, done.elapsed)
 
     def _one(self, statement: str) -> str:
         return self._do(f"{statement} FORMAT TSVRaw").bytes().decode().removesuffix("\n")
@@ -215,11 +221,16 @@ def _at_most(data: io.IOBase, size: int) -> bytes:
     return found
 
 
-def _numbers(done) -> dict[str, int]:
-    return {
-        "read_rows": done.storage_rows_read(),
-        "read_bytes": done.storage_bytes_read(),
-        "result_rows": done.rows_read(),
-        "result_bytes": done.bytes_read(),
-        "elapsed_ns": int(done.elapsed() * 1e9),
-    }
+def _counted(done) -> dict[str, int]:
+    """What a result counts."""
+    read = {"read_rows": done.storage_rows_read(), "read_bytes": done.storage_bytes_read()}
+    numbers = _numbers(done.rows_written(), done.bytes_written(), done.elapsed())
+    if not numbers["written_rows"]:
+        numbers |= {"result_rows": done.rows_read(), "result_bytes": done.bytes_read()}
+    return read | numbers
+
+
+def _numbers(rows: int, size: int, seconds: float) -> dict[str, int]:
+    """Of an insert: its result is what it has written."""
+    written = {"written_rows": rows, "written_bytes": size}
+    return written | {"result_rows": rows, "result_bytes": size, "elapsed_ns": int(seconds * 1e9)}

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from pulsebook.local import query
 from pulsebook.local.answer import Answer
+from pulsebook.local.bodies import accepted, packed_as
 from pulsebook.local.engine import Engine, escaped
 from pulsebook.local.failure import Failure, code_of, status_of, text_of
 from pulsebook.local.query import Query, header
@@ -25,7 +26,10 @@ from pulsebook.local.work import Desk, Work
 
 HELD_BACK = 1 << 20  # bytes of a result that wait for a possible error
 LZ4_HEADER = 7  # bytes of a frame's shortest header
-ENCODINGS = ("zstd", "gzip", "deflate", "lz4", "br", "xz")  # of answers, the best first
+COUNTS = (
+    "read_rows", "read_bytes", "written_rows", "written_bytes", "total_rows_to_read", "result_rows", "result_bytes",
+    "elapsed_ns",
+)  # fmt: skip
 
 
 class Interface:
@@ -47,11 +51,12 @@ class Interface:
         return PlainTextResponse("Ok.\n")
 
     async def handle(self, request: Request) -> Response:
-        headers = {"X-ClickHouse-Timezone": os.environ["TZ"]}
+        headers, packing = {"X-ClickHouse-Timezone": os.environ["TZ"]}, ""
         try:
             given = query.parameters(request)
             headers["X-ClickHouse-Query-Id"] = query_id = _query_id(given)
             self._authenticate(request, given)
+            packing = _packing(request, given)
             _refuse_what_is_not_done(given)
             asked = await self._read(request)
             try:
@@ -62,7 +67,7 @@ class Interface:
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # the boundary: whatever is raised is the client's answer
-            response = _failure(error)
+            response = _failure(error, packing)
         headers = {k: v.encode("utf-8", "replace").decode("latin-1") for k, v in headers.items()}
         response.headers.update(headers)
         response.headers.setdefault("X-ClickHouse-Summary", "{}")
@@ -108,7 +113,7 @@ class Interface:
             await self._kill(*named, asked)
         complete = asked.asks("wait_end_of_query")
         spool = Spool(self.room, waiting=self.room.total // 2 if complete else 256 << 20)
-        packed = _packed(request, asked)
+        packed = _packing(request, asked.given) if asked.statement.reads else ""
         work = Work(asked, query_id or str(uuid.uuid4()), spool, packed)
         self.desk.start(work)
         answer = Answer(self.desk, work, request.receive)
@@ -121,11 +126,8 @@ class Interface:
 
     def _describe(self, answer: Answer, asked: Query, packed: str) -> None:
         """The headers of a result."""
-        numbers = {name: str(number) for name, number in answer.work.numbers.items()}
-        answer.headers["X-ClickHouse-Summary"] = json.dumps(
-            {"read_rows": "0", "read_bytes": "0", "written_rows": "0", "written_bytes": "0", **numbers},
-            separators=(",", ":"),
-        )
+        counts = {name: str(answer.work.numbers.get(name, 0)) for name in COUNTS}
+        answer.headers["X-ClickHouse-Summary"] = json.dumps(counts, separators=(",", ":"))
         if not asked.statement.reads:
             answer.headers["Content-Type"] = "text/plain; charset=UTF-8"
             return
@@ -136,8 +138,7 @@ class Interface:
         answer.headers["Content-Type"] = format.content_type if format else "text/plain; charset=UTF-8"
         if packed and not (answer.spool.complete and not answer.spool.written):  # nothing is not packed
             answer.headers["Content-Encoding"] = packed
-        else:
-            answer.headers["X-ClickHouse-Exception-Tag"] = answer.tag
+        answer.headers["X-ClickHouse-Exception-Tag"] = answer.tag
 
     async def _kill(self, victim: str, how: str, asked: Query) -> None:
         """Do what `KILL QUERY WHERE query_id = …` says; its answer is that of a SELECT."""
@@ -202,18 +203,16 @@ def _named_victim(asked: Query) -> tuple[str, str] | None:
     return found[5].value.decode("utf-8", "replace"), how
 
 
-def _packed(request: Request, asked: Query) -> str:
+def _packing(request: Request, given: dict[str, str]) -> str:
     """How the answer is packed: as ClickHouse does it, only where both the parameter and the header ask for it."""
-    if not asked.asks("enable_http_compression") or not asked.statement.reads:
-        return ""
-    accepted = {
-        part.partition(";")[0].strip().lower() for part in request.headers.get("Accept-Encoding", "").split(",")
-    }
-    return next((name for name in ENCODINGS if name in accepted), "")
+    asked = given.get("enable_http_compression", "").lower() in ("1", "true")
+    return accepted(request.headers.get("Accept-Encoding", "")) if asked else ""
 
 
-def _failure(error: Exception) -> Response:
-    code = code_of(error)
-    response = PlainTextResponse(text_of(error) + "\n", status_of(error))
-    response.headers["X-ClickHouse-Exception-Code"] = str(code)
+def _failure(error: Exception, packing: str) -> Response:
+    text, encoding = packed_as(packing, f"{text_of(error)}\n".encode())
+    response = Response(text, status_of(error), media_type="text/plain")
+    response.headers["X-ClickHouse-Exception-Code"] = str(code_of(error))
+    if encoding:
+        response.headers["Content-Encoding"] = encoding
     return response

@@ -14,8 +14,9 @@ a client reads; what a client may send, leave waiting and how long it may be sil
 in files: a killed process loses nothing of it (a power cut may).
 
 Other than at ClickHouse: there is one user and no role; `compress` and `decompress` are refused (HTTP's own compression is
-not); the engine's results name a column `DateTime('zone')` as `DateTime` in the Native format, so that a driver shows its
-instants in the server's zone.
+not, but an answer is packed only where `enable_http_compression=1` asks for it); the engine's results name a column
+`DateTime('zone')` as `DateTime` in the Native format, so that a driver shows its instants in the server's zone; it keeps
+no query log.
 """
 
 import argparse

@@ -17,11 +17,12 @@ from pulsebook.local.threads import found_once
 READS = {"SELECT", "FROM", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK", "VALUES"}
 SESSION = {"SET", "USE"}  # what changes the session alone
 _OPENING, _CLOSING = {"(", "[", "{"}, {")", "]", "}"}
-_NO_OPERAND = {
+NO_OPERAND = {
     "SELECT", "DISTINCT", "BY", "WHERE", "PREWHERE", "HAVING", "QUALIFY", "AND", "OR", "NOT", "ON", "FROM", "AS", "IN",
     "LIKE", "ILIKE", "BETWEEN", "WHEN", "THEN", "ELSE", "CASE", "LIMIT", "OFFSET", "UNION", "ALL", "EXCEPT", "INTERSECT",
     "WITH", "JOIN", "USING", "IS", "INTERVAL", "SETTINGS", "DIV", "MOD",
 }  # fmt: skip
+_BEFORE_A_NAME = {".", "AS", "FROM", "IN", "JOIN", "TABLE", "DATABASE", "DESCRIBE", "DESC", "EXISTS"}
 _AFTER_TARGET = {"FORMAT", "VALUES", "SELECT", "WITH", "FROM", "WATCH", "TABLE", "EXPLAIN"}
 
 
@@ -102,22 +103,16 @@ class Statement:
     @found_once
     def format(self) -> str | None:
         """The format that a FORMAT clause at the end names for the result, as it is spelt."""
-        found = None
-        for before, token, name in _threes(_outermost(self._significant())):
-            if _names_format(before, token, name):
-                found = name
-        return found.value.decode("utf-8", "replace") if found else None
+        clauses = list(_format_clauses(self._significant()))
+        return clauses[-1][1].value.decode("utf-8", "replace") if clauses else None
 
     @found_once
     def output_at(self) -> int:
         """Where a clause that says where the result goes may stand: after the query, before its FORMAT."""
-        end = 0
-        for before, token, after in _threes(_outermost(self._significant())):
-            if _names_format(before, token, after):
-                break
-            if token.kind != "space" and token.upper != ";":
-                end = token.end
-        return end
+        clauses = list(_format_clauses(self._significant()))
+        if clauses:
+            return clauses[-1][0].end
+        return max((token.end for token in _outermost(self._significant()) if token.upper != ";"), default=0)
 
     @found_once
     def insert(self) -> Insert | None:
@@ -169,11 +164,21 @@ def _begins_insert(before: Token, token: Token, after: Token) -> bool:
     return token.upper == "INSERT" and not named and (after.kind in ("word", "name") or after.upper == "{")
 
 
-def _names_format(before: Token, token: Token, name: Token) -> bool:
-    """Whether FORMAT stands after an operand, so that it is no column of this name, and before a name."""
-    operand = before.kind in ("name", "number", "string") or before.upper in (*_CLOSING, "*")
-    operand = operand or (before.kind == "word" and before.upper not in _NO_OPERAND)
-    return operand and token.upper == "FORMAT" and name.kind in ("word", "name") and name.upper != "AS"
+def _format_clauses(found: Iterator[Token]) -> Iterator[tuple[Token, Token]]:
+    """Where FORMAT stands after an operand, so that it is no column of this name, and before a name: operand and name."""
+    earlier = _NOTHING
+    for before, token, name in _threes(_outermost(found)):
+        if token.upper == "FORMAT" and name.kind in ("word", "name") and name.upper != "AS" and _ends(earlier, before):
+            yield before, name
+        earlier = before
+
+
+def _ends(before: Token, token: Token) -> bool:
+    """Whether an operand or a clause ends with a token: also a keyword can be a name, as in `FROM system.settings`."""
+    if token.kind == "word":
+        name = before.upper in _BEFORE_A_NAME or (before.upper, token.upper) == ("BY", "ALL")
+        return name or token.upper not in NO_OPERAND
+    return token.kind in ("name", "number", "string") or token.upper in (*_CLOSING, "*")
 
 
 def _insert(source: bytes, first: Token) -> Insert:
@@ -203,9 +208,8 @@ def _after_target(source: bytes, token: Token, head: int, found: Iterator[Token]
         following = next(found, _NOTHING)
         if following.upper == "INFILE":
             return Insert(head, from_file=True)
-    for before, sign, name in _threes(_outermost(found)):
-        if _names_format(before, sign, name):
-            return _with_data(source, head, name, True)
+    for _, name in _format_clauses(found):
+        return _with_data(source, head, name, True)
     return Insert(head, selects=True)
 
 
