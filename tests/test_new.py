@@ -14,6 +14,7 @@ from pulsebook.base.names import folder_of
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.chat import page
 from pulsebook.cli import main
+from pulsebook.cli.checks import check
 from pulsebook.runner import run
 from tests.world import local, raw_rows
 
@@ -60,6 +61,7 @@ def test_what_is_new_passes_the_linters_and_its_dag_is_known(home, capsys):
     for command in (("ruff", "check", "."), ("ruff", "format", "--check", "."), ("nbstripout", "--verify", *notebooks)):
         said = subprocess.run([BIN / command[0], *command[1:]], cwd=home, capture_output=True, text=True)
         assert said.returncode == 0, said.stdout + said.stderr
+    assert not [str(finding) for finding in check(home / "notebooks", home / "dags") if not finding.hint]
     readme = (home / "README.md").read_text()
     rows = {f"| `{name.removeprefix('notebooks/')}` | run_date, " for name in notebooks}
     assert all(readme.count(row) == 1 for row in rows)

@@ -55,12 +55,14 @@ def parameters_of(given: list[str], notebook: Path) -> dict:
 
 def dag_of(notebook: Path) -> str:
     """The DAG that executes a notebook; its own name where none does."""
+    below = settings().notebooks.resolve()
+    name = notebook.relative_to(below).as_posix() if notebook.is_relative_to(below) else notebook.name
     for path in dag_files(ROOT / "dags"):
         try:
-            dag = Dag(path, path.name)
+            tasks = Dag(path, path.name).tasks
         except SyntaxError:
             continue  # `pulsebook check` tells
-        if any(notebook in matched(task, settings().notebooks.resolve()) for task in dag.tasks):
+        if any(matched(task, [name]) for task in tasks):
             return path.stem
     return notebook.stem
 
