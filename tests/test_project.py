@@ -112,7 +112,7 @@ def test_layers_point_one_way():
             assert not re.search(r"^\s*(from|import) airflow", source, re.M), path
         if place != "local":
             assert "pulsebook.local" not in source, path
-        if place != "local" and path.name not in ("settings.py", "runner.py", "guard.py", "connections.py"):
+        if place != "local" and path.name not in ("settings.py", "environment.py", "runner.py", "guard.py"):
             assert "os.environ" not in source, path
     assert not any("airflow" in p.read_text() for p in NOTEBOOKS)
 

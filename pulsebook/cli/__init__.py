@@ -1,17 +1,19 @@
-"""The command line: `python -m pulsebook archive verify|diff|prune|index`."""
+"""The command line: `pulsebook archive verify|diff|prune|index`, `pulsebook doctor`."""
 
 import argparse
 import logging
 
 from pulsebook.base.settings import SettingsError
-from pulsebook.cli import archive
+from pulsebook.cli import archive, doctor
 
 
 def main(words: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     parser = argparse.ArgumentParser(prog="pulsebook", description=__doc__)
-    archive.add_to(parser.add_subparsers(required=True, metavar="archive"))
+    commands = parser.add_subparsers(required=True, metavar="archive|doctor")
+    for command in (archive, doctor):
+        command.add_to(commands)
     arguments = parser.parse_args(words)
     try:
         return arguments.run(arguments)
