@@ -13,9 +13,13 @@ class Probe(Warehouse):
         """The rows of a statement without FORMAT, as JSON has them: integers of 64 bits may be text."""
         return self._rows(sql)
 
+    def ask(self, sql: str) -> str:
+        """The answer to a statement that takes no FORMAT, as the server writes it."""
+        return http.post(self.url, self.timeout, sql, None, stream=False).text.strip()
+
     def execute(self, sql: str) -> None:
         """Run a statement that returns nothing."""
-        http.post(self.url, self.timeout, sql, None, stream=False)
+        self.ask(sql)
 
     def _answer(self, sql: str) -> dict:
-        return json.loads(http.post(self.url, self.timeout, sql, None, stream=False).content)
+        return json.loads(self.ask(sql))
