@@ -3,7 +3,6 @@
 import os
 import shutil
 import uuid
-from contextlib import suppress
 from pathlib import Path
 
 from pulsebook.archive import index_files, lookup
@@ -30,44 +29,42 @@ def writable() -> str:
                 "Make it, or correct PULSEBOOK_OUTPUTS.",
             )
         return f"{outputs} does not exist yet and may be made"
-    trial, text = outputs / f".doctor-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
     try:
-        try:
-            files.create(trial, text)
-            if files.create(trial, "other"):
-                raise Wrong(
-                    "a store that refuses to create what is there",
-                    "one that ignores conditional writes",
-                    "Use one that has If-None-Match.",
-                )
-            read, listed = trial.read_text(), trial.name in {path.name for path in outputs.iterdir()}
-        finally:
-            _remove(trial)
+        _try(outputs)
     except files.failures(outputs) as error:
         raise Wrong(
             f"{outputs} to be written, read and listed",
             f"{type(error).__name__}: {error}",
             "Correct PULSEBOOK_OUTPUTS, its rights or, for s3://, AWS's variables.",
         ) from None
-    if read != text or not listed:
-        raise Wrong(
-            "a new file to be there at once",
-            "another text" if read != text else "no such file in the list",
-            "Use a store that is consistent.",
-        )
     return f"{outputs} can be written, read and listed"
 
 
+def _try(outputs: Path) -> None:
+    """Make, read, list and remove a file."""
+    trial, text = outputs / f".doctor-{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+    files.create(trial, text)
+    try:
+        again = files.create(trial, "other")
+        read, listed = trial.read_text(), trial.name in {path.name for path in outputs.iterdir()}
+    finally:
+        _remove(trial)
+    if again:
+        raise Wrong(
+            "a store that refuses to create what is there",
+            "one that ignores conditional writes",
+            "Use one that has If-None-Match.",
+        )
+    if read != text or not listed:
+        found = "another text" if read != text else "no such file in the list"
+        raise Wrong("a new file to be there at once", found, "Use a store that is consistent.")
+
+
 def _remove(trial: Path) -> None:
-    with suppress(FileNotFoundError):
-        try:
-            trial.unlink()
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise Wrong(
-                "the file of a try to be removable", f"{trial}: {error}", "Remove it, and grant the right."
-            ) from None
+    try:
+        trial.unlink()
+    except OSError as error:
+        raise Wrong("a file to be removable", f"{trial}: {error}", "Remove it, and grant the right.") from None
 
 
 def space() -> str:
