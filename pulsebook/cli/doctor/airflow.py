@@ -1,6 +1,8 @@
 """Airflow as it is set up here, seen from outside: its variables, airflow.cfg, folders, and our Connections."""
 
 import configparser
+import glob
+import itertools
 import json
 import re
 import subprocess
@@ -28,10 +30,13 @@ def config_file() -> Path:
 
 
 def option(section: str, name: str, default: str = "") -> str:
-    """A setting of Airflow: its variable, else what airflow.cfg says, else the default."""
-    given = variables("AIRFLOW__").get(f"AIRFLOW__{section.upper()}__{name.upper()}")
-    if given is not None:
-        return given
+    """A setting of Airflow: its variable, else what airflow.cfg says, else the default. Of one that a command or a secrets
+    backend supplies (`…_CMD`, `…_SECRET`), that word."""
+    variable = f"AIRFLOW__{section.upper()}__{name.upper()}"
+    for ending in ("", "_CMD", "_SECRET"):
+        given = variables(variable + ending).get(variable + ending)
+        if given is not None:
+            return ending or given
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.read(config_file(), encoding="utf-8")
     return parser.get(section, name, fallback=default).replace("{AIRFLOW_HOME}", str(home()))
@@ -71,11 +76,9 @@ class Connections:
                 "settings are looked at without them"
             ) from None
         register_secrets_of(self.variables)
-        return (
-            f"they supply {', '.join(sorted(self.variables))}"
-            if self.variables
-            else "none of pulsebook_clickhouse, pulsebook_source, pulsebook_telegram"
-        )
+        if not self.variables:
+            return "none of pulsebook_clickhouse, pulsebook_source, pulsebook_telegram"
+        return f"they supply {', '.join(sorted(self.variables))}"
 
 
 def settings_said() -> str:
@@ -86,9 +89,8 @@ def settings_said() -> str:
     if "CeleryExecutor" in executor:
         needed = (("api_auth", "jwt_secret"), ("core", "execution_api_server_url"), ("celery", "broker_url"))
         missing = [f"AIRFLOW__{s.upper()}__{n.upper()}" for s, n in needed if not option(s, n)]
-        missing += ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN on PostgreSQL"] * (
-            not database or database.startswith("sqlite")
-        )
+        if not database or database.startswith("sqlite"):
+            missing.append("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN on PostgreSQL")
         if missing:
             raise Wrong(
                 "what tasks on several machines need, the same on each",
@@ -110,32 +112,46 @@ def dags() -> str:
     """Whether Airflow's DAGs folder holds our DAGs, or files that import them."""
     if not _set_up():
         raise Skipped(NONE)
-    if option("dag_processor", "dag_bundle_config_list").count('"name"') and "LocalDagBundle" not in option(
-        "dag_processor", "dag_bundle_config_list"
-    ):
-        raise Skipped("the DAGs come in bundles of their own (dag_bundle_config_list), which are not looked into")
-    folder = Path(option("core", "dags_folder", str(home() / "dags"))).expanduser()
+    folders = _dag_folders()
     own = {path.stem for path in (ROOT / "dags").glob("[!_]*.py")}
     do = f"Set AIRFLOW__CORE__DAGS_FOLDER={ROOT / 'dags'}, or link its files there."
-    if not folder.is_dir():
-        raise Wrong("a DAGs folder with our DAGs", f"no folder {folder}", do)
-    found = {path.stem for path in list(folder.rglob("*.py"))[:FILES] if re.search(r"\bpulsebook\b", _text(path))}
+    if absent := [folder for folder in folders if not Path(folder).is_dir()]:
+        raise Wrong("a DAGs folder with our DAGs", f"no folder {absent[0]}", do)
+    where = ", ".join(folders)
+    files = itertools.chain.from_iterable(glob.iglob(f"{glob.escape(f)}/**/*.py", recursive=True) for f in folders)
+    found = {Path(file).stem for file in itertools.islice(files, FILES) if re.search(r"\bpulsebook\b", _text(file))}
     if not found:
-        raise Wrong(f"our DAGs in {folder}", "none", do)
+        raise Wrong(f"our DAGs in {where}", "none", do)
     if lacking := own - found:
-        raise Wrong(f"all our DAGs in {folder}", f"no {', no '.join(sorted(lacking))}", do)
-    return f"{folder} has {', '.join(sorted(found))}"
+        raise Wrong(f"all our DAGs in {where}", f"no {', no '.join(sorted(lacking))}", do)
+    return f"{where} has {', '.join(sorted(found))}"
+
+
+def _dag_folders() -> list[str]:
+    """The folders that Airflow takes DAGs from.
+
+    Raises:
+        Skipped: they come from elsewhere.
+    """
+    folder = option("core", "dags_folder", str(home() / "dags"))
+    try:
+        bundles = json.loads(option("dag_processor", "dag_bundle_config_list") or "[]")
+        local = [one["kwargs"].get("path") for one in bundles if one["classpath"].endswith("LocalDagBundle")]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise Skipped("dag_bundle_config_list cannot be read here") from None
+    if bundles and not local:
+        raise Skipped("the DAGs come in bundles (dag_bundle_config_list) that are no folders of this machine")
+    return [str(Path(path or folder).expanduser()) for path in local or [folder]]
 
 
 def plugins() -> str:
     """Whether Airflow finds the review."""
     if not _set_up():
         raise Skipped(NONE)
-    folder, own = (
-        Path(option("core", "plugins_folder", str(home() / "plugins"))).expanduser(),
-        ROOT / "pulsebook" / "airflow" / "plugins",
-    )
-    if not any(path.name == "pulsebook_review.py" for path in folder.rglob("*.py")):
+    folder = Path(option("core", "plugins_folder", str(home() / "plugins"))).expanduser()
+    own = ROOT / "pulsebook" / "airflow" / "plugins"
+    found = glob.iglob(f"{glob.escape(str(folder))}/**/pulsebook_review.py", recursive=True)
+    if not any(found):
         raise Wrong(
             "the plugin pulsebook_review.py, which adds the Notebook tab",
             f"none in {folder}",
@@ -160,9 +176,9 @@ def importable() -> str:
     return f"found from any folder at {own.parent}"
 
 
-def _text(path: Path) -> str:
+def _text(file: str) -> str:
     try:
-        return path.read_text("utf-8", errors="replace")
+        return Path(file).read_text("utf-8", errors="replace")
     except OSError:
         return ""
 

@@ -8,7 +8,6 @@ from pulsebook.base.settings import Settings
 from pulsebook.cli.doctor.findings import LIMIT, Check, Skipped, Wrong
 from pulsebook.cli.doctor.servers import DENIED, Servers, code, said, user_of
 from pulsebook.warehouse import WarehouseError
-from pulsebook.warehouse.errors import RefusedError
 from pulsebook.warehouse.probe import Probe
 
 RIGHTS = (  # in the order in which they can be tried on a table; docs/grants.md says what each is for
@@ -39,43 +38,47 @@ def rights(probe: Probe, database: str) -> str:
         missing = [right for right in names if not _granted(probe, right, database)]
         _demand(probe, database, missing, "no such database yet, and no right to")
         return f"the database {database} does not exist yet and may be made; all {len(names)} rights are granted"
-    started = time.monotonic()
-    table, left, missing = f"{database}.doctor__scratch_{uuid.uuid4().hex[:12]}", "", []
-    statements = (("CREATE DATABASE", f"CREATE DATABASE IF NOT EXISTS {database}"), *RIGHTS)
-    made = False
+    table, missing, left = f"{database}.doctor__scratch_{uuid.uuid4().hex[:12]}", [], None  # `load` drops old ones
     try:
-        for right, statement in statements:
-            if time.monotonic() - started > LIMIT / 2:
-                raise Skipped(f"not all tried: the server took {LIMIT / 2:g} s for those before {right}")
-            try:
-                Probe(probe.url, LIMIT / 5).execute(statement.format(table=table))
-            except RefusedError as error:
-                if code(error) not in DENIED:
-                    raise Wrong(f"{right} to work in {database}", said(error), "See docs/grants.md.") from None
-                missing.append(right)
-                if right == "CREATE TABLE":
-                    break
-            made |= right == "CREATE TABLE"
+        _try(Probe(probe.url, LIMIT / 5), database, table, missing)
     finally:
-        left = _dropped(Probe(probe.url, LIMIT / 5), table) if made or not missing else ""
-        if left:
-            missing.append("DROP TABLE")
-    _demand(
-        probe,
-        database,
-        missing,
-        f"{table} could not be dropped ({left}): drop it; no right to" if left else "no right to",
-    )
+        if "CREATE TABLE" not in missing:
+            left = _drop(Probe(probe.url, LIMIT / 5), table)
+        if left and code(left) not in DENIED:
+            raise Wrong(f"{table} to be dropped again", said(left), f"DROP TABLE {table}")
+    if left:
+        _demand(
+            probe, database, [*missing, "DROP TABLE"], f"{table}, which could not be dropped (drop it), no right to"
+        )
+    _demand(probe, database, missing, "no right to")
     return f"all {len(names)} rights in {database} were tried on a table that is dropped again"
 
 
-def _dropped(probe: Probe, table: str) -> str:
-    """Drop a table; why it could not be, empty where it is gone."""
+def _try(probe: Probe, database: str, table: str, missing: list[str]) -> None:
+    """Use every right but the last on a table; adds those that are missing."""
+    latest = time.monotonic() + LIMIT / 2
+    for right, statement in (("CREATE DATABASE", f"CREATE DATABASE IF NOT EXISTS {database}"), *RIGHTS):
+        if time.monotonic() > latest:
+            raise Skipped(f"not all tried: the server took {LIMIT / 2:g} s for those before {right}")
+        try:
+            probe.execute(statement.format(table=table))
+        except WarehouseError as error:
+            if code(error) not in DENIED:
+                raise Wrong(
+                    f"{right} to work in {database}", said(error), "Run it again; see docs/grants.md."
+                ) from None
+            missing.append(right)
+            if right == "CREATE TABLE":
+                return
+
+
+def _drop(probe: Probe, table: str) -> WarehouseError | None:
+    """Drop a table; why it could not be."""
     try:
         probe.execute(f"DROP TABLE IF EXISTS {table}")
-        return ""
+        return None
     except WarehouseError as error:
-        return said(error)
+        return error
 
 
 def _granted(probe: Probe, right: str, database: str) -> bool:

@@ -42,14 +42,8 @@ def servers_of(known: Settings) -> Servers:
 
 def checks(servers: Servers) -> list[Check]:
     """The checks of the servers themselves."""
-    probes = {
-        servers.target_name: (servers.target, "PULSEBOOK_CLICKHOUSE_URL"),
-        **(
-            {servers.source_name: (servers.source, "PULSEBOOK_SOURCE_URL")}
-            if servers.source_name != servers.target_name
-            else {}
-        ),
-    }
+    probes = {servers.source_name: (servers.source, "PULSEBOOK_SOURCE_URL")}
+    probes[servers.target_name] = servers.target, "PULSEBOOK_CLICKHOUSE_URL"  # where they are one, it is this one's
     found = []
     for name, (probe, setting) in probes.items():
         found += [
@@ -62,7 +56,9 @@ def checks(servers: Servers) -> list[Check]:
 
 def said(error: WarehouseError) -> str:
     """What a server said, in short."""
-    return error.answer.split("\n")[0][:300] if isinstance(error, RefusedError) else str(error).split("\nin: ")[0]
+    if isinstance(error, RefusedError):
+        return error.answer.split("\n")[0][:300]
+    return str(error).split("\nin: ")[0].removesuffix(" (PULSEBOOK_QUERY_TIMEOUT)")  # the limit is ours here
 
 
 def code(error: WarehouseError) -> int:

@@ -7,6 +7,7 @@ from pulsebook.catalogue import DIMENSIONS, EXPLAINED, METRICS, SOURCES, Count
 from pulsebook.cli.doctor.findings import Check, Wrong
 from pulsebook.cli.doctor.servers import ABSENT, DENIED, Servers, code, said, user_of
 from pulsebook.warehouse import WarehouseError
+from pulsebook.warehouse.errors import PassingError
 from pulsebook.warehouse.events import events
 from pulsebook.warehouse.probe import Probe
 
@@ -45,6 +46,8 @@ def source_table(probe: Probe, name: str, database: str) -> str:
             raise Wrong(
                 f"{user} to read {table}", said(error), f"GRANT SELECT ON {table} TO {user} (docs/grants.md)"
             ) from None
+        if isinstance(error, PassingError) or "no answer within" in str(error):
+            raise Wrong(f"an answer about {table}", said(error), "Is the server busy? Run it again.") from None
         raise Wrong(
             f"{table} as pulsebook/catalogue/ describes it", said(error), "Correct the table or the catalogue."
         ) from None

@@ -45,9 +45,12 @@ def structure(target: Probe, known: Settings) -> list[str | Wrong]:
             changed.append(f"{table.name} ({', '.join(altered)}){empties}")
         else:
             as_expected.append(table.name)
-    parts = [f"{len(as_expected)} as expected"] + [f"the next runs make {', '.join(made)}"] * bool(made)
-    parts += [f"the next run changes {'; '.join(changed)}"] * bool(changed)
-    return [*wrong, *([] if wrong and not as_expected + made + changed else ["; ".join(parts)])]
+    parts = [f"{len(as_expected)} as expected"]
+    if made:
+        parts.append(f"the next runs make {', '.join(made)}")
+    if changed:
+        parts.append(f"the next run changes {'; '.join(changed)}")
+    return [*wrong, "; ".join(parts)]
 
 
 def _altered(table: Table, name: str, found: dict[str, str]) -> list[str]:
