@@ -11,7 +11,7 @@ import uuid
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import pandas as pd
 import pytest
@@ -28,12 +28,18 @@ from pulsebook.incidents.store import Store
 from pulsebook.local.server import running
 from pulsebook.warehouse import Warehouse
 from pulsebook.warehouse.etl_tables import etl_table, tables
+from tests.clickhouse import clickhouse_server, user
+from tests.conftest import PASSWORD
 from tests.object_store import object_store, objects
-from tests.test_servers import SOURCE_USER, TARGET_USER, granted, with_grants
+from tests.test_servers import SOURCE_USER, TARGET_USER, granted, guided, with_grants
 
 TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
 GROUP = {"type": "supergroup", "title": "The team", "is_forum": True, "permissions": {"can_send_messages": True}}
 PROFILE = dict(gender=1, age=20, country="Russia", city="Moscow", os="iOS", source="ads", exp_group=1)
+EVENTS = (
+    "user_id UInt32, post_id UInt32, receiver_id UInt32, action String, time DateTime, gender Int8, age Int16, "
+    "country String, city String, os String, source String, exp_group Int8"
+)
 
 
 class Bot:
@@ -344,12 +350,11 @@ def test_tables_that_notebooks_make_are_known_with_their_columns():
 def test_the_rights_of_the_guide_are_enough_and_a_missing_one_is_named(tmp_path, monkeypatch, doctor, outputs):
     """On a server whose user has precisely the rights of docs/grants.md, or one less."""
     grants = granted(SOURCE_USER, TARGET_USER)
-    columns = "user_id UInt32, post_id UInt32, receiver_id UInt32, action String, time DateTime, gender Int8, age Int16, country String, city String, os String, source String, exp_group Int8"  # fmt: skip
     with running(tmp_path / "warehouse") as url:
         for name in ("simulator", "test"):
             Warehouse(url).execute(f"CREATE DATABASE {name}")
         for name in ("feed_actions", "message_actions"):
-            Warehouse(url).execute(f"CREATE TABLE simulator.{name} ({columns}) ENGINE = MergeTree ORDER BY time")
+            Warehouse(url).execute(f"CREATE TABLE simulator.{name} ({EVENTS}) ENGINE = MergeTree ORDER BY time")
             Warehouse(url).execute(f"INSERT INTO simulator.{name} (user_id, time) SELECT 1, now()")
 
     def without(right: str, grant: str) -> str:
@@ -386,6 +391,36 @@ def test_a_table_that_cannot_be_dropped_is_named(tmp_path, monkeypatch, doctor, 
         (text,) = [text for check, text in wrong(found) if check == "target rights"]
         (left,) = Warehouse(url).read("SHOW TABLES FROM test").iloc[:, 0]
     assert f"test.{left} could not be dropped" in text and "GRANT DROP TABLE ON test.* TO default" in text
+
+
+@pytest.mark.skipif("PULSEBOOK_TEST_SERVER" not in os.environ, reason="`make test-server` runs these")
+def test_on_an_old_server_the_users_of_the_guide_are_enough_and_fewer_rights_are_named(world, doctor, tmp_path):
+    users = "".join(
+        (
+            user(SOURCE_USER, PASSWORD, guided(SOURCE_USER)),
+            user(TARGET_USER, PASSWORD, guided(TARGET_USER)),
+            user("elsewhere", PASSWORD, guided(TARGET_USER).replace("test", "other")),
+        )
+    )
+    with clickhouse_server(tmp_path / "old", users=users, profiles=guided("profiles")) as url:
+        server = Warehouse(url)
+        for name in ("simulator", "test", "other"):
+            server.execute(f"CREATE DATABASE {name}")
+        for name in ("feed_actions", "message_actions"):
+            server.execute(f"CREATE TABLE simulator.{name} ({EVENTS}) ENGINE = MergeTree ORDER BY time")
+            server.execute(f"INSERT INTO simulator.{name} (user_id, time) SELECT 1, now()")
+        of = {name: url.replace("//", f"//{name}:{quote(PASSWORD, safe='')}@") for name in (SOURCE_USER, TARGET_USER, "elsewhere")}  # fmt: skip
+        for target, database, lines in (
+            (of[TARGET_USER], "test", []),
+            (of[SOURCE_USER], "simulator", ["target rights"]),  # reads only
+            (of["elsewhere"], "test", ["target rights", "target tables"]),
+            (of[TARGET_USER].replace("@", "1@"), "test", ["target server"]),
+        ):
+            where = dict(source_url=of[SOURCE_USER], source_database="simulator", target_database=database)
+            world.configured(clickhouse_url=target, **where)
+            _, found = doctor()
+            assert [check for check, _ in wrong(found)] == lines, wrong(found)
+        assert server.read("SHOW TABLES FROM test").empty
 
 
 # -- the archive in an object store

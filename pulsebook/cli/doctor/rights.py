@@ -6,7 +6,7 @@ from functools import partial
 
 from pulsebook.base.settings import Settings
 from pulsebook.cli.doctor.findings import LIMIT, Check, Skipped, Wrong
-from pulsebook.cli.doctor.servers import DENIED, Servers, code, said, user_of
+from pulsebook.cli.doctor.servers import DENIED, FORBIDDEN, Servers, code, said, user_of
 from pulsebook.warehouse import WarehouseError
 from pulsebook.warehouse.probe import Probe
 
@@ -35,6 +35,7 @@ def rights(probe: Probe, database: str) -> str:
         raise Wrong("system.databases to be readable", said(error), "Grant SELECT on it.") from None
     names = ["CREATE DATABASE", *(right for right, _ in RIGHTS), "DROP TABLE"]
     if not exists:
+        _not_forbidden(probe, database)
         missing = [right for right in names if not _granted(probe, right, database)]
         _demand(probe, database, missing, "no such database yet, and no right to")
         return f"the database {database} does not exist yet and may be made; all {len(names)} rights are granted"
@@ -52,6 +53,16 @@ def rights(probe: Probe, database: str) -> str:
         )
     _demand(probe, database, missing, "no right to")
     return f"all {len(names)} rights in {database} were tried on a table that is dropped again"
+
+
+def _not_forbidden(probe: Probe, database: str) -> None:
+    """Old servers list only the databases that a user may use."""
+    try:
+        probe.columns(f"{database}.chat_messages")  # whether or not it is there
+    except WarehouseError as error:
+        if code(error) == FORBIDDEN:
+            users = f"Add {database} to its <allow_databases> in users.xml (docs/grants.md)."
+            raise Wrong(f"{user_of(probe)} to be allowed the database {database}", said(error), users) from None
 
 
 def _try(probe: Probe, database: str, table: str, missing: list[str]) -> None:

@@ -17,7 +17,8 @@ from pulsebook.warehouse.probe import Probe
 OLDEST = (18, 16)  # version of ClickHouse
 APART = 60  # seconds between two clocks
 STATEMENT = 8.0  # seconds that one statement may take
-DENIED = {164, 291, 392, 497}  # codes: readonly, database access denied, DDL forbidden, not enough privileges
+FORBIDDEN = 291  # code: a database that is not among the user's
+DENIED = {164, FORBIDDEN, 392, 497}  # readonly, DDL forbidden, not enough privileges
 STRANGER = {192, 193, 194, 516}  # unknown user, wrong password, password needed, authentication failed
 ABSENT = {60, 81}  # no such table, no such database
 

@@ -24,7 +24,7 @@ def checks(servers: Servers, known: Settings) -> list[Check]:
 
 def structure(target: Probe, known: Settings) -> list[str | Wrong]:
     """Whether every table that is there has the columns that the code expects, and what the next run does."""
-    as_expected, made, changed, wrong = [], [], [], []
+    as_expected, made, changed, wrong, hidden = [], [], [], [], {}
     for table in tables(known.notebooks):
         name = f"{known.target_database}.{table.name}"
         try:
@@ -33,7 +33,7 @@ def structure(target: Probe, known: Settings) -> list[str | Wrong]:
             if code(error) in ABSENT:
                 made.append(table.name)
             else:
-                wrong.append(Wrong(f"the columns of {name} to be visible", said(error), "See docs/grants.md."))
+                hidden[table.name] = said(error)
             continue
         if found == table.columns:
             as_expected.append(table.name)
@@ -45,6 +45,9 @@ def structure(target: Probe, known: Settings) -> list[str | Wrong]:
             changed.append(f"{table.name} ({', '.join(altered)}){empties}")
         else:
             as_expected.append(table.name)
+    if hidden:
+        seen = f"the columns of {', '.join(hidden)} to be visible"
+        wrong.append(Wrong(seen, next(iter(hidden.values())), "Grant the rights of docs/grants.md."))
     parts = [f"{len(as_expected)} as expected"]
     if made:
         parts.append(f"the next runs make {', '.join(made)}")
