@@ -318,6 +318,15 @@ def test_settings_that_cannot_be_used_end_it_with_a_line(world, doctor):
     assert code == 1 and [check for check, _ in wrong(found)] == ["settings"] and "PULSEBOOK_TIMEZONE" in str(found)
 
 
+def test_a_run_that_was_killed_is_told_and_not_wrong(world, doctor):
+    index.rebuild(settings().outputs)
+    record = Record.open(folder_of(settings().outputs, "etl", "2026-11-22", "run"), "load", 1, notebook="n.ipynb", parameters={}, pid=2**22 - 1)  # fmt: skip
+    index.update(settings().outputs, record)
+    code, found = doctor()
+    assert code == 0 and "1 that were killed are closed by the next run" in str(found)
+    assert Record.load(record.path).status == "running", "it only looks"
+
+
 # -- the target
 
 
@@ -390,7 +399,9 @@ def test_a_table_that_cannot_be_dropped_is_named(tmp_path, monkeypatch, doctor, 
         _, found = doctor()
         (text,) = [text for check, text in wrong(found) if check == "target rights"]
         (left,) = Warehouse(url).read("SHOW TABLES FROM test").iloc[:, 0]
-    assert f"test.{left} could not be dropped" in text and "GRANT DROP TABLE ON test.* TO default" in text
+    assert (
+        f"test.{left}, which could not be dropped (drop it)" in text and "GRANT DROP TABLE ON test.* TO default" in text
+    )
 
 
 @pytest.mark.skipif("PULSEBOOK_TEST_SERVER" not in os.environ, reason="`make test-server` runs these")

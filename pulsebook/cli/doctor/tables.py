@@ -38,7 +38,7 @@ def structure(target: Probe, known: Settings) -> list[str | Wrong]:
         if found == table.columns:
             as_expected.append(table.name)
         elif why := _unfit(table, found):
-            rename = f"Rename it (RENAME TABLE {name} TO {name}_before): the next run makes it anew."
+            rename = f"RENAME TABLE {name} TO {name}_before; the next run makes it anew, without the rows of before."
             wrong.append(Wrong(f"{name} with the columns that the code writes", why, rename))
         elif altered := _altered(table, name, found):
             empties = " and empties it: clear half-done runs from the extracts on" if table.refill else ""
@@ -47,7 +47,7 @@ def structure(target: Probe, known: Settings) -> list[str | Wrong]:
             as_expected.append(table.name)
     if hidden:
         seen = f"the columns of {', '.join(hidden)} to be visible"
-        wrong.append(Wrong(seen, next(iter(hidden.values())), "Grant the rights of docs/grants.md."))
+        wrong.append(Wrong(seen, next(iter(hidden.values())), "Grant the rights of docs/grants.md, or run it again."))
     parts = [f"{len(as_expected)} as expected"]
     if made:
         parts.append(f"the next runs make {', '.join(made)}")
@@ -91,11 +91,7 @@ def engine(target: Probe, known: Settings) -> str:
         )
     if kind == "Replicated":
         _replicated(target, wanted)
-    return (
-        f"{wanted}, as the {len(rows)} tables that are there"
-        if rows
-        else f"{wanted}, for tables that are still to be made"
-    )
+    return f"{wanted}, as the {len(rows)} tables that are there" if rows else f"{wanted}, of tables still to be made"
 
 
 def _replicated(target: Probe, wanted: str) -> None:
