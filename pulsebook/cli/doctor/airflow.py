@@ -78,7 +78,7 @@ class Connections:
         register_secrets_of(self.variables)
         if not self.variables:
             return "none of pulsebook_clickhouse, pulsebook_source, pulsebook_telegram"
-        return f"they supply {', '.join(sorted(self.variables))}"
+        return f"they say {', '.join(sorted(self.variables))} (a variable of the environment wins)"
 
 
 def settings_said() -> str:
