@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
-export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench soak bench-alerts lock clean
@@ -12,22 +11,25 @@ export PYTHONPATH := $(CURDIR)
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: $(VENV)/ready  ## prepare the environment in .venv
+setup: $(VENV)/ready  ## prepare the environment in .venv, with the command `pulsebook`
 
 # The build of a source of before Python 3.12 needs what pulsebook/local/build says; uv hands PYTHONPATH on to it, pip does not.
-INSTALL = PYTHONPATH=$(CURDIR)/pulsebook/local/build $(1) -m uv pip install --quiet --require-hashes --compile-bytecode --python $(1) -r requirements.lock
+INSTALL = PYTHONPATH=$(CURDIR)/pulsebook/local/build $(1) -m uv pip install --quiet --require-hashes --compile-bytecode --python $(1) -r requirements.lock \
+	&& $(1) -m uv pip install --quiet --no-deps --no-build-isolation --python $(1) --editable .
 FITS = import platform, sys; \
 	version, system = platform.python_version(), platform.system(); \
 	(3, 11) <= sys.version_info < (3, 14) or sys.exit(f"Python 3.11, 3.12 or 3.13 is needed, found {version} ({sys.executable}): name one, as in `make setup PYTHON=python3.13`"); \
 	system == "Linux" or print(f"Pulsebook is tested on Linux, this is {system}: it may not work here", file=sys.stderr)
 
-$(VENV)/ready: requirements.lock
-	@$(PYTHON) -c '$(FITS)'
+$(VENV)/ready: requirements.lock pyproject.toml | $(BIN)/uv
 	@echo "… preparing $(VENV) from requirements.lock (a minute or two with downloads)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(call INSTALL,$(BIN)/python)
 	@touch $@
+
+$(BIN)/uv:
+	@$(PYTHON) -c '$(FITS)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 install:  ## install the same into another environment: make install PYTHON=/opt/airflow/bin/python
 	@$(PYTHON) -c '$(FITS)'
@@ -55,11 +57,15 @@ test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Deb
 test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
 	@$(BIN)/python -m pytest tests/cluster.py
 
+# What JupyterLab writes into a notebook beside what it needs; `.pre-commit-config.yaml` names the same.
+LANGUAGE = $(addprefix metadata.language_info.,codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version)
+STRIP = $(BIN)/nbstripout --extra-keys "$(LANGUAGE) cell.metadata.editable cell.metadata.slideshow"
+
 lint: setup  ## check modules, DAGs and notebooks
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo && $(BIN)/nbstripout --verify $$(git ls-files '*.ipynb')
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/python -m pulsebook check && $(BIN)/lint-imports --no-logo && $(STRIP) --verify $$(git ls-files '*.ipynb')
 
 format: setup  ## format modules, DAGs and notebooks; strip outputs
-	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(BIN)/nbstripout $$(git ls-files '*.ipynb')
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(STRIP) $$(git ls-files '*.ipynb')
 
 warehouse: setup  ## the embedded warehouse on port 8123, filled at its first start
 	@$(BIN)/python -m pulsebook.local.lab --warehouse-only
@@ -76,7 +82,7 @@ soak: setup  ## the embedded warehouse under 500 clients, half of them slow or h
 bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
 	@$(BIN)/python -m tests.bench.alerts
 
-lock: setup  ## make requirements.lock anew from pyproject.toml
+lock: $(BIN)/uv  ## make requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra cluster pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment, Airflow's home and the embedded data (not the archive)

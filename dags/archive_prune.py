@@ -5,12 +5,12 @@ Daily at 04:30 in the business time zone. Removes alert checks without an incide
 400; what failed or raised an incident is kept twice as long (`pulsebook/archive/retention.py`). Touches nothing but files
 of finished runs, and brings the index up to date.
 
-**See first what would go**: `python -m pulsebook archive prune`, or trigger with `delete` off.
+**See first what would go**: `pulsebook archive prune`, or trigger with `delete` off.
 
 #### Triage notes
 - *One failed run is harmless*: the next one removes what this one left. The index was updated before files were removed.
 - *Permission denied*: a file belongs to another user. Let one user run Airflow and the command line.
-- *Something is missing that should be there*: `python -m pulsebook archive verify` names it.
+- *Something is missing that should be there*: `pulsebook archive verify` names it.
 """
 
 from airflow.sdk import Param, task

@@ -184,7 +184,7 @@ def _kernel_environment(executed: str) -> dict[str, str]:
     page = place(executed.removeprefix(SCHEME)).with_suffix(".html")
     if page.is_relative_to(settings().outputs):
         inherited["PULSEBOOK_EXECUTED_AS"] = str(page.relative_to(settings().outputs))
-    return {**inherited, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    return inherited
 
 
 def _prepare_the_end() -> None:

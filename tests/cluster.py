@@ -184,7 +184,6 @@ def cluster(server):
             "PULSEBOOK_SOURCE_DATABASE": "cluster_source",
             "PULSEBOOK_TARGET_DATABASE": "cluster_target",
             "PULSEBOOK_OUTPUTS": "s3://pulsebook/archive",
-            "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore",
         }
         with open(home / "migration.log", "w") as log:

@@ -518,7 +518,7 @@ def test_a_mapped_notebook_leaves_each_index_its_own_record_page_and_word(tmp_pa
     (tmp_path / "dags" / "mapped.py").write_text(MAPPED.replace("NOTEBOOK", str(notebook)))
     environment = os.environ | {
         "AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
-        "PULSEBOOK_OUTPUTS": str(tmp_path / "outputs"), "PYTHONPATH": str(ROOT), "PULSEBOOK_CLICKHOUSE_URL": "http://127.0.0.1:1",
+        "PULSEBOOK_OUTPUTS": str(tmp_path / "outputs"), "PULSEBOOK_CLICKHOUSE_URL": "http://127.0.0.1:1",
     }  # fmt: skip
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], env=environment, check=True, capture_output=True)
     said = subprocess.run(

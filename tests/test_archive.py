@@ -21,7 +21,7 @@ import nbformat
 import pytest
 
 from pulsebook import runner
-from pulsebook.archive import index
+from pulsebook.archive import index, index_files, index_runs
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import Record, checksum
 from pulsebook.base import redact
@@ -75,7 +75,7 @@ def only_record(folder: Path) -> Record:
 
 def agree(record: Record, outputs: Path) -> bool:
     """Whether checksums, page and index say what the record says."""
-    day = index._read(outputs / ".index" / "days" / "2026-11-20.js", {})
+    day = index_files.read(outputs / ".index" / "days" / "2026-11-20.js", {})
     found = day[record.path.relative_to(outputs).with_suffix("").as_posix()]
     return (
         {n: checksum(record.path.with_name(n)) for n in record.sha256} == record.sha256
@@ -270,13 +270,13 @@ def test_200_runs_of_8_processes_are_all_there_and_whole(outputs):
     for worker in workers:
         worker.join(60)
     assert [w.exitcode for w in workers] == [0] * 8
-    paths = index.records_of(outputs)
+    paths = index_runs.records_of(outputs)
     assert len(paths) == 200 and {Record.load(p).status for p in paths} == {"succeeded", "failed"}
     entries = {}
     for file in (outputs / ".index" / "days").glob("*.js"):
-        entries |= index._read(file, {})
+        entries |= index_files.read(file, {})
     assert set(entries) == {p.relative_to(outputs).with_suffix("").as_posix() for p in paths}
-    overview = index._read(outputs / ".index" / "overview.js", {})
+    overview = index_files.read(outputs / ".index" / "overview.js", {})
     assert overview["running"] == []
     assert {day["alerts"] == [8, 1, 0, 0] for day in overview["days"].values()} == {True}
     assert not [p for p in outputs.rglob(".*.*") if p.is_file() and p.name != ".lock"], "no drafts are left"
@@ -284,7 +284,7 @@ def test_200_runs_of_8_processes_are_all_there_and_whole(outputs):
     assert index.rebuild(outputs) == 200
     after = {}
     for file in (outputs / ".index" / "days").glob("*.js"):
-        after |= index._read(file, {})
+        after |= index_files.read(file, {})
     assert json.dumps([after[k] for k in sorted(after)]) == before
 
 
@@ -425,7 +425,7 @@ def test_a_notebook_that_has_nothing_to_do_is_skipped_and_no_failure(folder, out
     assert (record.status, record.error) == ("skipped", None)
     assert statuses(record) == ["completed", "completed", "completed", "completed", "pending"]
     assert agree(record, outputs) and "stopped here" not in record.html.read_text().partition("</style>")[2]
-    overview = index._read(outputs / ".index" / "overview.js", {})
+    overview = index_files.read(outputs / ".index" / "overview.js", {})
     assert overview["days"]["2026-11-20"] == {"etl": [1, 0, 0, 0]}, "neither failed nor running"
 
 

@@ -1,4 +1,4 @@
-"""`python -m pulsebook archive`: what it finds wrong, what it removes and what it leaves alone, how it compares."""
+"""`pulsebook archive`: what it finds wrong, what it removes and what it leaves alone, how it compares."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pulsebook.archive import index, lookup, retention
+from pulsebook.archive import index, index_files, lookup, retention
 from pulsebook.archive.record import Record, folder_of
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.cli import main
@@ -173,7 +173,7 @@ def test_the_folders_of_a_removed_run_go_too_and_the_index_has_no_empty_day(outp
     a_run(outputs, "etl", "2026-01-05", 401)
     assert main(["archive", "prune", "--delete"]) == 0
     assert everything(outputs) == {"etl", "index.html"}
-    assert index._read(outputs / ".index" / "overview.js", {})["days"] == {}
+    assert index_files.read(outputs / ".index" / "overview.js", {})["days"] == {}
 
 
 def test_an_index_that_names_a_way_out_of_the_archive_removes_nothing(outputs):
@@ -192,7 +192,7 @@ def test_the_command_works_from_any_folder_and_says_what_it_expects(outputs, tmp
     a_run(outputs, "etl", "2026-11-01", 9)
 
     def pulsebook(*words):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ}
         return subprocess.run(
             [sys.executable, "-m", "pulsebook", *words], env=environment, cwd=tmp_path, capture_output=True, text=True
         )

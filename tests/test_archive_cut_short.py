@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 from pulsebook import runner
-from pulsebook.archive import diff_page, index, lookup, page, process, repair, retention, verify
+from pulsebook.archive import diff_page, index, index_files, lookup, page, process, repair, retention, verify
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import STALE, Record
 from pulsebook.base import files
@@ -105,7 +105,7 @@ def at_rest(outputs: Path) -> dict[str, dict]:
         assert facts["status"] != "running" and facts["ending"] is None, path
     entries = lookup.entries(outputs)
     assert entries == {name: seen(path) | {"try": int(name[-1]), "task": "step"} for name, path in records.items()}
-    overview = index._read(outputs / ".index" / "overview.js", {})
+    overview = index_files.read(outputs / ".index" / "overview.js", {})
     assert overview["running"] == [] and overview["days"] == counted(entries)
     return entries
 
@@ -260,7 +260,7 @@ def test_a_try_whose_page_is_still_being_made_is_left_alone_and_busy(outputs, mo
     def render(record):
         index.update(outputs, Record.load(record.path))
         seen_meanwhile.append((lookup.entries(outputs)[f"{NAME}1"]["status"], Record.load(record.path).status))
-        assert index._read(outputs / ".index" / "overview.js", {})["running"] == [f"{NAME}1"]
+        assert index_files.read(outputs / ".index" / "overview.js", {})["running"] == [f"{NAME}1"]
         return "<!DOCTYPE html>"
 
     monkeypatch.setattr(page, "render", render)

@@ -405,7 +405,6 @@ class Sender:
     def __init__(self):
         self.process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
 
     def post(self, key: str) -> None:

@@ -111,7 +111,7 @@ def test_days_at_the_same_time_do_not_disturb_each_other(fill, final, configured
     script = "\n".join(
         "exec({!r}, {{}})".format(code_of(n, run_date="@DAY", quiet_hours=24.0, **own)) for n, own in STEPS
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ}
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", script.replace("@DAY", str(d))], env=environment, stdout=subprocess.DEVNULL
@@ -177,7 +177,7 @@ def test_a_kill_of_load_at_any_step_leaves_the_old_day_or_the_new_one_whole(
                 url = f"http://127.0.0.1:{between.server_address[1]}"
                 between.victim = subprocess.Popen(
                     [sys.executable, "-c", code_of("load", run_date=str(DAY))],
-                    env={**os.environ, "PULSEBOOK_CLICKHOUSE_URL": url, "PYTHONPATH": str(ROOT)},
+                    env={**os.environ, "PULSEBOOK_CLICKHOUSE_URL": url},
                     stdout=subprocess.DEVNULL,
                 )
                 finished = between.victim.wait(60) == 0

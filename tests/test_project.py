@@ -1,14 +1,10 @@
-"""The project's promises about itself: dependencies, notebooks, README."""
+"""The project's promises about itself: dependencies, layers, README."""
 
 import os
 import re
 import subprocess
 import sys
 import tomllib
-
-import nbformat
-import papermill
-import pytest
 
 from pulsebook.base.settings import ROOT
 
@@ -18,8 +14,8 @@ DEPENDENCIES = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].
 
 
 def test_environment_yml_and_pyproject_agree():
-    pinned = re.findall(r"^      - (\S+)$", (ROOT / "environment.yml").read_text(), re.M)
-    assert sorted(pinned) == sorted(DEPENDENCIES)
+    *pinned, last = re.findall(r"^      - (.+)$", (ROOT / "environment.yml").read_text(), re.M)
+    assert sorted(pinned) == sorted(DEPENDENCIES) and last == "--editable ."
     (python,) = re.findall(r"^  - python=(\S+)$", (ROOT / "environment.yml").read_text(), re.M)
     assert f">={python}," in PROJECT["requires-python"]
 
@@ -59,28 +55,6 @@ def test_every_dependency_has_a_reason():
     assert len(lines) == len(DEPENDENCIES) and all(re.match(r"\s+# \w", line) for line in lines)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_every_notebook_has_the_house_skeleton(path):
-    cells = nbformat.read(path, as_version=4).cells
-    assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
-    assert [i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", [])] == [1]
-    headings = [c.source.splitlines()[0] for c in cells if c.cell_type == "markdown" and c.source.startswith("## ")]
-    assert headings[0] == "## Load" and headings[-1] == "## Summary"
-    assert {"## Save", "## Deliver"} & set(headings) or path.stem == "backtest", "where it leaves something behind"
-    code = [c for c in cells if c.cell_type == "code"]
-    assert all(not c.outputs and c.execution_count is None for c in code), "strip outputs: make format"
-    assert not any(re.search(r"^\s*assert |except.*:\s*pass", c.source, re.M) for c in code)
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_every_parameter_has_a_type_a_default_and_a_meaning(path):
-    declared = [line for line in nbformat.read(path, as_version=4).cells[1].source.splitlines() if line.strip()]
-    known = papermill.inspect_notebook(str(path))
-    assert len(known) == len(declared) and {"run_date", "slot", "first_day"} & set(known)
-    for name, parameter in known.items():
-        assert parameter["inferred_type_name"] != "None" and parameter["help"], name
-
-
 def test_the_readme_names_every_notebook_column_setting_and_target():
     readme = (ROOT / "README.md").read_text()
     for path in NOTEBOOKS:
@@ -105,16 +79,10 @@ def test_the_readme_names_every_notebook_column_setting_and_target():
     assert set(re.findall(r"(?:^|`)make ([a-z]+)", readme, re.M)) <= targets
 
 
-def test_layers_point_one_way():
+def test_one_place_reads_the_environment():
     for path in (ROOT / "pulsebook").rglob("*.py"):
-        source, place = path.read_text(), path.relative_to(ROOT / "pulsebook").parts[0]
-        if place != "airflow":
-            assert not re.search(r"^\s*(from|import) airflow", source, re.M), path
-        if place != "local":
-            assert "pulsebook.local" not in source, path
-        if place != "local" and path.name not in ("settings.py", "environment.py", "runner.py", "guard.py"):
-            assert "os.environ" not in source, path
-    assert not any("airflow" in p.read_text() for p in NOTEBOOKS)
+        if "local" not in path.parts and path.name not in ("settings.py", "environment.py", "runner.py", "guard.py"):
+            assert "os.environ" not in path.read_text(), path
 
 
 def test_make_help_lists_every_target():

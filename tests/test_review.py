@@ -544,7 +544,7 @@ def test_the_index_opens_from_disk_filters_searches_and_puts_two_runs_side_by_si
         browser.switch_to.default_content()
     command = browser.find_elements("css selector", ".detail pre")[-1].get_attribute("textContent")
     names = [f"'etl/2026-11-{day}/scheduled__2026-11-{day}/step-try1'" for day in (20, 21)]
-    assert command == f"python -m pulsebook archive diff {' '.join(names)}"
+    assert command == f"pulsebook archive diff {' '.join(names)}"
     for link in links.values():
         browser.get(link)
         assert "ERR_" not in browser.page_source[:3000]

@@ -272,7 +272,7 @@ print(re.search("VmHWM:[^0-9]*([0-9]+)", Path("/proc/self/status").read_text())[
     moved, peaks = [], []
     for times in ("1", "8"):
         command = [sys.executable, "-c", script, single[0], read_only[0], table, f"{SIMULATOR}.feed_actions", times]
-        run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        run = subprocess.run(command, capture_output=True, text=True)
         assert run.returncode == 0, run.stderr
         rows, peak = map(int, run.stdout.split())
         moved.append(rows)

@@ -202,7 +202,7 @@ def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_rea
     Plan(1, dau, 1, datetime.now(UTC).isoformat(), "Europe/Moscow", "simulator", filled=True).save(stack.PLAN)
     feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", crew.facts["warehouse"], "--plan", str(stack.PLAN)]
     feeder += ["--password-file", str(stack.PASSWORD), "--interval", "0.2"]
-    crew.start("live", feeder, {**os.environ, "PYTHONPATH": str(ROOT)}, ROOT)
+    crew.start("live", feeder, dict(os.environ), ROOT)
     began = int(sample.http(url)("SELECT toUInt32(now())"))
     latest = "SELECT toUInt32(max(time)) FROM simulator.feed_actions"
     crew.wait_for(lambda: int(sample.http(url)(latest)) > began - 60 and not crew.dead(), 60, "live events")

@@ -12,7 +12,7 @@ import requests
 from s3fs import S3FileSystem
 
 from pulsebook import runner
-from pulsebook.archive import index, lookup, verify
+from pulsebook.archive import index, index_files, index_runs, lookup, verify
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.base import files
@@ -145,20 +145,20 @@ def _tries(worker: int):
 @pytest.mark.slow
 def test_40_runs_of_4_processes_are_all_there_and_none_has_overwritten_another(outputs, bucket):
     _together(_tries, [(n,) for n in range(4)])
-    records = [Record.load(path) for path in index.records_of(outputs)]
+    records = [Record.load(path) for path in index_runs.records_of(outputs)]
     assert len(records) == 40 and {r.path.stem for r in records} == {f"check-try{n}" for n in range(1, 5)}
     for record in records:
         assert json.loads(record.executed.read_text()) == record.parameters, "each its own"
         assert record.sha256 == {record.executed.name: checksum(record.executed)}
-    overview = index._read(outputs / ".index" / "overview.js", {})
+    overview = index_files.read(outputs / ".index" / "overview.js", {})
     assert overview == {"days": {f"2026-11-0{d}": {"alerts": [20, 10, 0, 0]} for d in (1, 2)}, "running": []}
     before = {key: data for key, data in held(bucket, outputs).items() if key.startswith(".index/")}
-    entered = {name for key in before if "days" in key for name in index._read(outputs / key, {})}
-    assert entered == {path.relative_to(outputs).with_suffix("").as_posix() for path in index.records_of(outputs)}
+    entered = {name for key in before if "days" in key for name in index_files.read(outputs / key, {})}
+    assert entered == {path.relative_to(outputs).with_suffix("").as_posix() for path in index_runs.records_of(outputs)}
     assert index.rebuild(outputs) == 40
-    assert index._read(outputs / ".index" / "overview.js", {}) == overview
+    assert index_files.read(outputs / ".index" / "overview.js", {}) == overview
     index.forget(outputs, [r.path for r in records if r.period.startswith("2026-11-01")])
-    assert set(index._read(outputs / ".index" / "overview.js", {})["days"]) == {"2026-11-02"}
+    assert set(index_files.read(outputs / ".index" / "overview.js", {})["days"]) == {"2026-11-02"}
     assert not (outputs / ".index" / "days" / "2026-11-01.js").exists()
 
 
@@ -176,7 +176,7 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
     kernel = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     os.kill(task.pid, signal.SIGKILL)
     task.join(5)
-    (path,) = index.records_of(outputs)
+    (path,) = index_runs.records_of(outputs)
     assert Record.load(path).status == "running"
     until(lambda: not any(map(lives, kernel)), 5, "the end of kernel and children")
     index.update(outputs)
@@ -195,11 +195,11 @@ def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_ve
         child.join(60)
         found = verify.verify(outputs)
         assert not [f for f in found.findings if run in f.file] and found.running == 0
-        assert index._read(outputs / ".index" / "overview.js", {"running": []})["running"] == []
+        assert index_files.read(outputs / ".index" / "overview.js", {"running": []})["running"] == []
     assert child.exitcode == 0, "the last one came to its end"
-    records = [Record.load(path) for path in index.records_of(outputs)]
+    records = [Record.load(path) for path in index_runs.records_of(outputs)]
     assert {record.status for record in records} == {"succeeded", "killed"} and all(record.over for record in records)
-    assert {index.name_of(outputs, r.path): r.status for r in records} == {
+    assert {index_runs.name_of(outputs, r.path): r.status for r in records} == {
         name: run["status"] for name, run in lookup.entries(outputs).items()
     }
 

@@ -20,7 +20,7 @@ from pulsebook.base.names import Try
 from pulsebook.base.settings import settings
 
 log = logging.getLogger(__name__)
-UNREADABLE = "a file of this run cannot be read ({}): `python -m pulsebook archive verify` names it"
+UNREADABLE = "a file of this run cannot be read ({}): `pulsebook archive verify` names it"
 NEAR = 10  # map indexes to either side of the one that is shown that are offered
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, RecursionError, ValidationError)  # of what files hold
 TYPES = {  # of what a page shows of a record

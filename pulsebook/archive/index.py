@@ -28,7 +28,6 @@ from pulsebook.archive.index_runs import (
     records_of,
     set_day,
 )  # fmt: skip
-from pulsebook.archive.index_runs import SKIPPED as SKIPPED
 from pulsebook.archive.record import Record
 from pulsebook.base import files
 

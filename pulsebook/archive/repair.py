@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, lookup
+from pulsebook.archive import index, index_runs, lookup
 from pulsebook.archive.ending import mend
 from pulsebook.archive.index_runs import looked_at, records_among
 from pulsebook.base import draft, files
@@ -49,7 +49,7 @@ def _enter(outputs: Path, paths: list[Path]) -> set[str]:
         if record and record.stale:
             record = mend(path)
         elif record:
-            lacking.add(index.name_of(outputs, path))
+            lacking.add(index_runs.name_of(outputs, path))
         if record:
             records.append(record)
     index.enter(outputs, records)

@@ -19,7 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, lookup
+from pulsebook.archive import index, index_runs, lookup
 from pulsebook.archive.record import Record, RecordError, is_record
 from pulsebook.archive.repair import repair
 from pulsebook.base.names import RECORDS
@@ -46,7 +46,7 @@ def days_kept(period: str, status: str, incidents: int | None) -> int:
     """Days that a try is kept."""
     of_slot = re.match(r"\d{4}-\d\d-\d\dT", period)
     days = SLOT_DAYS if of_slot and not incidents else DAYS
-    return days * LONGER if incidents or status not in (index.GOOD, index.SKIPPED) else days
+    return days * LONGER if incidents or status not in (index_runs.GOOD, index_runs.SKIPPED) else days
 
 
 def expired(outputs: Path, now: float) -> list[Expired]:
@@ -79,7 +79,9 @@ def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
         OSError: files cannot be removed; all others are.
     """
     known = repair(outputs).known
-    over = [run for run in expired(outputs, now) if all(index.name_of(outputs, r.path) in known for r in run.records)]
+    over = [
+        run for run in expired(outputs, now) if all(index_runs.name_of(outputs, r.path) in known for r in run.records)
+    ]
     if delete and over:
         index.forget(outputs, [record.path for run in over for record in run.records])
         removed, failed = [], []

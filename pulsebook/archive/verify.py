@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, lookup
+from pulsebook.archive import index, index_runs, lookup
 from pulsebook.archive.ending import mend
 from pulsebook.archive.index_runs import records_among
 from pulsebook.archive.record import Record, RecordError, checksum
@@ -51,20 +51,20 @@ def verify(outputs: Path) -> Verdict:
             if record.stale:  # although the index says that it has ended
                 record = mend(path) or Record.load(path)
                 index.update(outputs, record)
-                entered = index.entry(record)
+                entered = index_runs.entry(record)
         except FileNotFoundError:
             continue  # pruned meanwhile
         except RecordError as error:
             findings.append(Finding(f"{name}.json", "altered", str(error).partition(": ")[2] or str(error)))
             continue
-        running += record.status == index.BUSY
+        running += record.status == index_runs.BUSY
         if not _has_settled(record):
             continue
         files += len(record.sha256)
         findings += _of_files(record, outputs)
         if name in found.lacking or entered is None:
             findings.append(Finding(f"{name}.json", "not in the index", "entered now" if entered else ""))
-        elif not entered.items() <= index.entry(record).items():
+        elif not entered.items() <= index_runs.entry(record).items():
             findings.append(Finding(f"{name}.json", "altered", "differs from the index"))
     gone = [Finding(f"{name}.json", "missing", "the index knows this run") for name in known]
     return Verdict(len(found.records), running, files, [*findings, *gone, *_without_record(outputs, found.files)])

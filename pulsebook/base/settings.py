@@ -22,7 +22,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pulsebook.base.quiet_hours import QuietHours
 from pulsebook.base.secret_names import secrets_of
 
-ROOT = Path(__file__).resolve().parents[2]  # the project: relative paths start here
+ROOT = Path(
+    os.environ.get("PULSEBOOK_HOME") or Path(__file__).resolve().parents[2]
+)  # the checkout: relative paths start here
 LIMITS = ("cell_output_limit", "notebook_output_limit")
 SHOWN = {
     "table_engine",

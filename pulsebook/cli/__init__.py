@@ -1,18 +1,20 @@
-"""The command line: `pulsebook archive verify|diff|prune|index`, `pulsebook doctor`."""
+"""The command line: `pulsebook COMMAND …`, or `python -m pulsebook`."""
 
 import argparse
 import logging
 
 from pulsebook.base.settings import SettingsError
-from pulsebook.cli import archive, doctor
+from pulsebook.cli import archive, check, doctor, new, run
+
+COMMANDS = (new, check, run, archive, doctor)
 
 
 def main(words: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     parser = argparse.ArgumentParser(prog="pulsebook", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="archive|doctor")
-    for command in (archive, doctor):
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
         command.add_to(commands)
     arguments = parser.parse_args(words)
     try:

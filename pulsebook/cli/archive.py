@@ -1,10 +1,10 @@
-"""`python -m pulsebook archive …`: check the archive, compare two runs, remove what is old, make the index anew."""
+"""`pulsebook archive …`: check the archive, compare two runs, remove what is old, make the index anew."""
 
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from pulsebook.archive import index, lookup
+from pulsebook.archive import index, index_runs, lookup
 from pulsebook.base import files
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
@@ -58,7 +58,7 @@ def _verify(_) -> int:
     from pulsebook.archive.verify import verify
 
     with _archive() as outputs:
-        if not (index.records_of(outputs) or lookup.entries(outputs)):
+        if not (index_runs.records_of(outputs) or lookup.entries(outputs)):
             raise SystemExit(f"the archive at {outputs} holds no run; is PULSEBOOK_OUTPUTS right?")
         found = verify(outputs)
     for finding in found.findings:

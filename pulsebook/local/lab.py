@@ -58,7 +58,7 @@ def main() -> int:
         lab.append(f"--notebook-dir={ROOT / 'notebooks'}")
         if os.geteuid() == 0:  # as in many a container; it listens on loopback alone
             lab.append("--allow-root")
-        environment = {**os.environ, **services.sample_only(url), "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, **services.sample_only(url)}
         return subprocess.run(lab, env=environment).returncode
 
 

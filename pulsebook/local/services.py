@@ -44,7 +44,6 @@ def environment(home: Path, dags: Path = ROOT / "dags") -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}?timeout=60",
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "PYTHONPATH": str(ROOT),
         "PYTHONWARNINGS": "ignore",
     }
 
@@ -54,7 +53,7 @@ def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LO
     address = f"http://127.0.0.1:{port}"
     return {
         **environment(home, dags),
-        "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "pulsebook" / "local" / "sqlite"))),
+        "PYTHONPATH": str(ROOT / "pulsebook" / "local" / "sqlite"),  # Airflow looks for its local settings there
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
         EXECUTION: f"http://127.0.0.1:{free_port()}/execution/",
         PAGES: address,

@@ -117,7 +117,7 @@ def _start_warehouse(crew: Crew, port: int) -> str:
     crew.facts["warehouse"] = f"http://127.0.0.1:{port}"
     server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(port)]
     server += ["--password-file", str(PASSWORD)]
-    crew.start("warehouse", server, {**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT)
+    crew.start("warehouse", server, dict(os.environ), cwd=ROOT)
     crew.wait_for(lambda: _answers(f"{crew.facts['warehouse']}/ping"), 30, "an answer of the embedded warehouse")
     return sample.with_password(crew.facts["warehouse"], PASSWORD)
 

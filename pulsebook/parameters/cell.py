@@ -37,7 +37,7 @@ def read_cell(source: str) -> dict[str, Parameter]:
     Raises:
         SyntaxError: it is no Python.
     """
-    tree, comments = _parsed(source)
+    tree, comments = parsed(source)
     found: dict[str, Parameter] = {}
     annotated: dict[str, Type] = {}
     for statement, always in _statements(tree.body):
@@ -55,6 +55,31 @@ def read_cell(source: str) -> dict[str, Parameter]:
     return found
 
 
+def parsed(source: str) -> tuple[ast.Module, dict[int, str]]:
+    """The statements of a cell, and its comments by their lines. All lines are the cell's own.
+
+    Raises:
+        SyntaxError: it is no Python.
+    """
+    code = re.sub(r"\A(\s*)%%.*", r"\1", source)  # %%time, %%capture: what follows is executed all the same
+    above = code[: len(code) - len(code.lstrip())].count("\n")  # IPython leaves empty lines at the top out
+    try:
+        code = TransformerManager().transform_cell(code)  # %magics and !commands are calls
+        tree = ast.increment_lineno(ast.parse(code), above)
+        tokens = tokenize.generate_tokens(io.StringIO(code).readline)
+        comments = {
+            token.start[0] + above: token.string.lstrip("# ").strip()
+            for token in tokens
+            if token.type == tokenize.COMMENT
+        }
+        return tree, comments
+    except SyntaxError as error:
+        error.lineno = error.lineno and error.lineno + above
+        raise
+    except (ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
+        raise SyntaxError(f"{type(error).__name__}: {error}") from None
+
+
 class _Translator(PythonTranslator):
     """papermill's way to Python, which reads a parameters cell as we do."""
 
@@ -68,20 +93,6 @@ class _Translator(PythonTranslator):
 
 
 papermill_translators.register("python", _Translator)
-
-
-def _parsed(source: str) -> tuple[ast.Module, dict[int, str]]:
-    """The statements of a cell, and its comments by their lines."""
-    code = re.sub(r"\A(\s*)%%.*", r"\1", source)  # %%time, %%capture: what follows is executed all the same
-    try:
-        code = TransformerManager().transform_cell(code)  # %magics and !commands are calls
-        tokens = tokenize.generate_tokens(io.StringIO(code).readline)
-        comments = {
-            token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT
-        }
-        return ast.parse(code), comments
-    except (ValueError, RecursionError, MemoryError, tokenize.TokenError) as error:
-        raise SyntaxError(f"{type(error).__name__}: {error}") from None
 
 
 def _statements(body: list[ast.stmt], always: bool = True) -> Iterator[tuple[ast.stmt, bool]]:

@@ -84,7 +84,7 @@ function detail(run) {
     const both = make("button", "", `beside ${marked.period}`), pair = [marked, run];
     pair.sort((a, b) => a.period.localeCompare(b.period) || a.started.localeCompare(b.started));
     both.onclick = () => beside(...pair);
-    box.append(both, make("pre", "", `python -m pulsebook archive diff ${pair.map(one => `'${one.path}'`).join(" ")}`));
+    box.append(both, make("pre", "", `pulsebook archive diff ${pair.map(one => `'${one.path}'`).join(" ")}`));
   }
   return box;
 }
@@ -164,4 +164,4 @@ script(".index/overview.js").then(() => {
   const given = new URLSearchParams(location.hash.slice(1));  // index.html#text=ctr&dag=alerts&status=failed
   for (const name of ["text", "dag", "status"]) if (given.has(name)) byId(name).value = given.get(name);
   draw();
-}, () => { byId("state").textContent = "the index has no data yet: run something, or python -m pulsebook archive index"; });
+}, () => { byId("state").textContent = "the index has no data yet: run something, or pulsebook archive index"; });

@@ -14,7 +14,7 @@ from pulsebook.cli.doctor.findings import Check, Wrong
 
 FREE = 1.0  # GB of its disk that should be free
 NEWEST = 50  # records that are read
-REMEDY = "python -m pulsebook archive verify makes anew what can be, and names the rest."
+REMEDY = "pulsebook archive verify makes anew what can be, and names the rest."
 
 
 def writable() -> str:
@@ -77,7 +77,7 @@ def space() -> str:
         raise Wrong(
             f"{FREE:g} GB free for {outputs}",
             f"{free:.2f} GB",
-            "Make room: python -m pulsebook archive prune --delete removes what is old.",
+            "Make room: pulsebook archive prune --delete removes what is old.",
         )
     return f"{free:,.1f} GB free"
 
