@@ -81,7 +81,7 @@ def test_the_readme_names_every_notebook_column_setting_and_target():
 
 def test_one_place_reads_the_environment():
     for path in (ROOT / "pulsebook").rglob("*.py"):
-        if "local" not in path.parts and path.name not in ("settings.py", "runner.py", "guard.py", "connections.py"):
+        if "local" not in path.parts and path.name not in ("settings.py", "environment.py", "runner.py", "guard.py"):
             assert "os.environ" not in path.read_text(), path
 
 

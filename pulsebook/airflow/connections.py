@@ -6,34 +6,26 @@
                            extra: {"ops_chat_id": "…", "thread_id": 5}
 
 A variable of the environment wins over a Connection. The kernel inherits the variables; they are removed afterwards.
+`python -m pulsebook.airflow.connections` writes them as JSON, for `pulsebook doctor`: it holds their secrets.
 """
 
-import logging
-import os
+import json
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from pulsebook.base.settings import settings
-
-log = logging.getLogger(__name__)
+from pulsebook.base.environment import supplied
 
 
 @contextmanager
 def connections():
     """Within this context `settings()` holds what the Connections say."""
-    supplied = {
-        name: str(value)
-        for name, value in {**_server("clickhouse"), **_server("source"), **_telegram()}.items()
-        if value and name not in os.environ
-    }
-    os.environ.update(supplied)
-    settings.cache_clear()
-    try:
+    with supplied(variables()):
         yield
-    finally:
-        for name in supplied:
-            os.environ.pop(name, None)
-        settings.cache_clear()
+
+
+def variables() -> dict:
+    """What the Connections say, as variables of the environment."""
+    return {**_server("clickhouse"), **_server("source"), **_telegram()}
 
 
 def _server(name: str) -> dict:
@@ -65,3 +57,7 @@ def _connection(name: str):
         return BaseHook.get_connection(name)
     except AirflowNotFoundException:
         return None  # supplied by the environment instead
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: str(value) for name, value in variables().items() if value}))

@@ -10,6 +10,9 @@ from pulsebook.incidents import QUARTER, Incident
 from pulsebook.warehouse import Warehouse, engine, quoted
 
 CHECKED = "checked"
+COLUMNS = {
+    "slot": "DateTime", "at": "DateTime", "incident": "String", "status": "String", "opened": "DateTime", "state": "String",
+}  # fmt: skip
 FORGOTTEN = 31 * 86400  # seconds: how far back open incidents are looked for
 
 
@@ -22,7 +25,7 @@ class Store:
         self.warehouse.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
         self.warehouse.execute(f"""
             CREATE TABLE IF NOT EXISTS {self.table}
-            (slot DateTime, at DateTime, incident String, status String, opened DateTime, state String)
+            ({", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())})
             ENGINE = {engine(self.table)} PARTITION BY toYYYYMM(slot) ORDER BY (slot, incident, at)
         """)
 
@@ -57,7 +60,7 @@ class Store:
 
     def _add(self, slot: int, incident: str, status: str, opened: int, state: str) -> None:
         self.warehouse.execute(
-            f"INSERT INTO {self.table} (slot, at, incident, status, opened, state) "
+            f"INSERT INTO {self.table} ({', '.join(COLUMNS)}) "
             f"SELECT toDateTime({slot}), now(), {quoted(incident)}, {quoted(status)}, "
             f"toDateTime({opened}), {quoted(state)}"
         )

@@ -24,7 +24,7 @@ def etl_table(target: Warehouse, name: str) -> str:
     Raises:
         WarehouseError: what differs cannot be brought up, or a right is missing; says which.
     """
-    columns, partition, order = _tables()[name]
+    columns, partition, order = tables()[name]
     database = settings().target_database
     target.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
     table = f"{database}.{name}"
@@ -32,8 +32,8 @@ def etl_table(target: Warehouse, name: str) -> str:
     return table
 
 
-def _tables() -> dict[str, tuple[dict[str, str], str, str]]:
-    """Columns, partition and order by name."""
+def tables() -> dict[str, tuple[dict[str, str], str, str]]:
+    """Columns, partition and order of the ETL's tables, by name."""
     user = {"event_date": "Date", "user_id": "UInt64"}
     value = {"event_date": "Date", "dimension": "String", "dimension_value": "String"}
     profiles, latest = profile.types(), {"latest": "UInt64"}

@@ -52,17 +52,26 @@ def ensure(
     found = warehouse.columns(table)
     if dict(found) == dict(columns):
         return table
-    changes = _to_refill(found, columns) if refill else _to_keep(table, found, columns)
+    altered = changes(table, found, columns, refill=refill)
     try:
-        for change in changes:
+        for change in altered:
             _do(warehouse, f"ALTER TABLE {table} {change}")
     except WarehouseError:
         if warehouse.columns(table).items() >= columns.items():  # another task was as fast
             return table
         raise
-    if refill and changes:
+    if refill and altered:
         _do(warehouse, f"TRUNCATE TABLE {table}")
     return table
+
+
+def changes(table: str, found: Mapping[str, str], columns: Mapping[str, str], *, refill: bool) -> list[str]:
+    """What comes after ALTER TABLE to make a table with the columns `found` one with `columns`, as `ensure` does.
+
+    Raises:
+        WarehouseError: its rows stay, and something differs that cannot be changed.
+    """
+    return _to_refill(found, columns) if refill else _to_keep(table, found, columns)
 
 
 def _to_refill(found: Mapping[str, str], columns: Mapping[str, str]) -> list[str]:
