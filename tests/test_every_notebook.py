@@ -1,0 +1,55 @@
+"""Every notebook of the tree, a new one too, runs on its defaults, and each of its cells can be run twice in a row."""
+
+from contextlib import redirect_stdout
+from io import StringIO
+
+import nbformat
+import pytest
+
+from pulsebook.base.settings import ROOT, settings
+from pulsebook.local import sample
+from tests.etl import quick
+
+NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+DAYS, DAU = 31, 300
+
+
+@pytest.fixture(scope="module")
+def app(server, tmp_path_factory):
+    """A social app that is alive now, its ETL done for yesterday."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "clickhouse_url": server,
+            "source_database": "every_source",
+            "target_database": "every_target",
+            "timezone": "Europe/Moscow",
+            "outputs": str(tmp_path_factory.mktemp("outputs")),
+        }.items():
+            patch.setenv(f"PULSEBOOK_{name.upper()}", value)
+        settings.cache_clear()
+        sample.fill(sample.http(server), DAYS, DAU, 1, None, "Europe/Moscow", "every_source")
+        with redirect_stdout(StringIO()):
+            quick("")
+            executed(ROOT / "notebooks" / "alerts" / "collect.ipynb", 1)
+        yield
+    settings.cache_clear()
+    for database in ("every_source", "every_target"):
+        sample.http(server)(f"DROP DATABASE {database}")
+
+
+def executed(path, times: int) -> str:
+    """What the last cell prints, when each code cell has run so many times."""
+    names = {"display": lambda *_: None}
+    for number, cell in enumerate(nbformat.read(path, 4).cells):
+        if cell.cell_type == "code":
+            for _ in range(times):
+                with redirect_stdout(StringIO()) as said:
+                    exec(compile(cell.source, f"{path.stem}, cell {number}", "exec"), names)
+    return said.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_notebook_runs_on_its_defaults_and_every_cell_twice(app, path):
+    once = executed(path, 1)
+    assert once.strip() and executed(path, 2) == once
