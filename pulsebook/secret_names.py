@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 from pulsebook.url_passwords import spans
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+|\d+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zñ]+|[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+|\d+")
 _PASSWORD = re.compile(
-    r"(passwor[dt]|passwd|passphrase|passcode|passkey|pwd|парол[ья])s?$|^(user|db|ssh|my|smtp)?pass$|^pw$"
+    r"(passwor[dt]|passwd|passphrase|passcode|passkey|pwd|pswd|passw|kennwort|senha|contraseña|парол[ья])s?$|^(user|db|ssh|my|smtp)?pass$|^(pw|psw)$"
 )
 _CREDENTIAL = {
     "secret", "secrets", "credential", "credentials", "creds", "token", "jwt", "cookie", "authorization", "fernet",
@@ -44,7 +44,7 @@ _PLACEHOLDER = re.compile(
 _FOLDERS = {"PWD", "OLDPWD"}  # of a shell
 
 _DSN = re.compile(
-    r"(?i)(?:^|[\s;&?,])(?:password|passwd|pwd|pass|sslpassword)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|\{([^}]*)\}|([^\s;&,'\"]+))"
+    r"(?i)(?:^|[\s;&?,])(?:password|passwd|pwd|pass|sslpassword|accountkey|sharedaccesskey|sharedaccesssignature)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|\{([^}]*)\}|([^\s;&,'\"]+))"
 )
 
 

@@ -620,7 +620,7 @@ HOSTILE = [
     "eyJaaaaaaaaa." * 25_000, "gh" * 150_000, "password: a[" * 25_000, "password='" + "\\'" * 150_000, "<password>" * 30_000,
     "<table><th>password</th>" * 12_000, "password\n" * 33_000, "password | " * 27_000, "  password  x\n" * 20_000,
     "password,b\n" * 27_000, "password is is is " * 15_000, "login(a, " * 30_000, "<th>password" * 25_000, "mysql -" * 40_000,
-    "password " + "\n\t" * 150_000, "remote('a'," * 27_000, "password 'a': " * 20_000, "name='password' " + " " * 300_000,
+    "password " + "\n\t" * 150_000, "http://h/?password=" * 16_000, "remote('a'," * 27_000, "password 'a': " * 20_000, "name='password' " + " " * 300_000,
     "a@b:c" * 60_000, "\\u0041" * 50_000, "\\u{" * 100_000, "'" * 300_000, "sk-" * 100_000, "%3a%2f%2f" * 30_000, "aB3+" * 75_000,
 ]  # fmt: skip
 
