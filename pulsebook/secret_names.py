@@ -105,17 +105,59 @@ def passwords_in(value: str) -> Iterator[str]:
 def secrets_within(value, name: str = "") -> Iterator[str]:
     """Texts and numbers of a JSON-like value that its keys call secret, and passwords within any other text of it."""
     if isinstance(value, Mapping):
+        said = said_name(value)
         for key, item in value.items():
-            yield from secrets_within(item, str(key) if not isinstance(item, list) or is_secret(str(key)) else "")
+            if is_secret(str(key)):
+                yield from secrets_within(item, str(key))
+            elif said and str(key).lower() in VALUES and is_strange(item, 6):
+                yield from secrets_within(item, said)
+            elif is_secret(name):
+                for one in item if isinstance(item, list) else [item]:
+                    yield from secrets_within(one, name if is_strange(one) or isinstance(one, Mapping) else "")
+            else:
+                yield from secrets_within(item)
     elif isinstance(value, list | tuple | set):
-        for item in value:
-            yield from secrets_within(item, name)
+        items = list(value)
+        for at, item in enumerate(items):
+            yield from secrets_within(item, name_before(items, at) or name)
     elif isinstance(value, str):
         if is_secret(name) and not is_path(value):
             yield value
         yield from passwords_in(value)
     elif isinstance(value, int | float) and not isinstance(value, bool) and is_password(name):
         yield str(value)
+
+
+VALUES = {"value", "val", "default"}  # keys that tell what a name is given
+
+
+def said_name(value: Mapping) -> str:
+    """The secret name that a mapping tells the value of: `{"name": "DB_PASSWORD", "value": …}`."""
+    names = (str(item) for key, item in value.items() if str(key).lower() in ("name", "key", "variable", "option"))
+    return next(filter(is_secret, names), "")
+
+
+def name_before(items: list, at: int) -> str:
+    """The secret name that stands before the last of a pair, or before the value of an option: `["--password", …]`."""
+    before = items[at - 1] if at else None
+    if not isinstance(before, str) or " " in before or not is_secret(before):
+        return ""
+    is_pair = len(items) == 2 and is_strange(items[at])
+    return before if is_pair or before.startswith("-") and is_strange(items[at], 6) else ""
+
+
+def is_strange(item, shortest: int = 0) -> bool:
+    """Whether an item is a text that can be no word, name or place: letters of both cases, or signs, with digits.
+
+    Args:
+        shortest: where its name leaves less doubt: no word, and of so many characters, is enough.
+    """
+    if not isinstance(item, str) or " " in item or not any(map(str.isalpha, item)):
+        return False
+    if shortest:
+        return len(item) >= shortest and not item.isalpha()
+    mixed = item != item.lower() and item != item.upper() or any(sign in item for sign in "!@#$%^*+~?")
+    return len(item) >= 8 and any(map(str.isdigit, item)) and mixed and not is_path(item)
 
 
 def is_placeholder(value: str) -> bool:

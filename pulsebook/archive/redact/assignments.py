@@ -70,12 +70,6 @@ def _is_of_dsn(text: str, start: int, found: re.Match) -> bool:
     return not re.match(r"[\"']?(?:[/~$.]|[A-Za-z]:\\)", text[found.end() : found.end() + 4])
 
 
-def may_name_secrets(text: str) -> bool:
-    """Whether any name of the text holds a keyword."""
-    small = text.lower()
-    return any(keyword in small for keyword in _KEYWORDS)
-
-
 def names_in(text: str, small: str) -> Iterator[Span]:
     """Start and end of each name that holds a keyword, in order.
 
