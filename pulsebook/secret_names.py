@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
-from pulsebook.url_passwords import spans
+from pulsebook.url_passwords import spans, spans_without_scheme
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zñ]+|[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+|\d+")
 _PASSWORD = re.compile(
@@ -36,7 +36,7 @@ _ABOUT = {  # a name that ends so tells of a secret: `token_count`, `password_fi
     "error", "message", "msg", "title", "input", "widget", "form", "page", "reset", "status", "state", "valid", "set",
     "resets", "change", "changes", "attempts", "failure", "failures", "requests", "updates", "users", "views", "clicks",
     "events", "errors", "share", "ratio", "percent", "pct", "avg", "mean", "sum", "total", "consent", "santa", "sauce",
-    "method", "mode", "algorithm", "encoding", "index", "idx", "number", "num", "price", "cost", "rate", "through",
+    "score", "method", "mode", "algorithm", "encoding", "index", "idx", "number", "num", "price", "cost", "rate", "through",
 }  # fmt: skip
 _PLACEHOLDER = re.compile(
     r"(?:(?i:bearer|basic|token|bot)\s+)?(?:\{[^{}]*\}|\{\{.*\}\}|\$\{?\w+\}?|\$\(.*\)|%\(?\w*\)?s|<[^<>]*>|\*+|\.{3}|…|[xX]{3,}|\[[A-Z]{1,10}\]\d?|\[redacted\])+"
@@ -88,7 +88,7 @@ def secrets_of(variables: Mapping[str, str]) -> set[str]:
 
 def passwords_in(value: str) -> Iterator[str]:
     """Passwords within the value of a variable: of URLs (as spelt and decoded), DSNs and JSON."""
-    for start, end in spans(value):
+    for start, end in (*spans(value), *spans_without_scheme(value)):
         yield from {value[start:end], unquote(value[start:end])}
     if "://" in value and "?" in value:
         yield from (text for name, text in _query(value) if is_secret(name))
@@ -109,7 +109,7 @@ def secrets_within(value, name: str = "") -> Iterator[str]:
         for key, item in value.items():
             if is_secret(str(key)):
                 yield from secrets_within(item, str(key))
-            elif said and str(key).lower() in VALUES and is_strange(item, 6):
+            elif said and str(key).lower() in VALUES and is_strange(item, shortest_of(said)):
                 yield from secrets_within(item, said)
             elif is_secret(name):
                 for one in item if isinstance(item, list) else [item]:
@@ -146,6 +146,11 @@ def name_before(items: list, at: int) -> str:
     return before if is_pair or before.startswith("-") and is_strange(items[at], 6) else ""
 
 
+def shortest_of(name: str) -> int:
+    """For `is_strange`: 6 where the name leaves little doubt; 0 for a mere `token`, which may be one of a language."""
+    return 6 if is_password(name) or len(_WORD.findall(name)) > 1 else 0
+
+
 def is_strange(item, shortest: int = 0) -> bool:
     """Whether an item is a text that can be no word, name or place: letters of both cases, or signs, with digits.
 
@@ -156,7 +161,8 @@ def is_strange(item, shortest: int = 0) -> bool:
         return False
     if shortest:
         return len(item) >= shortest and not item.isalpha()
-    mixed = item != item.lower() and item != item.upper() or any(sign in item for sign in "!@#$%^*+~?")
+    inner = re.sub(r"(?<![A-Za-z])[A-Z]", "", item)  # without capitals that begin a word
+    mixed = inner != inner.lower() and inner != inner.upper() or any(sign in item for sign in "!@#$%^*+~?")
     return len(item) >= 8 and any(map(str.isdigit, item)) and mixed and not is_path(item)
 
 

@@ -12,14 +12,15 @@ from urllib.parse import quote
 
 CORE = 6  # characters of base64 that are no coincidence in a megabyte of pictures
 HEX = 12  # digits that are none
-_LINE_ENDS = (rb"\n", rb"\r", b"<br>", b"<br/>", b"<br />", b"&#13;", b"&#10;", b"' + '", b"' +\n", b'" +\n')
+_LINE_ENDS = (b"<br>", b"<br/>", b"<br />", b"&#13;", b"&#10;", b"' + '", b"' +\n", b'" +\n')
 _LINE_STARTS = (b"\n# ", b"\n> ", b"\n// ", b"\n+ ", b"\n| ")
 _BETWEEN = (  # the lines of base64, also as JSON, Python, HTML, mails and comments write them
     rb"(?:\\{1,8}[nr]|[\s\"',:\\]|<br ?/?>|&#1[03];|(?<=[\"'] )\+(?=\s)|(?<=\n)(?:[#>+|]|//)(?= ))*+"
 )
 _BETWEEN_NUMBERS = rb"(?:0x|[\s\"',:\\])*+"
 _IGNORED = b" \t\r\n\"',:\\"
-_NESTED = (24, 4000)  # characters of a run in which more than plain base64 is sought
+RUN, LINE = 16, 24  # characters that may be a token; those of a line of base64
+LONGEST_TOKEN = 4000  # characters in which more than plain base64 is sought: longer runs are pictures
 _IN_RUNS = bytes(ord("a") if chr(c).isalnum() and c < 128 or c in b"+/-_=%" else ord(" ") for c in range(256))
 
 
@@ -35,7 +36,11 @@ class Encoded:
             self.numbers |= {digits.encode() for digits in numbers if len(digits) >= HEX}
             mine = _cores(data)
             cores |= mine
-            others = {quote(secret, safe="").encode(), json.dumps(secret)[1:-1].encode(), secret.encode("utf-16-le", "replace")}
+            others = {
+                quote(secret, safe="").encode(),
+                json.dumps(secret)[1:-1].encode(),
+                secret.encode("utf-16-le", "replace"),
+            }
             nested.update(*map(_cores, mine - {b""}), *map(_cores, others - {data}))
         self.cores = cores | {core.replace(b"+", b"-").replace(b"/", b"_") for core in cores}
         self.nested = nested | {quote(core, safe="").encode() for core in cores if b"+" in core or b"/" in core}
@@ -55,30 +60,28 @@ class Encoded:
         ]
 
     def _found(self, data: bytes) -> list[bytes]:
-        together = data
-        for sign in _LINE_ENDS:
-            together = together.replace(sign, b"")
-        for sign in _LINE_STARTS:
-            together = together.replace(sign, b"\n")
+        together, runs = data.replace(rb"\n", b"").replace(rb"\r", b""), [*_runs(data)]
+        for sign in (
+            (*_LINE_ENDS, *_LINE_STARTS) if any(len(run) >= LINE for run in runs) else ()
+        ):  # rare: not sought in prose
+            together = together.replace(sign, sign[: sign in _LINE_STARTS])
         together = together.translate(None, _IGNORED)
         found = [spelt for spelt in self.all if spelt in together]
         if b"0x" in data:
             numbers = together.replace(b"0x", b"")
             found += [spelt for spelt in self.numbers if spelt in numbers and spelt not in found]
-        runs = b" ".join(_runs(data))
-        return found + [spelt for spelt in self.nested if spelt in runs]
+        token = b" ".join(run for run in runs if len(run) <= LONGEST_TOKEN)
+        return found + [spelt for spelt in self.nested if spelt in token]
 
 
 def _runs(data: bytes) -> Iterable[bytes]:
-    """The parts of the data that can be base64, unless they are so long that they are pictures."""
-    shortest, longest = _NESTED
+    """The parts of the data that can be base64."""
     kinds, end = data.translate(_IN_RUNS), 0
-    while (found := kinds.find(b"a" * shortest, end)) >= 0:
+    while (found := kinds.find(b"a" * RUN, end)) >= 0:
         start = max(kinds.rfind(b" ", end, found) + 1, end)
         end = kinds.find(b" ", found)
         end = end if end >= 0 else len(data)
-        if end - start <= longest:
-            yield data[start:end]
+        yield data[start:end]
 
 
 def _cores(data: bytes) -> set[bytes]:

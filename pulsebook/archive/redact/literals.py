@@ -13,10 +13,10 @@ from pathlib import Path
 
 import nbformat
 
-from pulsebook.archive.redact.judging import is_random, is_strong
+from pulsebook.archive.redact.judging import is_random
 from pulsebook.archive.redact.known import UNMISTAKABLE, register
 from pulsebook.archive.redact.sources import pieces, secrets_in, shaped
-from pulsebook.secret_names import is_placeholder, is_secret, secrets_within
+from pulsebook.secret_names import is_placeholder, is_secret, is_strange, secrets_within, shortest_of
 
 _MAGIC = re.compile(r"^\s*[%!].*$", re.M)
 
@@ -65,7 +65,9 @@ def literals(source: str) -> set[str]:
         tree = ast.parse(_MAGIC.sub("pass", source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
-    found = {text for name, value in _pairs(tree) if is_secret(name) for text in (*_texts(value), *_beside(source, value))}
+    found = {
+        text for name, value in _pairs(tree) if is_secret(name) for text in (*_texts(value), *_beside(source, value))
+    }
     return {text for text in found if not is_placeholder(text) and "\0" not in text}
 
 
@@ -87,14 +89,17 @@ def _pairs(tree: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
         elif isinstance(node, ast.Dict):
             yield from ((_name(key), value) for key, value in zip(node.keys, node.values, strict=True))
             given = {_name(key).lower(): value for key, value in zip(node.keys, node.values, strict=True)}
-            yield _name(given.get("name") or given.get("key")), given.get("value")
+            name = _name(given.get("name") or given.get("key"))
+            yield from (
+                (name, given.get("value")) for text in _texts(given.get("value")) if is_strange(text, shortest_of(name))
+            )
         elif isinstance(node, ast.For):
-            yield _name(node.target), node.iter
+            yield from ((_name(node.target), node.iter) for text in _texts(node.iter) if is_strange(text))
         elif isinstance(node, ast.FunctionDef):
             yield from (
                 (node.name, part.value)
                 for part in ast.walk(node)
-                if isinstance(part, ast.Return) and any(map(is_random, _texts(part.value)))
+                if isinstance(part, ast.Return) and any(map(is_strange, _texts(part.value)))
             )
         elif isinstance(node, ast.Compare):
             yield _name(node.left), node.comparators[0]
@@ -112,7 +117,13 @@ def _pairs(tree: ast.AST) -> Iterator[tuple[str, ast.AST | None]]:
             if node.args and re.match(r"(?i)(?:log_?in|auth\w*)$", _name(node.func)):
                 yield from (("password", node.args[-1]) for text in _texts(node.args[-1]) if is_random(text))
             if node.args and is_secret(_name(node.args[0])):  # add_argument("--password", default="…")
-                yield from (("password", word.value) for word in node.keywords if word.arg in ("default", "value"))
+                name = _name(node.args[0])
+                yield from (
+                    (name, word.value)
+                    for word in node.keywords
+                    if word.arg in ("default", "value")
+                    and any(is_strange(text, shortest_of(name)) for text in _texts(word.value))
+                )
         elif isinstance(node, ast.List):  # ["mysql", "--password", "…"]
             yield from ((_name(name), value) for name, value in pairwise(node.elts) if _name(name).startswith("--"))
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2:  # ("X-ClickHouse-Key", "…")
@@ -153,7 +164,7 @@ def _texts(value: ast.AST | None) -> Iterator[str]:
     elif isinstance(value, ast.Lambda):
         yield from _texts(value.body)
     elif isinstance(value, ast.Dict):
-        yield from (text for part in value.values for text in _texts(part) if is_strong(text))
+        yield from (text for part in value.values for text in _texts(part) if is_strange(text))
     elif isinstance(value, ast.Call) and (name := _name(value.func)):  # SecretStr("…"), "…".encode()
         if name.startswith(("Secret", "quote")) or name in ("str", "bytes", "join"):
             yield from (text for part in value.args for text in _texts(part))

@@ -15,7 +15,7 @@ from pulsebook.archive.redact.judging import is_random, is_strong, is_value
 from pulsebook.secret_names import is_password, is_secret
 
 Span = tuple[int, int]
-_CELL = r"</(?:t[hd]|dt)>\s{0,60}<(?:t[hd]|dd)(?:\s[^<>]{0,200})?>"
+_CELL = r"</(?:td>\s{0,60}<t[hd]|th>\s{0,60}<td|dt>\s{0,60}<dd)(?:\s[^<>]{0,200})?>"
 _BESIDE = re.compile(  # in markup
     rf"(?:(?P<cell>{_CELL})|(?P<attributes>\s[^<>]{{0,200}}>)(?=[^<]{{1,1000}}</)"
     r"|(?P<valued>[\"']\s(?:[^<>]{0,200}?\s)?(?:value|content)\s?=\s?(?P<quote>[\"'])))"
@@ -30,7 +30,9 @@ _TAGGED = re.compile(  # with tags between
     r"(?:[\"'][^<>]{0,200}>)?\s{0,4}[:=]?(?:\s{0,40}</?\w[^<>]{0,200}>\s{0,4}[:=]?){0,6}\s{0,40}(?:<!\[CDATA\[)?"
     r"(?P<word>[^\s<>\"'\]]{6,512})(?=\s{0,20}(?:<|\]\]>|\Z))"
 )
-_VALUE_FIRST = re.compile(r"<input\s(?:[^<>]{0,200}\s)?value=[\"']([^\"'<>]{1,500})[\"']\s(?:[^<>]{0,200}\s)?(?:name|id|type)=[\"']\Z")
+_VALUE_FIRST = re.compile(
+    r"<input\s(?:[^<>]{0,200}\s)?value=[\"']([^\"'<>]{1,500})[\"']\s(?:[^<>]{0,200}\s)?(?:name|id|type)=[\"']\Z"
+)
 _REFUSED = re.compile(r"(?i)\b(?:invalid|incorrect|wrong|bad|expired|unknown|revoked) (?:[\w-]{1,20} )?\Z")
 _CELLS = re.compile(r"<t[hd](?:\s[^<>]{0,300})?>([^<]{0,2000})")
 _BARS = "│┃|"
@@ -64,10 +66,11 @@ def mentioned(text: str, names: list[Span], code: bool) -> Iterator[Span]:
 def _in_markup(text: str, name: str, start: int, end: int) -> Iterator[Span]:
     if "<" in text[end : end + 400] and ">" in text[end : end + 200]:
         tagged = _TAGGED.match(text, end)
-        if tagged and is_strong(tagged["word"]):
+        between = text[end : tagged.start("word")] if tagged else ""
+        if tagged and is_strong(tagged["word"]) and not ("</th" in between and "<th" in between):  # two headers
             yield tagged.span("word")
-        if first := _VALUE_FIRST.search(text, max(0, start - 600), start):
-            yield first.span(1)
+    if text[start - 1 : start] in ("'", '"') and (first := _VALUE_FIRST.search(text, max(0, start - 600), start)):
+        yield first.span(1)
     found = _BESIDE.match(text, end)
     if not found or (found["attributes"] and text[start - 1 : start] != "<"):
         return

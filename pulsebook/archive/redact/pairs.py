@@ -1,18 +1,20 @@
 """Secrets whose name is itself a value: of lists of variables, of pairs, of the arguments of a command.
 
-    {"name": "DB_PASSWORD", "value": "pw-1"}      - name: DB_PASSWORD      ['password', 'pw-1']      ['mysql', '--password', 'pw-1']
-                                                    value: pw-1
+{"name": "DB_PASSWORD", "value": "pw-1"}      - name: DB_PASSWORD      ['password', 'pw-1']      ['mysql', '--password', 'pw-1']
+                                                value: pw-1
 """
 
 import re
 from collections.abc import Iterator
 
-from pulsebook.archive.redact.judging import is_strong, is_value
-from pulsebook.secret_names import is_password, is_secret
+from pulsebook.archive.redact.judging import is_value
+from pulsebook.secret_names import is_password, is_secret, is_strange, shortest_of
 
 Span = tuple[int, int]
 _QUOTE = r"\\{0,8}[\"']"
-_SAYS_NAME = re.compile(rf"(?i)\b(?:name|key|variable|setting|option|property|header|field){_QUOTE}?\s?[:=]\s?{_QUOTE}?\Z")
+_SAYS_NAME = re.compile(
+    rf"(?i)\b(?:name|key|variable|setting|option|property|header|field){_QUOTE}?\s?[:=]\s?{_QUOTE}?\Z"
+)
 _SAYS_VALUE = re.compile(
     rf"(?:{_QUOTE})?\s{{0,4}},?\s{{0,60}}(?:{_QUOTE})?(?i:value|val|default)(?:{_QUOTE})?\s{{0,4}}[:=]\s{{0,4}}"
     rf"(?:(?P<quote>{_QUOTE})(?P<quoted>[^\"'\n]{{1,1000}}?)(?=\\{{0,8}}[\"'])|(?P<bare>[^\s\"'<>,{{}}\[\]]{{4,512}}))"
@@ -29,9 +31,14 @@ def paired(text: str, names: list[Span], code: bool) -> Iterator[Span]:
         before = text[max(0, start - 80) : start]
         if _SAYS_NAME.search(before):
             found = _SAYS_VALUE.match(text, end)
-            if found and is_value(name, found["quoted"] or found["bare"]):
-                yield found.span("quoted" if found["quoted"] else "bare")
+            kind = "quoted" if found and found["quoted"] else "bare"
+            if (
+                found
+                and is_value(name, found[kind])
+                and (is_password(name) or is_strange(found[kind], shortest_of(name)))
+            ):
+                yield found.span(kind)
         elif _ITEM.search(before) and (found := _NEXT_ITEM.match(text, end)):
             option = name.startswith("--") and is_password(name)
-            if is_value(name, found["word"]) if option else not code and is_strong(found["word"]):
+            if is_value(name, found["word"]) if option else not code and is_strange(found["word"]):
                 yield found.span("word")

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from pulsebook.archive.redact.judging import is_random
 from pulsebook.archive.redact.shapes import secret_spans
+from pulsebook.secret_names import is_strange
 
 _OF_A_SHELL = re.compile(r"\s*%%(?:bash|sh|script|writefile|sql|html|perl|ruby|js)\b")
 SHORTEST = 6  # characters: shorter ones are hidden where they stand, not wherever they occur
@@ -19,7 +20,8 @@ LONGEST = 100_000  # characters of a source that are looked at so closely
 def secrets_in(source: str) -> frozenset[str]:
     """What of a cell's source is to be hidden wherever it occurs; nothing that may be an ordinary word."""
     source = source[:LONGEST]
-    found = {*shaped(source, code=not _OF_A_SHELL.match(source))}
+    of_shell = bool(_OF_A_SHELL.match(source))
+    found = {secret for secret in shaped(source, code=not of_shell) if of_shell or is_strange(secret)}
     for text in _texts(source):
         found.update(shaped(text))
     return frozenset(found)

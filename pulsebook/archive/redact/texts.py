@@ -4,10 +4,9 @@ import logging
 import re
 import traceback
 
-from pulsebook.archive.redact.judging import is_value
 from pulsebook.archive.redact.known import HIDDEN, hide_known, replaced
 from pulsebook.archive.redact.shapes import secret_spans
-from pulsebook.secret_names import VALUES, is_password, is_secret, is_strange, name_before, said_name
+from pulsebook.secret_names import VALUES, is_password, is_secret, is_strange, name_before, said_name, shortest_of
 
 _COLOUR = re.compile(
     r"(?:\x1b|\\{1,16}(?:u001b|x1b|033|e))(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\\]{0,512}(?:\x07|\x1b?\\))", re.I
@@ -50,7 +49,7 @@ def redact_values(value, name: str = ""):
 def _below(item, above: str, key: str, said: str):
     """A value under a key that says secret itself, or tells the value of a secret name, or lies below what says secret."""
     if isinstance(item, str) and not is_secret(key) and (said or is_secret(above)):
-        return HIDDEN if (is_value(said, item) if said else is_strange(item)) else redact(item)
+        return HIDDEN if is_strange(item, shortest_of(said) if said else 0) else redact(item)
     if isinstance(item, list) and not is_secret(key) and is_secret(above):
         return [_below(one, above, key, said) for one in item]
     return redact_values(item, key if is_secret(key) or isinstance(item, str | int | float) else above)
