@@ -163,6 +163,7 @@ def is_strange(item, shortest: int = 0) -> bool:
         return len(item) >= shortest and not item.isalpha()
     inner = re.sub(r"(?<![A-Za-z])[A-Z]", "", item)  # without capitals that begin a word
     mixed = inner != inner.lower() and inner != inner.upper() or any(sign in item for sign in "!@#$%^*+~?")
+    mixed = mixed or len(re.findall(r"(?<=[A-Za-z])\d+(?=[A-Za-z])", item)) > 1
     return len(item) >= 8 and any(map(str.isdigit, item)) and mixed and not is_path(item)
 
 
