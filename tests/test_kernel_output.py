@@ -50,6 +50,13 @@ def test_a_private_key_over_several_writes_is_found(capfd):
     assert written(capfd, *parts, b"after\n", pause=0.1) == "[redacted]\nafter\n"
 
 
+def test_a_secret_over_lines_of_base64_that_come_one_by_one_is_found(capfd):
+    lines = base64.encodebytes(b"x" * 50 + SECRET.encode() + b"y" * 60).splitlines(keepends=True)
+    said = written(capfd, b"first\n", *lines, b"last\n", pause=0.1)
+    assert SECRET.encode() not in base64.b64decode(said[6:-5].replace("[redacted]", "AAAA"))
+    assert said.startswith("first\n") and said.endswith("last\n") and "[redacted]" in said
+
+
 def test_a_secret_in_a_line_without_end_is_found_wherever_it_lies(capfd):
     line = b"x" * (LONGEST_LINE - len(SECRET) // 2)
     said = written(capfd, line, SECRET.encode(), b"y" * LONGEST_LINE, SECRET.encode())

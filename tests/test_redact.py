@@ -156,6 +156,32 @@ HIDING = [
     f"http:\\/\\/me:{LEAK.replace('/', '')}@h",
     f"next=http%3A%2F%2Fme%3A{LEAK.replace('/', '')}%40h",
     f"['http://me:{LEAK}@h:1/', 'x@y.z']",
+    f"me:{LEAK.replace('/', '')}@tcp(127.0.0.1:3306)/db",
+    f"reader:{LEAK.replace('/', '')}@ch.example:9440",
+    f"//me:{LEAK.replace('/', '')}@h/x",
+    # the name is a value, or in words of its own
+    f'{{"name": "DB_PASSWORD", "value": "{LEAK}"}}',
+    f"- name: DB_PASSWORD\n  value: {LEAK}",
+    f"['mysql', '--password', '{LEAK}', 'db']",
+    f"API key: {LEAK}",
+    f"secret key = {LEAK}",
+    f"The password for me is {LEAK}.",
+    f"pswd={LEAK}",
+    # cut off, tags between, commands, SQL
+    f"password = '{LEAK}",
+    f"{{'user': 'me', 'password': '{LEAK}",
+    f"<b>Password:</b> {LEAK}_Q<br>",
+    f"<td><b>password</b></td><td>{LEAK}_Q</td>".replace("_Q", "q"),
+    f'<entry key="password">{LEAK}</entry>',
+    f"<name>x.ConnectionPassword</name><value>{LEAK}</value>",
+    f'<input value="{LEAK}" name="password">',
+    f"sqlcmd -S h -U me -P {LEAK}",
+    f"az login -u me -p {LEAK}",
+    f"aws configure set aws_secret_access_key {LEAK}",
+    f'CREATE USER x IDENTIFIED BY "{LEAK}"',
+    f'smtp.login("me@x.org", "{LEAK}")',
+    f"session.auth = 'me', '{LEAK}'",
+    f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n{LEAK}\n-----END PGP PRIVATE KEY BLOCK-----",
 ]
 
 
@@ -245,6 +271,17 @@ SURVIVING = [
     "<th>token</th>\n<td>hello1</td>",
     "| token | count |\n|---|---|\n| hello1 | 12 |",
     "PWD=/home/me1",
+    "key: value1x, API key usage: 120412 calls",
+    "invalid token at line 12 column 5",
+    "unknown token 'SELECT2' near 1:5",
+    "12:30:45@server1:8123 and git@github.com:o/r.git and scp a.txt me@h:2222",
+    "see user:group@host:22/x",
+    "{'name': 'token', 'value': 'views2026'}",
+    "[['password', 'country'], ['token', 'os_version_2']]",
+    "df[['token', 'country1']]",
+    "<th>password</th><th>country-2026</th>",
+    "<li>password: <b>required</b></li>",
+    "41:42:43, 0x41 0x42, 51, 118, 112",
 ]
 
 
@@ -311,6 +348,16 @@ SPELLINGS = {
     "coloured": coloured,
     "coloured json": lambda s: json.dumps(coloured(s))[1:-1],
     "hexadecimal": lambda s: s.encode().hex(),
+    "hexadecimal, colons": lambda s: s.encode().hex(":"),
+    "hexadecimal, 0x": lambda s: ", ".join(f"0x{byte:02x}" for byte in s.encode()),
+    "decimal": lambda s: str([*s.encode()]),
+    "url of old": lambda s: re.sub(r"[^a-z]", lambda c: f"%u{ord(c[0]):04X}" if ord(c[0]) < 65536 else c[0], s),
+    "html without semicolons": each("&#{}"),
+    "base64 of base64": lambda s: base64.b64encode(base64.b64encode(f"me:{s}".encode())).decode(),
+    "base64 of a URL": lambda s: base64.b64encode(f"me:{urllib.parse.quote(s, safe='')}@".encode()).decode(),
+    "base64 of JSON": lambda s: base64.b64encode(json.dumps({"a": s}).encode()).decode(),
+    "base64 of UTF-16": lambda s: base64.b64encode(s.encode("utf-16-le")).decode(),
+    "base64 in a URL": lambda s: urllib.parse.quote(base64.b64encode(b"me:" + s.encode()).decode(), safe=""),
 }
 
 
@@ -357,7 +404,16 @@ def test_a_known_secret_is_hidden_in_every_spelling(spelling, secret, before, af
     assert secret not in hidden and secret[:-1] not in hidden
 
 
-WRAPS = {"lines": "\n", "CRLF": "\r\n", "JSON": "\\n", "a list of lines": '\\n",\n   "', "indented": "\n    "}
+WRAPS = {
+    "lines": "\n",
+    "CRLF": "\r\n",
+    "JSON": "\\n",
+    "a list of lines": '\\n",\n   "',
+    "indented": "\n    ",
+    "comments": "\n# ",
+    "HTML": "<br>",
+    "sums": "' +\n'",
+}
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
@@ -367,6 +423,7 @@ def test_a_known_secret_is_hidden_in_base64_also_in_lines(wrap, secret, before, 
     known._registered.clear()
     known.register(secret)
     assume(secret.encode() not in before + after)
+    assume(wrap not in ("comments", "HTML", "sums") or width >= 24)
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         whole = encode(before + secret.encode() + after).decode()
         wrapped = WRAPS[wrap].join(whole[at : at + width] for at in range(0, len(whole), width))
@@ -521,6 +578,57 @@ def test_literals_of_calls_and_comparisons_are_known(code):
     assert LEAK in literals.literals(code.format(LEAK))
 
 
+WITHIN_CODE = [
+    "url = 'postgres://me:{}@h:5432/db'", "dsn = \"host=h password='{}' user=me\"", "cfg = json.loads('{{\"password\": \"{}\"}}')",
+    'text = """\nuser: me\npassword: {}\n"""', "# the password is {}", "%%bash\nexport DB_PASSWORD={}", "s.auth = ('me', '{}')",
+    'query = "CREATE USER x IDENTIFIED BY \'{}\'"', "password = 'ab' '{}'", "password = os.environ.get('X', '{}')",
+    "password = str('{}')", "pw = lambda: '{}'", "def get_password():\n    return '{}'", "passwords = {{'me': '{}'}}",
+    "p.add_argument('--password', default='{}')", "run(['mysql', '--password', '{}'])", "[{{'name': 'DB_PASSWORD', 'value': '{}'}}]",
+    "(user, password), port = ('me', '{}'), 1", "for password in ('{}', 'b'): f(password)", "server.login('me', '{}')",
+    "password = f'{}{{n}}'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", WITHIN_CODE, ids=count)
+def test_what_code_holds_of_a_secret_is_hidden_in_outputs_too(code):
+    secret = "Zk4-wQ9tLm"
+    output = nbformat.v4.new_output("stream", name="stdout", text=f"is {secret} here")
+    cell = nbformat.v4.new_code_cell(code.format(secret), outputs=[output])
+    assert secret not in redact_notebook(nbformat.writes(nbformat.v4.new_notebook(cells=[cell])))
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["credentials = {'host': 'localhost1', 'region': 'eu-west-1'}", "url = 'http://user:password@host:8123'",
+     "def password_score(x):\n    return 'strong12'", "title = 'Password resets, week 2026-W47'", "d = {'name': 'token', 'value': 'views2026'}"],
+)  # fmt: skip
+def test_ordinary_words_of_code_stay_in_outputs(code):
+    literals.register_literals(code)
+    assert not known._registered
+
+
+def test_parameters_hide_what_lies_below_a_secret_name_beside_one_and_within_texts():
+    secret = "Zk4-wQ9tLm"
+    given_ = {
+        "passwords": {"me": secret, "all": [secret]}, "env": [{"name": "DB_PASSWORD", "value": secret}], "pair": [["password", secret]],
+        "args": ["--password", secret], "options": f"--password {secret} -x", "note": f"the password is {secret}",
+    }  # fmt: skip
+    for name, value in given_.items():
+        assert secret not in json.dumps(redact_values({name: value})), name
+        known._registered.clear()
+        literals.register_secrets_of({name: value})
+        assert known._registered == {secret}, name
+    plain = {
+        "credentials": {"host": "h1", "region": "eu-west-1"},
+        "name": "token",
+        "value": "views",
+        "x": ["token", "Android14"],
+    }
+    known._registered.clear()
+    literals.register_secrets_of(plain)
+    assert redact_values(plain) == plain and not known._registered
+
+
 def test_literals_are_those_that_names_call_secret():
     source = """
 %load_ext x
@@ -574,6 +682,8 @@ WITHIN_VARIABLES = {
     "AIRFLOW_CONN_Y": '{"conn_type": "http", "extra": {"api_key": "abc-12"}}', "HOOK": "https://h/?api_key=abc-12&x=1",
     "AIRFLOW_CONN_Z": '{"extra": "{\\"secret\\": \\"abc-12\\"}"}', "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "a+b://me:abc-12@h/x",
     "CELERY": "redis://:abc-12@h:1;redis://:other-1@h:2",
+    "AZURE": "AccountName=a;AccountKey=abc-12;EndpointSuffix=x", "KAFKA_JAAS": 'username="me" password="abc-12";',
+    "MYSQL_DSN": "me:abc-12@tcp(127.0.0.1:3306)/db",
 }  # fmt: skip
 PLAIN_VARIABLES = {
     "PWD": "/srv/abc-12", "PASSWORD_FILE": "/run/secrets/abc-12", "TOKEN_PATH": "/abc-12", "SECRETS_DIR": "/abc-12",
@@ -620,7 +730,8 @@ HOSTILE = [
     "eyJaaaaaaaaa." * 25_000, "gh" * 150_000, "password: a[" * 25_000, "password='" + "\\'" * 150_000, "<password>" * 30_000,
     "<table><th>password</th>" * 12_000, "password\n" * 33_000, "password | " * 27_000, "  password  x\n" * 20_000,
     "password,b\n" * 27_000, "password is is is " * 15_000, "login(a, " * 30_000, "<th>password" * 25_000, "mysql -" * 40_000,
-    "password " + "\n\t" * 150_000, "remote('a'," * 27_000, "password 'a': " * 20_000, "name='password' " + " " * 300_000,
+    "password " + "\n\t" * 150_000, "http://h/?password=" * 16_000, "@" * 300_000, "a:b@h:22 " * 33_000, "password<b>" * 27_000, '"name": "password", ' * 17_000,
+    "remote('a'," * 27_000, "password 'a': " * 20_000, "name='password' " + " " * 300_000,
     "a@b:c" * 60_000, "\\u0041" * 50_000, "\\u{" * 100_000, "'" * 300_000, "sk-" * 100_000, "%3a%2f%2f" * 30_000, "aB3+" * 75_000,
 ]  # fmt: skip
 

@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
-from pulsebook.base.url_passwords import spans
+from pulsebook.base.url_passwords import spans, spans_without_scheme
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+|\d+")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zñ]+|[А-ЯЁ]?[а-яё]+|[А-ЯЁ]+|\d+")
 _PASSWORD = re.compile(
-    r"(passwor[dt]|passwd|passphrase|passcode|passkey|pwd|парол[ья])s?$|^(user|db|ssh|my|smtp)?pass$|^pw$"
+    r"(passwor[dt]|passwd|passphrase|passcode|passkey|pwd|pswd|passw|kennwort|senha|contraseña|парол[ья])s?$|^(user|db|ssh|my|smtp)?pass$|^(pw|psw)$"
 )
 _CREDENTIAL = {
     "secret", "secrets", "credential", "credentials", "creds", "token", "jwt", "cookie", "authorization", "fernet",
@@ -36,7 +36,7 @@ _ABOUT = {  # a name that ends so tells of a secret: `token_count`, `password_fi
     "error", "message", "msg", "title", "input", "widget", "form", "page", "reset", "status", "state", "valid", "set",
     "resets", "change", "changes", "attempts", "failure", "failures", "requests", "updates", "users", "views", "clicks",
     "events", "errors", "share", "ratio", "percent", "pct", "avg", "mean", "sum", "total", "consent", "santa", "sauce",
-    "method", "mode", "algorithm", "encoding", "index", "idx", "number", "num", "price", "cost", "rate", "through",
+    "score", "method", "mode", "algorithm", "encoding", "index", "idx", "number", "num", "price", "cost", "rate", "through",
 }  # fmt: skip
 _PLACEHOLDER = re.compile(
     r"(?:(?i:bearer|basic|token|bot)\s+)?(?:\{[^{}]*\}|\{\{.*\}\}|\$\{?\w+\}?|\$\(.*\)|%\(?\w*\)?s|<[^<>]*>|\*+|\.{3}|…|[xX]{3,}|\[[A-Z]{1,10}\]\d?|\[redacted\])+"
@@ -44,7 +44,7 @@ _PLACEHOLDER = re.compile(
 _FOLDERS = {"PWD", "OLDPWD"}  # of a shell
 
 _DSN = re.compile(
-    r"(?i)(?:^|[\s;&?,])(?:password|passwd|pwd|pass|sslpassword)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|\{([^}]*)\}|([^\s;&,'\"]+))"
+    r"(?i)(?:^|[\s;&?,])(?:password|passwd|pwd|pass|sslpassword|accountkey|sharedaccesskey|sharedaccesssignature)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"|\{([^}]*)\}|([^\s;&,'\"]+))"
 )
 
 
@@ -88,7 +88,7 @@ def secrets_of(variables: Mapping[str, str]) -> set[str]:
 
 def passwords_in(value: str) -> Iterator[str]:
     """Passwords within the value of a variable: of URLs (as spelt and decoded), DSNs and JSON."""
-    for start, end in spans(value):
+    for start, end in (*spans(value), *spans_without_scheme(value)):
         yield from {value[start:end], unquote(value[start:end])}
     if "://" in value and "?" in value:
         yield from (text for name, text in _query(value) if is_secret(name))
@@ -105,17 +105,66 @@ def passwords_in(value: str) -> Iterator[str]:
 def secrets_within(value, name: str = "") -> Iterator[str]:
     """Texts and numbers of a JSON-like value that its keys call secret, and passwords within any other text of it."""
     if isinstance(value, Mapping):
+        said = said_name(value)
         for key, item in value.items():
-            yield from secrets_within(item, str(key) if not isinstance(item, list) or is_secret(str(key)) else "")
+            if is_secret(str(key)):
+                yield from secrets_within(item, str(key))
+            elif said and str(key).lower() in VALUES and is_strange(item, shortest_of(said)):
+                yield from secrets_within(item, said)
+            elif is_secret(name):
+                for one in item if isinstance(item, list) else [item]:
+                    yield from secrets_within(one, name if is_strange(one) or isinstance(one, Mapping) else "")
+            else:
+                yield from secrets_within(item)
     elif isinstance(value, list | tuple | set):
-        for item in value:
-            yield from secrets_within(item, name)
+        items = list(value)
+        for at, item in enumerate(items):
+            yield from secrets_within(item, name_before(items, at) or name)
     elif isinstance(value, str):
         if is_secret(name) and not is_path(value):
             yield value
         yield from passwords_in(value)
     elif isinstance(value, int | float) and not isinstance(value, bool) and is_password(name):
         yield str(value)
+
+
+VALUES = {"value", "val", "default"}  # keys that tell what a name is given
+
+
+def said_name(value: Mapping) -> str:
+    """The secret name that a mapping tells the value of: `{"name": "DB_PASSWORD", "value": …}`."""
+    names = (str(item) for key, item in value.items() if str(key).lower() in ("name", "key", "variable", "option"))
+    return next(filter(is_secret, names), "")
+
+
+def name_before(items: list, at: int) -> str:
+    """The secret name that stands before the last of a pair, or before the value of an option: `["--password", …]`."""
+    before = items[at - 1] if at else None
+    if not isinstance(before, str) or " " in before or not is_secret(before):
+        return ""
+    is_pair = len(items) == 2 and is_strange(items[at])
+    return before if is_pair or before.startswith("-") and is_strange(items[at], 6) else ""
+
+
+def shortest_of(name: str) -> int:
+    """For `is_strange`: 6 where the name leaves little doubt; 0 for a mere `token`, which may be one of a language."""
+    return 6 if is_password(name) or len(_WORD.findall(name)) > 1 else 0
+
+
+def is_strange(item, shortest: int = 0) -> bool:
+    """Whether an item is a text that can be no word, name or place: letters of both cases, or signs, with digits.
+
+    Args:
+        shortest: where its name leaves less doubt: no word, and of so many characters, is enough.
+    """
+    if not isinstance(item, str) or " " in item or not any(map(str.isalpha, item)):
+        return False
+    if shortest:
+        return len(item) >= shortest and not item.isalpha()
+    inner = re.sub(r"(?<![A-Za-z])[A-Z]", "", item)  # without capitals that begin a word
+    mixed = inner != inner.lower() and inner != inner.upper() or any(sign in item for sign in "!@#$%^*+~?")
+    mixed = mixed or len(re.findall(r"(?<=[A-Za-z])\d+(?=[A-Za-z])", item)) > 1
+    return len(item) >= 8 and any(map(str.isdigit, item)) and mixed and not is_path(item)
 
 
 def is_placeholder(value: str) -> bool:

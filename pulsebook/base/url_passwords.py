@@ -41,3 +41,19 @@ def _end(text: str, start: int, limit: int, of_mail: bool) -> int:
         return strict
     # `git@host:owner/name@v1` is no password
     return 0 if of_mail else next((at for at in signs if _HOST.match(text, at + 1)), 0)
+
+
+_HOST_WITHOUT_SCHEME = re.compile(r"@(?P<sure>(?:tcp|unix)\(|[\w.-]{1,255}:\d{2,5}(?!\w))|@(?=[\w\[])")
+_PAIR = re.compile(
+    r"(?:^|[\s\"'=(\[{<,]|(?P<slashes>(?<![:/\\\w])//))[\w.-]{1,60}:(?P<password>(?!\d+\Z)[^\s:/@\"'<>()]{4,200})\Z"
+)
+
+
+def spans_without_scheme(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of passwords in `me:pw-1@tcp(host:3306)/db`, `me:pw-1@host:5432`, `//me:pw-1@host`; linear."""
+    for found in _HOST_WITHOUT_SCHEME.finditer(text):
+        begin = max(0, found.start() - 270)
+        before = text[begin : found.start()]
+        pair = _PAIR.search(before) if ":" in before and (found["sure"] or "//" in before) else None
+        if pair and (pair["slashes"] or found["sure"] and not pair["password"].isalpha()):
+            yield begin + pair.start("password"), begin + pair.end("password")

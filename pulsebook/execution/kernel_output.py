@@ -10,6 +10,7 @@ is never kept waiting: what cannot be written on is dropped, and the log says so
 
 import logging
 import os
+import re
 import select
 import threading
 import time
@@ -22,6 +23,9 @@ LONGEST_LINE = 65_536  # bytes; a longer one goes on in parts
 OVERLAP = 4096  # bytes that wait for what comes after them: a secret may lie across two parts
 LAST_WORDS = 1.0  # seconds that are read on after the kernel's end: a process that outlived it may write for ever
 KEY_BEGINS, KEY_ENDS = b"-----BEGIN ", b"-----END "  # a private key has several lines
+BASE64 = re.compile(
+    rb"[ \t>]*[A-Za-z0-9+/_-]{40,200}={0,2}[ \t]*[\r\n]+\Z"
+)  # a line of it: the next one may end a secret
 
 
 class KernelOutput:
@@ -101,15 +105,22 @@ class _Stream:
 
 
 def _split(data: bytes) -> tuple[bytes, bytes]:
-    """What can be written on, and what waits: an unfinished line, a private key without its end."""
+    """What can be written on, and what waits: an unfinished line, lines of base64, a private key without its end."""
     end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
     key = data.rfind(KEY_BEGINS, 0, end)
     if key >= 0 and data.find(KEY_ENDS, key, end) < 0 and len(data) < LONGEST_LINE:
         end = key
-    if end == 0 and len(data) >= LONGEST_LINE:
+    while (line := _last_line(data, end)) < end and BASE64.match(data[line:end]):
+        end = line
+    if len(data) - end >= LONGEST_LINE:
         text = redact(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return text[:-OVERLAP], text[-OVERLAP:]
     return data[:end], data[end:]
+
+
+def _last_line(data: bytes, end: int) -> int:
+    """Where the line begins that ends there."""
+    return max(data.rfind(b"\n", 0, max(end - 1, 0)), data.rfind(b"\r", 0, max(end - 2, 0))) + 1
 
 
 def _copy(number: int) -> int:

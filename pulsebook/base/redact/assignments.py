@@ -14,9 +14,11 @@ from pulsebook.base.secret_names import is_password, is_path, is_placeholder, is
 Span = tuple[int, int]
 _KEYWORDS = (
     "pass", "pw", "secret", "token", "key", "cred", "authorization", "cookie", "jwt", "fernet", "парол", "секрет", "токен",
+    "psw", "kennwort", "senha", "contraseña",
 )  # fmt: skip
 _IN_NAMES = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 _IN_NAMES += "".join(map(chr, range(ord("А"), ord("я") + 1))) + "ёЁ"
+_KIND_OF_KEY = re.compile(r"(?i)(?<![\w-])(?:api|secret|access|private|auth|encryption|signing|account|master) \Z")
 _REST_OF_NAME = re.compile(r"[\w-]{0,64}")
 _ENTITY = r"&(?:amp;)?(?:quot|apos|#39|#34|#x27|#x22);"
 _SEPARATOR = re.compile(
@@ -68,12 +70,6 @@ def _is_of_dsn(text: str, start: int, found: re.Match) -> bool:
     return not re.match(r"[\"']?(?:[/~$.]|[A-Za-z]:\\)", text[found.end() : found.end() + 4])
 
 
-def may_name_secrets(text: str) -> bool:
-    """Whether any name of the text holds a keyword."""
-    small = text.lower()
-    return any(keyword in small for keyword in _KEYWORDS)
-
-
 def names_in(text: str, small: str) -> Iterator[Span]:
     """Start and end of each name that holds a keyword, in order.
 
@@ -92,7 +88,10 @@ def names_in(text: str, small: str) -> Iterator[Span]:
             continue
         before = text[max(last, at - 64) : at]
         last = _REST_OF_NAME.match(text, at).end()
-        yield at - len(before) + len(before.rstrip(_IN_NAMES)), last
+        start = at - len(before) + len(before.rstrip(_IN_NAMES))
+        if small[start:last] == "key" and (kind := _KIND_OF_KEY.search(text, max(0, start - 12), start)):
+            start = kind.start()  # `API key: …`
+        yield start, last
 
 
 def _values(text: str, start: int, end: int, found: re.Match, code: bool) -> Iterator[Span]:
@@ -131,7 +130,10 @@ def _quoted(name: str, text: str, quote: re.Match, among: bool = False) -> Itera
     """The quoted text, and those that follow it in a list; `among`: the name is one of several that are assigned to."""
     while quote:
         end = _end_of_quoted(text, quote.end(), quote["quote"])
-        if end < 0:
+        if end < 0:  # cut off
+            cut = _BARE.match(text, quote.end())
+            if cut and is_random(cut[0]):
+                yield from _kept(name, text, *cut.span())
             return
         if (
             not _CLOSED.match(text[quote.end() : quote.end() + 20])

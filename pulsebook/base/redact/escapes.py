@@ -22,8 +22,8 @@ _TOKEN = re.compile(  # every alternative begins with a literal, so that what is
            | (?P<control>[nrtbfva0])
          )
   | \\(?P<backslashes>\\++)
-  | %%%%{0,64}+(?:25){0,16}(?P<percent>[0-9a-fA-F]{2})
-  | &(?:amp;){0,16}(?:\#0{0,8}[0-9]{1,7} | \#[xX]0{0,8}[0-9a-fA-F]{1,6} | [A-Za-z][A-Za-z0-9]{1,30});
+  | %%%%{0,64}+(?:25){0,16}(?:(?P<percent>[0-9a-fA-F]{2})|[uU](?P<old>[0-9a-fA-F]{4}))
+  | &(?:amp;){0,16}(?:\#0{0,8}[0-9]{1,7}+;? | \#[xX]0{0,8}[0-9a-fA-F]{1,6}+;? | [A-Za-z][A-Za-z0-9]{1,30};)
     """
     % (_SEQUENCE, _SEQUENCE),
     re.X,
@@ -118,7 +118,7 @@ def _resolved(spelt: bytes) -> bytes:
         return b""
     if token["high"]:
         return (chr(0x10000 + (int(token["high"], 16) - 0xD800) * 0x400 + int(token["low"], 16) - 0xDC00)).encode()
-    if code := token["braced"] or token["four"] or token["eight"]:
+    if code := token["braced"] or token["four"] or token["eight"] or token["old"]:
         return chr(int(code, 16)).encode("utf-8", "surrogatepass") if int(code, 16) < 0x110000 else token[0]
     if byte := token["hex"] or token["percent"]:
         return bytes([int(byte, 16)])
@@ -128,4 +128,4 @@ def _resolved(spelt: bytes) -> bytes:
         return _CONTROL[token["control"]]
     if token["backslashes"]:
         return b"\\"  # left out with the quotes
-    return html.unescape(re.sub(rb"^&(?:amp;)*(?=[#\w]+;)", b"&", token[0]).decode()).encode("utf-8", "surrogatepass")
+    return html.unescape(re.sub(rb"^&(?:amp;)*(?=#|\w+;)", b"&", token[0]).decode()).encode("utf-8", "surrogatepass")

@@ -15,17 +15,25 @@ from pulsebook.base.redact.judging import is_random, is_strong, is_value
 from pulsebook.base.secret_names import is_password, is_secret
 
 Span = tuple[int, int]
-_CELL = r"</(?:t[hd]|dt)>\s{0,60}<(?:t[hd]|dd)(?:\s[^<>]{0,200})?>"
+_CELL = r"</(?:td>\s{0,60}<t[hd]|th>\s{0,60}<td|dt>\s{0,60}<dd)(?:\s[^<>]{0,200})?>"
 _BESIDE = re.compile(  # in markup
     rf"(?:(?P<cell>{_CELL})|(?P<attributes>\s[^<>]{{0,200}}>)(?=[^<]{{1,1000}}</)"
     r"|(?P<valued>[\"']\s(?:[^<>]{0,200}?\s)?(?:value|content)\s?=\s?(?P<quote>[\"'])))"
 )
 _PROSE = re.compile(
     r"(?:[\"'`]|\*{1,3})?:?(?:\*{1,3})?"
-    r"(?P<between>(?:[ ](?:is|was|now|for|of|must|not|be|to|set|with|by|the|user|[\"']?[\w.@-]{1,60}[\"']?(?=:)))"
+    r"(?P<between>(?:[ ](?:is|was|now|for|of|must|not|be|to|set|with|by|the|user|provided|[\"']?[\w.@-]{1,60}[\"']?(?=:| is )))"
     r"{0,4}:?(?:[ \t]{0,20}(?:->|→|[|│┃]|[–—]|\.{3,80})|(?<=:)\n)?[ \t]{1,20})(?P<quote>[\"'`«“]?)"
     r"(?P<word>[^\s\"'`<>«»“”|│┃]{6,512})"
 )
+_TAGGED = re.compile(  # with tags between
+    r"(?:[\"'][^<>]{0,200}>)?\s{0,4}[:=]?(?:\s{0,40}</?\w[^<>]{0,200}>\s{0,4}[:=]?){0,6}\s{0,40}(?:<!\[CDATA\[)?"
+    r"(?P<word>[^\s<>\"'\]]{6,512})(?=\s{0,20}(?:<|\]\]>|\Z))"
+)
+_VALUE_FIRST = re.compile(
+    r"<input\s(?:[^<>]{0,200}\s)?value=[\"']([^\"'<>]{1,500})[\"']\s(?:[^<>]{0,200}\s)?(?:name|id|type)=[\"']\Z"
+)
+_REFUSED = re.compile(r"(?i)\b(?:invalid|incorrect|wrong|bad|expired|unknown|revoked) (?:[\w-]{1,20} )?\Z")
 _CELLS = re.compile(r"<t[hd](?:\s[^<>]{0,300})?>([^<]{0,2000})")
 _BARS = "│┃|"
 _HEADER_CELL = re.compile(r"[ \w./%()-]{0,64}")
@@ -45,7 +53,7 @@ def mentioned(text: str, names: list[Span], code: bool) -> Iterator[Span]:
             yield from _in_html_table(text, table)
         if code:
             continue
-        yield from _in_prose(text, name, end)
+        yield from _in_prose(text, name, start, end)
         header = _line_start(text, start)
         of_header = sum(at == header for at, _ in columns)
         if (start >= below or 0 < of_header < MOST_COLUMNS) and (header, name) not in columns:
@@ -56,6 +64,13 @@ def mentioned(text: str, names: list[Span], code: bool) -> Iterator[Span]:
 
 
 def _in_markup(text: str, name: str, start: int, end: int) -> Iterator[Span]:
+    if "<" in text[end : end + 400] and ">" in text[end : end + 200]:
+        tagged = _TAGGED.match(text, end)
+        between = text[end : tagged.start("word")] if tagged else ""
+        if tagged and is_strong(tagged["word"]) and not ("</th" in between and "<th" in between):  # two headers
+            yield tagged.span("word")
+    if text[start - 1 : start] in ("'", '"') and (first := _VALUE_FIRST.search(text, max(0, start - 600), start)):
+        yield first.span(1)
     found = _BESIDE.match(text, end)
     if not found or (found["attributes"] and text[start - 1 : start] != "<"):
         return
@@ -64,13 +79,16 @@ def _in_markup(text: str, name: str, start: int, end: int) -> Iterator[Span]:
         yield found.end(), stop
 
 
-def _in_prose(text: str, name: str, end: int) -> Iterator[Span]:
+def _in_prose(text: str, name: str, start: int, end: int) -> Iterator[Span]:
     """A word that is none of a language, after the name."""
     found = _PROSE.match(text, end)
-    if not found or not is_password(name):
+    if not found:
         return
+    refused = bool(_REFUSED.search(text, max(0, start - 40), start))
     word = found["word"].rstrip(".,;:!?)")
     quoted = found["quote"] and text[found.end("word") : found.end("word") + 1] in ("'", '"', "`", "»", "”")
+    if not is_password(name) and not (is_strong(word) and (quoted or refused)):
+        return
     if is_value(name, word) and (is_strong(word) or (quoted and is_random(word))):
         yield found.start("word"), found.start("word") + len(word)
 

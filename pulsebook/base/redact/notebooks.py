@@ -7,7 +7,6 @@ import re
 import string
 from collections.abc import Iterator
 
-from pulsebook.base.redact.assignments import may_name_secrets
 from pulsebook.base.redact.known import HIDDEN, hide_known, known
 from pulsebook.base.redact.literals import register_literals
 from pulsebook.base.redact.texts import redact, redact_values
@@ -53,8 +52,8 @@ def redact_notebook(document: str) -> str:
     """
     notebook = json.loads(document)
     for cell in _cells(notebook):
-        if cell.get("cell_type") == "code" and may_name_secrets(source := _joined(cell.get("source", ""))):
-            register_literals(source)
+        if cell.get("cell_type") == "code":
+            register_literals(_joined(cell.get("source", "")))
     if not _suspicious(notebook):
         return document
     clean = {key: _metadata(value) if key == "metadata" else value for key, value in notebook.items() if key != "cells"}

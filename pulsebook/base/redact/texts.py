@@ -6,7 +6,7 @@ import traceback
 
 from pulsebook.base.redact.known import HIDDEN, hide_known, replaced
 from pulsebook.base.redact.shapes import secret_spans
-from pulsebook.base.secret_names import is_password, is_secret
+from pulsebook.base.secret_names import VALUES, is_password, is_secret, is_strange, name_before, said_name, shortest_of
 
 _COLOUR = re.compile(
     r"(?:\x1b|\\{1,16}(?:u001b|x1b|033|e))(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\\]{0,512}(?:\x07|\x1b?\\))", re.I
@@ -31,14 +31,28 @@ def redact_values(value, name: str = ""):
     What a key calls secret is hidden, whatever it holds.
     """
     if isinstance(value, dict):
-        return {redact(str(key)): redact_values(item, str(key)) for key, item in value.items()}
+        said = said_name(value)
+        return {
+            redact(str(key)): _below(item, name, str(key), said if str(key).lower() in VALUES else "")
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple | set):
-        return [redact_values(item, name) for item in value]
+        items = list(value)
+        return [redact_values(item, name_before(items, at) or name) for at, item in enumerate(items)]
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
         return HIDDEN if is_password(name) else redacted_number(value)
     return HIDDEN if str(value).strip() and is_secret(name) else redact(str(value))
+
+
+def _below(item, above: str, key: str, said: str):
+    """A value under a key that says secret itself, or tells the value of a secret name, or lies below what says secret."""
+    if isinstance(item, str) and not is_secret(key) and (said or is_secret(above)):
+        return HIDDEN if is_strange(item, shortest_of(said) if said else 0) else redact(item)
+    if isinstance(item, list) and not is_secret(key) and is_secret(above):
+        return [_below(one, above, key, said) for one in item]
+    return redact_values(item, key if is_secret(key) or isinstance(item, str | int | float) else above)
 
 
 def redacted_number(value):
