@@ -18,10 +18,10 @@ from pulsebook.chat import page
 from pulsebook.chat.answers import ChatError, KeyTaken, Refused, TryLater, Uncertain, Undelivered
 from pulsebook.chat.keys import key, sender
 from pulsebook.chat.ledger import Claim, Ledger, PageLedger, Part
-from pulsebook.chat.markup import CAPTION_LIMIT, TEXT_LIMIT, check, escape, length, plain, split
+from pulsebook.chat.markup import CAPTION_LIMIT, TEXT_LIMIT, check, length, plain, split
 from pulsebook.chat.pictures import fitting
 from pulsebook.chat.telegram import Telegram
-from pulsebook.present.texts import visible
+from pulsebook.present.texts import escape, visible
 from pulsebook.warehouse import WarehouseError
 
 __all__ = ["ChatError", "Delivery", "KeyTaken", "Refused", "Uncertain", "Undelivered", "escape", "key", "post"]

@@ -1,17 +1,11 @@
-"""Telegram's HTML: escaping, visible length, and splitting with balanced tags."""
+"""Telegram's HTML: visible length, and splitting with balanced tags."""
 
 import html
 import re
 
 from pulsebook.chat.tags import ATOM, ATTRIBUTES, read
-from pulsebook.present.texts import visible
 
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024  # characters after the tags and entities are parsed
-
-
-def escape(value) -> str:
-    """Anything that comes from data, so that it appears as it is (what cannot be shown: as `visible` has it)."""
-    return html.escape(visible(value))
 
 
 def plain(marked: str) -> str:

@@ -2,8 +2,10 @@
 
 visible("Chrome\\x1b[0m\\udcff")     # "Chrome�"
 short("x" * 100, 8)               # "xxxxxxx…"
+escape("1 < 2")                   # "1 &lt; 2"
 """
 
+import html
 import re
 
 # Colours and other commands to a terminal (ECMA-48), then control characters that nobody sees, but for tab and line end
@@ -22,3 +24,8 @@ def short(value, most: int) -> str:
     """`visible`, on one line and of at most `most` characters."""
     text = " ".join(visible(value).split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def escape(value) -> str:
+    """`visible`, so that it appears in a message as it is."""
+    return html.escape(visible(value))

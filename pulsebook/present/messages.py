@@ -1,0 +1,75 @@
+"""A message as a template that looks like it (Jinja2); whatever comes from data is escaped where it is put in.
+
+    message("{{ 'views' | label }}: <b>{{ views | metric('views') }}</b>", "en", views=1234)     # "views: <b>1,234</b>"
+
+Beside what Jinja2 brings a template has the words and numbers of its language as filters:
+
+    'views' | label               a metric's name                  1234 | number, 0.2 | percent(0)
+    1234 | metric('views')        its value                        day | date('d MMMM')     Babel's patterns of dates
+    series | changes('views')     the last of consecutive days against the day before and the same weekday a week ago
+
+A line that holds only a `{% … %}` leaves no line; the first and the last line end of a template do not count.
+"""
+
+import difflib
+from functools import cache, partial
+
+from babel.dates import format_date
+from jinja2 import Environment, StrictUndefined, TemplateError, UndefinedError
+from jinja2.meta import find_undeclared_variables
+from markupsafe import Markup
+
+from pulsebook.present import numbers
+from pulsebook.present.texts import escape
+
+
+class MessageError(ValueError):
+    """A template cannot be filled in."""
+
+
+def message(template: str, language: str, **values) -> str:
+    """The message that a template makes of some values, as Telegram takes it.
+
+    Raises:
+        MessageError: the template is none, or uses what is not given; says what is close.
+    """
+    environment = _environment(language)
+    try:
+        unknown = find_undeclared_variables(environment.parse(template)) - values.keys() - environment.globals.keys()
+        if unknown:
+            name = sorted(unknown)[0]
+            close = difflib.get_close_matches(name, values, 1)
+            raise MessageError(
+                f"the message uses {name}, which is not given; given are {', '.join(values) or 'no values'}"
+                + (f": is {close[0]} meant?" if close else "")
+            )
+        return environment.from_string(template.strip("\n")).render(values)
+    except UndefinedError as error:
+        raise MessageError(f"the message uses what is not there: {error.message}") from None
+    except TemplateError as error:
+        line = getattr(error, "lineno", None)
+        raise MessageError(f"the message is no template{f', line {line}' if line else ''}: {error.message}") from None
+
+
+@cache
+def _environment(language: str) -> Environment:
+    made = Environment(
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else Markup(escape(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "label": lambda name: numbers.label(name, language),
+        "metric": lambda value, name: numbers.text(value, name, language),
+        "changes": lambda series, name: numbers.changes(series, name, language),
+        "number": lambda value, digits=0: numbers.number(value, language, digits),
+        "percent": lambda value, digits=1: numbers.percent(value, language, digits),
+        "date": partial(_date, language),
+    }
+    return made
+
+
+def _date(language: str, at, pattern: str) -> str:
+    return format_date(at, pattern, locale=language)
