@@ -3,7 +3,7 @@
 import re
 import time
 from contextlib import contextmanager
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import pandahouse.http
 import requests
@@ -80,6 +80,13 @@ def post(url: str, timeout: float, statement: str, data, stream: bool) -> reques
             raise PassingError(message(url, statement, text))
         raise RefusedError(message(url, statement, text), text)
     return response
+
+
+def with_settings(url: str, settings: dict) -> str:
+    """A server's URL with these settings, whatever it says of them."""
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit(parts._replace(query=urlencode({**given, **settings})))
 
 
 def message(url: str, statement: str, problem: str) -> str:
