@@ -74,6 +74,8 @@ def test_any_names_are_drawn_and_stand_in_the_legend(names):
         assert picture.png()
         shown = [text.get_text().replace(r"\$", "$") for text in ax.get_legend().get_texts()]
         assert shown == [short(name, charts.NAME) for name in names]
+        charts.nothing(ax, names[-1])
+        assert picture.png()
 
 
 def test_of_many_parts_the_largest_are_told_apart_and_nothing_is_lost():

@@ -92,6 +92,8 @@ def rebuild(outputs: Path) -> int:
     for day in days:
         set_day(outputs, day, found[day], stays, dict)
     files.change(files.overview_of(outputs), lambda _: overview_of(outputs, days), dict)
+    if _is_cut(page := outputs / "index.html"):
+        log.error("%s was damaged and is made anew: it is cut short, or no page of the index", page)
     _write_page(outputs)
     return len(known)
 
@@ -115,8 +117,11 @@ def mend_files(outputs: Path) -> tuple[dict[Path, str], dict[str, dict]]:
         The damaged ones, and what was wrong with each; all runs that were known before, by name.
     """
     overview_file, nothing = files.overview_of(outputs), {"days": {}, "running": []}
-    places = (files.file_of(outputs, "of a day"), overview_file, outputs / "index.html")
+    page = outputs / "index.html"
+    places = (files.file_of(outputs, "of a day"), overview_file, page)
     damaged = {file: why for file in places if (why := files.make_room(file))}
+    if _is_cut(page):
+        damaged[page] = "it is cut short, or no page of the index"
     days: dict[str, dict] = dict.fromkeys(files.days(outputs), {})
     lost = set()
     try:
@@ -211,6 +216,16 @@ def _of_task(task_id: str, records: Iterable[Path]) -> dict[Try, Path]:
 
 def _days_between(one: str, other: str) -> int:
     return abs((date.fromisoformat(one) - date.fromisoformat(other)).days)
+
+
+def _is_cut(page: Path) -> bool:
+    """Whether there is a page that does not end as one does, of whatever version."""
+    try:
+        return not page.read_bytes().rstrip().endswith(b"</html>")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return isinstance(page, Path)
 
 
 def _write_page(outputs: Path) -> None:
