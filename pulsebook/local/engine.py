@@ -174,9 +174,13 @@ class Connection:
             pass
 
     def _execute(self, source: bytes, query: Query, spool: Spool) -> dict[str, int]:
+        mark = f"\n/* {self.number} */"  # by which it can be killed
         if query.statement.insert is None or query.statement.insert.selects:
-            source += f"\n/* {self.number} */".encode()
-        done = self._chdb.query(source, query.format, params=query.params or None)
+            source += mark.encode()
+        try:
+            done = self._chdb.query(source, query.format, params=query.params or None)
+        except RuntimeError as error:
+            raise RuntimeError(str(error).replace(mark, "")) from None
         if data := done.bytes():
             spool.write(data)
         return _numbers(done)
