@@ -92,7 +92,7 @@ def with_settings(url: str, settings: dict) -> str:
     """A server's URL with these settings, whatever it says of them."""
     parts = urlsplit(url)
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
-    return urlunsplit(parts._replace(query=urlencode({**given, **settings})))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode({**given, **settings}), ""))
 
 
 def message(url: str, statement: str, problem: str) -> str:
