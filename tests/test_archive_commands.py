@@ -110,6 +110,20 @@ def test_verify_names_what_is_missing_altered_without_record_or_not_in_the_index
     assert "runs in" in capsys.readouterr().out
 
 
+def test_verify_compares_a_run_that_has_just_ended(outputs, capsys):
+    now = (NOW - time.time()) / 86400
+    _, altered, missing = (a_run(outputs, "etl", f"2026-11-0{day}", now) for day in range(1, 4))
+    altered.executed.write_text('{"cells": [1]}')
+    missing.html.unlink()
+    assert main(["archive", "verify"]) == 1
+    *said, last = capsys.readouterr().out.splitlines()
+    assert sorted(line.split("  (")[0] for line in said) == [
+        "altered          etl/2026-11-02/run/step-try1.ipynb",
+        "missing          etl/2026-11-03/run/step-try1.html",
+    ]
+    assert last.startswith("3 runs, 0 of them running; 6 files compared")
+
+
 AGES = [  # dag, period, status, incidents, the last day on which it is kept
     ("alerts", "2026-11-22T10:45:00+03:00", "succeeded", None, 14),
     ("alerts", "2026-11-22T11:00:00+03:00", "succeeded", 0, 14),

@@ -233,7 +233,7 @@ def counted(entries: dict) -> dict:
 def must_be_named(hurt: dict) -> set[str]:
     """The damaged files that can be told from well ones: by their checksum, or by what they hold."""
     told = set()
-    for name, (kind, _, _) in hurt.items():
+    for name, (kind, share, _) in hurt.items():
         record = f"{name.partition('.html')[0].partition('.ipynb')[0]}.json"
         if name.startswith(".index/days"):
             if kind != "gone" or ".index/overview.js" not in hurt:
@@ -242,7 +242,7 @@ def must_be_named(hurt: dict) -> set[str]:
             if kind != "gone":
                 told.add(name)
         elif name == "index.html":
-            if "link" in kind or "folder" in kind:
+            if "link" in kind or "folder" in kind or kind == "empty" or (kind == "cut" and share < 0.99):
                 told.add(name)
         elif record not in hurt:
             told.add(name)
@@ -273,7 +273,7 @@ def test_a_command_mends_a_damaged_index_and_says_which_file_it_was(
     assert "<script" in (outputs / "index.html").read_text()
     if how == "a full folder" and name != ".index/days":
         assert [p for p in outputs.rglob("mine") if p.read_text() == "mine"], "set aside, not removed"
-    is_damage = how != "gone" and (name.endswith(".js") or "link" in how or ("folder" in how) == (name == "index.html"))
+    is_damage = how != "gone" and (name.endswith((".js", ".html")) or "link" in how or "folder" not in how)
     if is_damage:
         assert str(outputs / name) in caplog.text
     settings.cache_clear()

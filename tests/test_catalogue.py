@@ -251,7 +251,8 @@ def test_the_catalogue_is_data():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert all(
                     re.match(
-                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.quiet_hours)\b", n
+                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.base\.quiet_hours)\b",
+                        n,
                     )
                     for n in names
                 )

@@ -317,6 +317,14 @@ def test_several_statements_at_once_are_refused(server, table):
     assert refused(requests.post(server, data=""), 62)
 
 
+@pytest.mark.parametrize(
+    "statement", ["CREATE TABLE", "DROP TABLE x 1", "SHOW TABLES FORM x", "DESCRIBE 'a", "SET x", "ALTER"]
+)
+def test_an_error_of_any_statement_quotes_the_users_words_only(server, statement):
+    refused = requests.post(server, data=statement)
+    assert not refused.ok and "Code: " in refused.text and "/*" not in refused.text
+
+
 def test_a_syntax_error_quotes_the_users_words_only(server):
     for statement in ("SELECT 1 +", "SELECT 1 FRM t", "SELECT (1", "SELECT 1 LIMIT", "foobar", "ALTER TABLE t"):
         answer = requests.post(server, data=statement)

@@ -68,10 +68,9 @@ def answer(url: str, statement: str = "SELECT 1") -> str:
 def test_clients_that_ask_and_do_not_read_hold_nobody_up(alone, statement):
     clients = [asking(alone, statement) for _ in range(40)]  # more than run at a time
     try:
-        if statement == ENDLESS:  # their turns end when they have had their time
-            assert ping(alone) < 5
-        else:
-            assert answer(alone) == "1\n" and ping(alone) < 5
+        begin = time.monotonic()
+        assert answer(alone) == "1\n" and ping(alone) < 5
+        assert time.monotonic() - begin < 40, "their places end when others need them, long before their 20 s each"
     finally:
         for client in clients:
             client.close()
@@ -88,6 +87,45 @@ def test_statements_that_wait_for_their_readers_hold_no_turn(alone):
         for client in clients:
             client.close()
     assert answer(alone) == "1\n"
+
+
+def test_statements_that_take_long_keep_short_ones_from_nothing(alone):
+    clients = [
+        asking(alone, f"SELECT sleepEachRow(1), {i} FROM numbers(15) SETTINGS max_block_size = 1")
+        for i in range(PARALLEL + 2)
+    ]
+    try:
+        begin = time.monotonic()
+        assert answer(alone) == "1\n"
+        assert time.monotonic() - begin < 10, "each takes 15 s"
+    finally:
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize(("ahead", "answered"), [(3, True), (500, False)])
+def test_a_client_that_sends_many_requests_before_an_answer_is_dropped(alone, ahead, answered):
+    slow = "SELECT sleep(1)"
+    first = f"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(slow)}\r\n\r\n{slow}"
+    client = sending(alone, first + ahead * "GET /ping HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    client.settimeout(10)
+    said = b""
+    try:
+        while said.count(b"Ok.\n") < ahead and (more := client.recv(1 << 16)):
+            said += more
+    except ConnectionResetError:
+        pass
+    client.close()
+    assert (said.count(b"Ok.\n") == ahead) is answered
+
+
+def test_a_client_that_pauses_keeps_its_statement_while_nobody_needs_its_place(alone):
+    with requests.post(alone, data="SELECT number FROM numbers(100000000)", stream=True) as large:
+        pieces = large.iter_content(1 << 20)
+        size = len(next(pieces))
+        time.sleep(4)
+        assert answer(alone) == "1\n"
+        assert size + sum(map(len, pieces)) == 888_888_890
 
 
 def test_more_statements_than_run_at_a_time_are_all_answered(alone):

@@ -269,6 +269,17 @@ def test_a_notebook_that_is_missing_or_damaged_is_told_with_a_record(tmp_path):
         assert says in Record.load(tmp_path / "run" / f"{name}-try1.json").error
 
 
+@pytest.mark.parametrize(
+    "text", ["", "[]", "5", '{"cells": [', '{"nbformat": 9, "nbformat_minor": 0, "cells": []}', "[" * 100_000]
+)
+def test_a_notebook_that_cannot_be_read_is_told_also_without_parameters(text, tmp_path):
+    for name, says in (("gone", "there is no notebook"), ("odd", "is no notebook that can be read")):
+        (tmp_path / "odd.ipynb").write_text(text)
+        with pytest.raises(runner.ParameterError, match=says):
+            runner.run(tmp_path / f"{name}.ipynb", {}, tmp_path / "run")
+        assert says in Record.load(tmp_path / "run" / f"{name}-try1.json").error
+
+
 def test_a_refused_password_is_not_shown(tmp_path):
     notebook = a_notebook(tmp_path / "step.ipynb", parameters="db_password: int = 0")
     with pytest.raises(runner.ParameterError, match="must be int, got str$"):

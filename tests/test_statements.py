@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(sql, says, warehouse):
 
 def unwrapped(error: WarehouseError) -> None:
     """Nothing of the statement around the author's is in an error."""
-    assert not re.search(r"DESCRIBE TABLE \(|JSONCompact|__wire|TSVWith", str(error)), error
+    assert not re.search(r"DESCRIBE TABLE \(|JSONCompact|__wire|TSVWith|/\* \w{32}", str(error)), error
 
 
 @pytest.mark.parametrize(
@@ -155,6 +155,19 @@ def test_an_error_of_any_other_kind_shows_the_authors_statement(sql, warehouse):
     with pytest.raises(WarehouseError, match=rf"Code: \d+.*\b(x|no_such)\b[\s\S]*\nin: {re.escape(sql)}$") as caught:
         warehouse.read(sql + "; -- it's")
     unwrapped(caught.value)
+
+
+@pytest.mark.parametrize("sql", ["SELECT '\ud83d'", "DROP TABLE \udfff", "SHOW TABLES LIKE '\ud800'"])
+def test_half_of_a_character_in_a_statement_is_told(sql, warehouse):
+    with pytest.raises(WarehouseError, match=r"character \d+ of the statement is half of one") as caught:
+        (warehouse.execute if sql.startswith("DROP") else warehouse.read)(sql)
+    str(caught.value).encode()
+    with pytest.raises(WarehouseError, match="half of one"):
+        warehouse.columns("\ud800")
+
+
+def test_a_text_that_is_not_utf_8_may_stand_in_a_statement(warehouse):
+    assert warehouse.read("SELECT 'a\udcff' AS x, length(x) AS n").values.tolist() == [["a\udcff", 2]]
 
 
 PIECES = [

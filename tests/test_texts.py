@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pulsebook import chat
+from pulsebook.base.texts import short, visible
 from pulsebook.chat.markup import check
 from pulsebook.chat.pictures import fitting
 from pulsebook.present import charts
-from pulsebook.present.texts import short, visible
 
 # Every kind of character: half surrogate pairs (as text that is not UTF-8 arrives), controls, formulas, other scripts
 texts = st.text(st.characters(categories=None), max_size=30) | st.sampled_from(
@@ -75,6 +75,8 @@ def test_any_names_are_drawn_and_stand_in_the_legend(names):
         assert picture.png()
         shown = [text.get_text().replace(r"\$", "$") for text in ax.get_legend().get_texts()]
         assert shown == [short(name, charts.NAME) for name in names]
+        charts.nothing(ax, names[-1])
+        assert picture.png()
 
 
 def test_of_many_parts_the_largest_are_told_apart_and_nothing_is_lost():

@@ -296,6 +296,21 @@ def test_a_frame_that_does_not_fit_is_refused_whole(frame, says, warehouse, tabl
     assert names(warehouse, databases) == ["t"], "no scratch table may stay behind"
 
 
+def test_a_frame_of_several_blocks_is_refused_whole(warehouse, databases):
+    table = f"{databases[1]}.strict"
+    warehouse.execute(
+        f"CREATE TABLE {table} (v Int64, m Int64 MATERIALIZED intDiv(1, 4999 - v)) ENGINE = MergeTree ORDER BY v"
+    )
+    blocks = (
+        "max_insert_block_size=1000&max_block_size=1000&min_insert_block_size_rows=1000&min_insert_block_size_bytes=0"
+    )
+    many = Warehouse(f"{warehouse.url}/?{blocks}")
+    with pytest.raises(WarehouseError, match="zero"):
+        many.write(pd.DataFrame({"v": range(5000)}), table)
+    assert warehouse.scalar(f"SELECT count() FROM {table}") == 0
+    assert many.write(pd.DataFrame({"v": range(4999)}), table) == 4999
+
+
 def rows_of(day, n):
     return f"SELECT toDate('{day}') AS d, 'k' AS k, number AS v FROM {numbers(n)}"
 

@@ -86,6 +86,8 @@ def rebuild(outputs: Path) -> int:
     for day in days:
         set_day(outputs, day, found[day], stays, dict)
     index_files.change(index_files.overview_of(outputs), lambda _: overview_of(outputs, days), dict)
+    if _is_cut(page := outputs / "index.html"):
+        log.error("%s was damaged and is made anew: it is cut short, or no page of the index", page)
     _write_page(outputs)
     return len(known)
 
@@ -109,8 +111,11 @@ def mend_files(outputs: Path) -> tuple[dict[Path, str], dict[str, dict]]:
         The damaged ones, and what was wrong with each; all runs that were known before, by name.
     """
     overview_file, nothing = index_files.overview_of(outputs), {"days": {}, "running": []}
-    places = (index_files.file_of(outputs, "of a day"), overview_file, outputs / "index.html")
+    page = outputs / "index.html"
+    places = (index_files.file_of(outputs, "of a day"), overview_file, page)
     damaged = {file: why for file in places if (why := index_files.make_room(file))}
+    if _is_cut(page):
+        damaged[page] = "it is cut short, or no page of the index"
     days: dict[str, dict] = dict.fromkeys(index_files.days(outputs), {})
     lost = set()
     try:
@@ -144,6 +149,16 @@ def _settled(path: Path) -> Record:
     """The record of a try, brought to its end where it is dead."""
     record = Record.load(path)
     return (mend(path) or Record.load(path)) if record.stale else record
+
+
+def _is_cut(page: Path) -> bool:
+    """Whether there is a page that does not end as one does, of whatever version."""
+    try:
+        return not page.read_bytes().rstrip().endswith(b"</html>")
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return isinstance(page, Path)
 
 
 def _write_page(outputs: Path) -> None:

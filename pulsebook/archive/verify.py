@@ -16,7 +16,7 @@ from pulsebook.archive.repair import repair
 from pulsebook.base import names
 
 SUFFIXES = (".ipynb", ".html", ".json")  # of a try's files
-SETTLED = 60.0  # seconds after its end a try's files and the index are as they stay
+SETTLED = 60.0  # seconds after its end what is beside a try's files, and the index, are as they stay
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,13 @@ def verify(outputs: Path) -> Verdict:
             findings.append(Finding(f"{name}.json", "altered", str(error).partition(": ")[2] or str(error)))
             continue
         running += record.status == index_runs.BUSY
-        if not _has_settled(record):
+        if not record.over:
             continue
         files += len(record.sha256)
         findings += _of_files(record, outputs)
+        if not _has_settled(record):
+            continue
+        findings += _beside(record, outputs)
         if name in found.lacking or entered is None:
             findings.append(Finding(f"{name}.json", "not in the index", "entered now" if entered else ""))
         elif not entered.items() <= index_runs.entry(record).items():
@@ -71,7 +74,7 @@ def verify(outputs: Path) -> Verdict:
 
 
 def _has_settled(record: Record) -> bool:
-    return record.over and abs(time.time() - record.ended_at) > SETTLED  # an end in the future is a wrong clock's
+    return abs(time.time() - record.ended_at) > SETTLED  # an end in the future is a wrong clock's
 
 
 def _below(outputs: Path, file: Path) -> str:
@@ -89,8 +92,13 @@ def _of_files(record: Record, outputs: Path) -> list[Finding]:
             found.append(Finding(_below(outputs, file), "missing", "its record names it"))
         except OSError as error:
             found.append(Finding(_below(outputs, file), "altered", f"cannot be read: {error.strerror or error}"))
+    return found
+
+
+def _beside(record: Record, outputs: Path) -> list[Finding]:
+    """What came to a try's files, or never did."""
     later = [file for file in record.files if file.exists() and file.name not in record.sha256]
-    found += [Finding(_below(outputs, file), "altered", "came after its record") for file in later]
+    found = [Finding(_below(outputs, file), "altered", "came after its record") for file in later]
     if record.executed.name in record.sha256 and record.html.name not in record.sha256 and not record.html.exists():
         found.append(Finding(_below(outputs, record.html), "missing", "the notebook has no page"))
     return found

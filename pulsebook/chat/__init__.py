@@ -14,6 +14,7 @@ from functools import partial
 
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
+from pulsebook.base.texts import escape, visible
 from pulsebook.chat import page
 from pulsebook.chat.answers import ChatError, KeyTaken, Refused, TryLater, Uncertain, Undelivered
 from pulsebook.chat.keys import key, sender
@@ -21,7 +22,6 @@ from pulsebook.chat.ledger import Claim, Ledger, PageLedger, Part
 from pulsebook.chat.markup import CAPTION_LIMIT, TEXT_LIMIT, check, length, plain, split
 from pulsebook.chat.pictures import fitting
 from pulsebook.chat.telegram import Telegram
-from pulsebook.present.texts import escape, visible
 from pulsebook.warehouse import WarehouseError
 
 __all__ = ["ChatError", "Delivery", "KeyTaken", "Refused", "Uncertain", "Undelivered", "escape", "key", "post"]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import requests
 
 from pulsebook.base.redact import redact
-from pulsebook.present.texts import short
+from pulsebook.base.texts import short
 
 DESCRIBED = 300  # characters of a description that are shown
 NO_ANSWER_YET = {504, 524}  # of a gateway that handed the request on and waited in vain: it may have arrived

@@ -13,9 +13,9 @@ from urllib.parse import quote
 from pulsebook.base import files
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
+from pulsebook.base.texts import escape
 from pulsebook.chat.markup import plain
 from pulsebook.chat.tags import shown
-from pulsebook.present.texts import escape
 
 POLICY = (
     "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"

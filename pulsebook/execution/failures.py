@@ -53,6 +53,7 @@ def failure_of(cell: NotebookNode, reply: dict | None, stated: dict | None) -> t
 
 def said(name: str, message: str, cell: NotebookNode) -> str:
     """What a cell raised, in one text. An exception without a message is told by the line that raised it."""
+    name = name.strip() or "an exception without a name"
     if message.strip():
         return f"{name}: {message}"
     traceback = [line for output in cell.outputs if output.output_type == "error" for line in output.traceback]

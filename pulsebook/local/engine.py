@@ -176,7 +176,7 @@ class Connection:
             pass
 
     def _execute(self, source: bytes, query: Query, spool: Spool) -> dict[str, int]:
-        mark = f"\n/* {self.number} */"
+        mark = f"\n/* {self.number} */"  # by which it can be killed
         if query.statement.insert is None or query.statement.insert.selects:
             source += mark.encode()
         try:

@@ -112,7 +112,7 @@ class Interface:
         if named := _named_victim(asked):
             await self._kill(*named, asked)
         complete = asked.asks("wait_end_of_query")
-        spool = Spool(self.room, waiting=self.room.total // 2 if complete else 256 << 20)
+        spool = Spool(self.room, waiting=self.room.total // 2, whole=True) if complete else Spool(self.room)
         packed = _packing(request, asked.given) if asked.statement.reads else ""
         work = Work(asked, query_id or str(uuid.uuid4()), spool, packed)
         self.desk.start(work)

@@ -1,6 +1,7 @@
 """HTTP on a connection: uvicorn's, with deadlines for clients that do not send, and URLs of ClickHouse's size.
 
-uvicorn waits for ever for the rest of a request, and its parser splits no URL of more than 64 KiB.
+uvicorn waits for ever for the rest of a request, takes any number of requests before it has answered the first, and its
+parser splits no URL of more than 64 KiB.
 """
 
 import socket
@@ -10,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 REQUEST_HEAD = 2 << 20  # bytes of request line and headers; ClickHouse takes URLs of 1 MiB
 PATIENCE = 30  # seconds that a client may take for the head of a request, or say nothing within its body
+AHEAD = 20  # requests that a client may send before the first is answered
 CHECK = 1.0  # seconds between two looks
 
 
@@ -36,6 +38,9 @@ class Protocol(HttpToolsProtocol):
             self.send_400_response(f"The request's URL and headers take more than {REQUEST_HEAD} bytes.")
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= AHEAD:
+            self._drop()
+            raise ConnectionAbortedError  # ends the parsing of what came with it
         super().on_message_begin()
         self._in_head = True
         self._since = self.loop.time()

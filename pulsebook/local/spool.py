@@ -3,7 +3,8 @@
 The engine's side writes from a thread, the client's side reads from the event loop, and neither holds the other up: a
 result that fits is complete, and its statement over, before the client has read a byte. When `waiting` bytes are unread
 the writer waits for the reader, which has to be quick then (`patience` seconds and one more for each `PACE` bytes that it
-read), or both are told that it is too slow.
+read), or both are told that it is too slow. While other statements wait in line less may be unread, and while they wait
+for nothing but the place of this one, the reader has `HURRY` seconds. However many results wait, some room is left.
 """
 
 import asyncio
@@ -19,6 +20,9 @@ from pulsebook.local.failure import Failure
 IN_MEMORY = 64 << 10  # bytes of a part that stay in memory; more go to a file
 PART = 32 << 20  # bytes of a part: its file is gone when it is read
 PACE = 1 << 20  # bytes a second that a client must read while it holds its statement up
+LEAST = 2 << 20  # bytes that may always be unread: more than an answer holds back
+QUEUED = 32 << 20  # bytes that may be unread while others are in line
+HURRY = 1.0  # seconds of patience while others need this statement's place
 
 
 class Room:
@@ -37,6 +41,10 @@ class Room:
             self.taken += size
             return True
 
+    @property
+    def free(self) -> int:
+        return self.total - self.taken
+
     def give(self, size: int) -> None:
         with self._lock:
             self.taken -= size
@@ -50,14 +58,19 @@ class Closed(Exception):
 
 
 class Spool:
-    """Bytes in the order in which they were written, each read once. Made within the event loop of its reader."""
+    """Bytes in the order in which they were written, each read once. Made within the event loop of its reader.
 
-    def __init__(self, room: Room, waiting: int = 256 << 20, patience: float = 20):
-        self.room, self.waiting, self.patience = room, waiting, patience
+    `whole`: nothing is read before all is written.
+    """
+
+    def __init__(self, room: Room, waiting: int = 256 << 20, patience: float = 20, whole: bool = False):
+        self.room, self.waiting, self.patience, self.whole = room, waiting, patience, whole
         self.written = self.read_bytes = 0
         self.complete = self.closed = False
         self.error: Exception | None = None
         self.on_wait: Callable[[], None] | None = None  # called in the event loop while the writer waits for its reader
+        self.in_line: Callable[[], bool] = lambda: False  # whether other statements are in line
+        self.needed: Callable[[], bool] = lambda: False  # whether one of them needs the place of this one
         self._parts: deque = deque()  # [file, bytes written to it, bytes read from it]
         self._changed = threading.Condition()
         self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
@@ -86,14 +99,16 @@ class Spool:
     def _wait_for_room(self, size: int) -> None:
         waited = 0.0
         while not self.closed:
-            if self.written - self.read_bytes + size <= self.waiting and self.room.take(size):
+            unread = self.written - self.read_bytes
+            if unread + size <= self._most() and self.room.take(size):
                 return
-            if waited > self.patience + self.read_bytes / PACE:
+            if waited > (min(HURRY, self.patience) if self.needed() else self.patience) + self.read_bytes / PACE:
+                self._drop_unread()
                 raise Failure(
                     159,
                     "TIMEOUT_EXCEEDED",
-                    f"the client reads too slowly: {self.written - self.read_bytes} bytes of the result wait for it, "
-                    "and no more are kept. Read faster, or ask for less (LIMIT, columns, a compressed answer)",
+                    f"the client reads too slowly: {unread} bytes of the result waited for it, and no more are kept. "
+                    "Read faster, or ask for less (LIMIT, columns, a compressed answer)",
                 )
             if self.on_wait:
                 self._loop.call_soon_threadsafe(self.on_wait)
@@ -101,6 +116,18 @@ class Spool:
             self._changed.wait(0.5)
             waited += time.monotonic() - begin
         raise Closed
+
+    def _most(self) -> int:
+        """Bytes that may be unread now. Of what is free each result leaves a part to others."""
+        most = min(self.waiting, max(self.room.free if self.whole else self.room.free // 4, LEAST))
+        return min(most, QUEUED) if self.in_line() and not self.whole else most
+
+    def _drop_unread(self) -> None:
+        self.room.give(self.written - self.read_bytes)
+        self.read_bytes = self.written
+        for part in self._parts:
+            part[0].close()
+        self._parts.clear()
 
     def _tell(self) -> None:
         self._loop.call_soon_threadsafe(self._news.set)
@@ -142,8 +169,5 @@ class Spool:
             if self.closed:
                 return
             self.closed = True
-            self.room.give(self.written - self.read_bytes)
-            for part in self._parts:
-                part[0].close()
-            self._parts.clear()
+            self._drop_unread()
             self._changed.notify_all()

@@ -15,7 +15,8 @@ from pulsebook.local.threads import workers
 # in 4, while every further thread takes the event loop's share of the interpreter and memory of its own.
 PARALLEL = 2 * (os.cpu_count() or 2)
 READERS = 1  # threads that read long queries
-WAITING = 12  # more that may be under way because they wait for their readers
+WAITING = 12  # more that may be under way because they wait for their readers, or take long
+LONG = 1.0  # seconds after which a statement gives its turn up to the next one
 
 
 class Work:
@@ -53,7 +54,7 @@ class Work:
 
 
 class Turn:
-    """A statement's turn: over when it ends, or when it begins to wait for its reader."""
+    """A statement's turn: over when it ends, begins to wait for its reader, or takes long."""
 
     def __init__(self, turns: asyncio.Semaphore):
         self._turns, self._over = turns, False
@@ -66,9 +67,11 @@ class Turn:
 
     async def __aenter__(self) -> "Turn":
         await self._turns.acquire()
+        self._end = asyncio.get_running_loop().call_later(LONG, self.give_up)
         return self
 
     async def __aexit__(self, *_) -> None:
+        self._end.cancel()
         self.give_up()
 
 
@@ -81,6 +84,7 @@ class Desk:
         self._threads = workers(PARALLEL + WAITING, "statement")
         self.readers = workers(READERS, "reader")
         self._running: dict[str, Work] = {}
+        self._line: set[Work] = set()  # those without a thread
         self._tasks: set[asyncio.Task] = set()
 
     def start(self, work: Work) -> None:
@@ -92,6 +96,9 @@ class Desk:
         lease = self.sessions.session(work.query.given)
         session = lease.__enter__()
         self._running[work.query_id] = work
+        self._line.add(work)
+        work.spool.in_line = lambda: bool(self._line)
+        work.spool.needed = lambda: bool(self._line) and len(self._running) - len(self._line) >= PARALLEL + WAITING
         task = asyncio.create_task(self._run(work, lease, session))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -104,7 +111,7 @@ class Desk:
                 if not (work.killed or work.spool.closed):
                     work.started = True
                     loop = asyncio.get_running_loop()
-                    await loop.run_in_executor(self._threads, work.execute, self.engine, session)
+                    await loop.run_in_executor(self._threads, self._execute, work, session)
                 elif work.killed:
                     error = Failure(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
         except Closed:
@@ -113,9 +120,14 @@ class Desk:
             error = raised
         finally:
             del self._running[work.query_id]
+            self._line.discard(work)
             lease.__exit__(None, None, None)
             work.query.close()
             work.spool.finish(error)
+
+    def _execute(self, work: Work, session: Session | None) -> None:
+        self._line.discard(work)
+        work.execute(self.engine, session)
 
     def running(self, query_id: str) -> bool:
         return query_id in self._running

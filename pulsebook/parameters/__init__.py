@@ -27,15 +27,13 @@ def declared(notebook: Path) -> dict[str, Parameter] | None:
     Raises:
         ParameterError: there is no such notebook, or its parameters cell is no Python.
     """
+    content = _read(notebook)
     try:
-        content = nbformat.read(notebook, as_version=4)
         cells = [cell.source for cell in content.cells if "parameters" in cell.metadata.get("tags", [])]
         kernel = content.metadata.get("kernelspec", {})
         language = content.metadata.get("language_info", {}).get("name") or kernel.get("language") or kernel.get("name")
-    except FileNotFoundError:
-        raise ParameterError(f"there is no notebook {notebook}") from None
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ParameterError(f"{notebook} is no notebook that can be read: {type(error).__name__}: {error}") from None
+    except (AttributeError, TypeError) as error:
+        raise _unreadable(notebook, error) from None
     if language and "python" not in language.lower():
         return None
     try:
@@ -45,17 +43,35 @@ def declared(notebook: Path) -> dict[str, Parameter] | None:
         raise ParameterError(f"the parameters cell of {notebook.name} is no Python: {line}{error.msg}") from None
 
 
+def _read(notebook: Path) -> nbformat.NotebookNode:
+    try:
+        content = nbformat.read(notebook, as_version=4)
+        list(content.cells)
+        return content
+    except FileNotFoundError:
+        raise ParameterError(f"there is no notebook {notebook}") from None
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise _unreadable(notebook, error) from None
+
+
+def _unreadable(notebook: Path, error: Exception) -> ParameterError:
+    return ParameterError(f"{notebook} is no notebook that can be read: {type(error).__name__}: {error}")
+
+
 def accepted(notebook: Path, parameters: dict) -> dict:
     """The parameters as they are injected, in plain values of JSON.
 
     Raises:
-        ParameterError: an unknown name, or a value of another type than is declared.
+        ParameterError: an unknown name, a value of another type than is declared, or a notebook that cannot be read.
     """
     if not isinstance(parameters, dict):
         raise ParameterError(
             f"the parameters of {notebook.name} must be a dict of names and values, got {_got(parameters)}"
         )
-    known = declared(notebook) if parameters else {}
+    if parameters:
+        known = declared(notebook)
+    else:  # a cell that is no Python is the kernel's to tell
+        _read(notebook)
     taken = {}
     for name, value in parameters.items():
         if known is not None and name not in known:

@@ -24,8 +24,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from pulsebook.base.texts import short, visible
 from pulsebook.present import numbers
-from pulsebook.present.texts import short
 
 PIXELS, DPI = 1080, 120  # width of a picture; its height is half as much for each row of panels
 SMALL, LARGE = 13, 17  # points
@@ -188,6 +188,7 @@ def curve(ax: Axes, values: pd.Series, language: str, unit: str) -> None:
 def nothing(ax: Axes, text: str) -> None:
     """Instead of a chart: why there is none."""
     ax.set_axis_off()
+    text = visible(text).replace("$", r"\$")
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="#6b7280", fontsize=SMALL + 2)
 
 

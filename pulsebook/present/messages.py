@@ -1,6 +1,6 @@
 """A message as a template that looks like it (Jinja2); whatever comes from data is escaped where it is put in.
 
-    message("{{ 'views' | label }}: <b>{{ views | metric('views') }}</b>", "en", views=1234)     # "views: <b>1,234</b>"
+    render("{{ 'views' | label }}: <b>{{ views | metric('views') }}</b>", "en", views=1234)     # "views: <b>1,234</b>"
 
 Beside what Jinja2 brings a template has the words and numbers of its language as filters:
 
@@ -8,7 +8,7 @@ Beside what Jinja2 brings a template has the words and numbers of its language a
     1234 | metric('views')        its value                        day | date('d MMMM')     Babel's patterns of dates
     series | changes('views')     the last of consecutive days against the day before and the same weekday a week ago
 
-A line that holds only a `{% … %}` leaves no line; the first and the last line end of a template do not count.
+A line that holds only a `{% … %}` leaves no line; line ends before and after the message do not count.
 """
 
 import difflib
@@ -19,15 +19,15 @@ from jinja2 import Environment, StrictUndefined, TemplateError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 from markupsafe import Markup
 
+from pulsebook.base.texts import escape
 from pulsebook.present import numbers
-from pulsebook.present.texts import escape
 
 
 class MessageError(ValueError):
     """A template cannot be filled in."""
 
 
-def message(template: str, language: str, **values) -> str:
+def render(template: str, language: str, **values) -> str:
     """The message that a template makes of some values, as Telegram takes it.
 
     Raises:
@@ -43,7 +43,7 @@ def message(template: str, language: str, **values) -> str:
                 f"the message uses {name}, which is not given; given are {', '.join(values) or 'no values'}"
                 + (f": is {close[0]} meant?" if close else "")
             )
-        return environment.from_string(template.strip("\n")).render(values)
+        return environment.from_string(template).render(values).strip("\n")
     except UndefinedError as error:
         raise MessageError(f"the message uses what is not there: {error.message}") from None
     except TemplateError as error:

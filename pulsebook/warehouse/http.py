@@ -3,11 +3,12 @@
 import re
 import time
 from contextlib import contextmanager
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import pandahouse.http
 import requests
 
+from pulsebook.base.texts import visible
 from pulsebook.warehouse.errors import PassingError, RefusedError, WarehouseError
 
 CONNECT_TIMEOUT = 10  # seconds to get a connection
@@ -48,9 +49,14 @@ def braces(sql: str) -> str:
 
 
 def post(url: str, timeout: float, statement: str, data, stream: bool) -> requests.Response:
-    """POST one statement. Raises `WarehouseError`, with nothing secret in it."""
+    """POST one statement; "surrogateescape" in it stands for bytes. Raises `WarehouseError`, with nothing secret in it."""
     parts = urlsplit(url)
-    params = {"query": statement} if data is not None else {}
+    try:
+        sent = statement.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        half = f"character {error.start + 1} of the statement is half of one ({statement[error.start]!a}): nothing was sent"
+        raise WarehouseError(message(url, visible(statement), half)) from None
+    params = {"query": sent} if data is not None else {}
     params["wait_end_of_query"] = 1  # an error in mid-result becomes a status, not a row
     headers = {"Accept-Encoding": "identity"}  # pandahouse reads the raw stream
     if parts.username is not None:
@@ -61,7 +67,7 @@ def post(url: str, timeout: float, statement: str, data, stream: bool) -> reques
         response = requests.post(
             urlunsplit((parts.scheme, f"{parts.hostname}:{parts.port}", parts.path or "/", parts.query, "")),
             params=params,
-            data=data if data is not None else statement.encode(),
+            data=data if data is not None else sent,
             headers=headers,
             stream=stream,
             timeout=(CONNECT_TIMEOUT, timeout),
@@ -80,6 +86,13 @@ def post(url: str, timeout: float, statement: str, data, stream: bool) -> reques
             raise PassingError(message(url, statement, text))
         raise RefusedError(message(url, statement, text), text)
     return response
+
+
+def with_settings(url: str, settings: dict) -> str:
+    """A server's URL with these settings, whatever it says of them."""
+    parts = urlsplit(url)
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode({**given, **settings}), ""))
 
 
 def message(url: str, statement: str, problem: str) -> str:

@@ -47,7 +47,7 @@ class Statement:
     def in_own_words(self, answer: str, around: tuple[str, str] = DESCRIBED) -> str:
         """A server's error about the statement with `around` it, as if it had been sent alone."""
         before, after = around
-        sent = self.text.encode()
+        sent = self.text.encode("utf-8", "surrogateescape")
 
         def own(match: re.Match) -> str:
             at = int(match[1]) - 1 - len(before.encode())

@@ -2,20 +2,24 @@
 
 Every value is checked on the way out. Rows go to a scratch table first; there the server is asked whether it would hold
 what was meant (ranges differ between its versions, and only it knows the clocks of its own zone). Then they move to the
-table in one statement.
+table in one statement and one block: of several, those before the one that the table refuses would stay.
 """
+
+from dataclasses import replace
 
 import pandas as pd
 from pandahouse import to_clickhouse
 
 from pulsebook.warehouse import bulk
 from pulsebook.warehouse.errors import RefusedError, WarehouseError
-from pulsebook.warehouse.http import through
+from pulsebook.warehouse.http import through, with_settings
 from pulsebook.warehouse.kinds import identifier, kind, unwrapped
 from pulsebook.warehouse.partitions import scratch_table
 from pulsebook.warehouse.unfit import UnfitError, shown
 from pulsebook.warehouse.wire import Wire, as_text, wire
 
+# In the URL, since old servers do not go by the SETTINGS of the SELECT there
+ONE_BLOCK = {"max_threads": 1, "min_insert_block_size_rows": 10**12, "min_insert_block_size_bytes": 0}
 COMPOSITES = ("Array", "Tuple", "Map", "Nested")
 
 
@@ -38,7 +42,8 @@ def write(warehouse, frame: pd.DataFrame, table: str) -> int:
         values = ", ".join(wires[c].decode(f"c{i}") for i, c in enumerate(frame.columns))
         try:
             _held(warehouse, frame, wires, types, table, scratch)
-            warehouse.execute(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {scratch}")
+            at_once = replace(warehouse, url=with_settings(warehouse.url, ONE_BLOCK))
+            at_once.execute(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {scratch}")
         except RefusedError as error:
             for i, column in enumerate(frame.columns):
                 row = _refused(warehouse, wires[column].decode(f"c{i}"), scratch, len(frame))
