@@ -511,8 +511,8 @@ def test_one_word_less_is_a_metric_less(app, configured):
     whole = run("app_report", run_date=day)
     less = run("app_report", (ACTIVITY, '"posts",'), run_date=day)
     assert less["pictures"] == whole["pictures"], "what is drawn is named by itself"
-    start = less["lines"].index("<b>Activity</b>")
-    assert [line.split(":")[0] for line in less["lines"][start + 1 : start + 3]] == ["Posts seen", ""]
+    start = less["message"].split("\n").index("<b>Activity</b>")
+    assert [line.split(":")[0] for line in less["message"].split("\n")[start + 1 : start + 3]] == ["Posts seen", ""]
 
 
 ACTIVITY = (
@@ -532,8 +532,8 @@ def test_one_word_shows_a_metric_of_either_source_in_the_report_on_the_app(name,
         "users_sent": (lambda d: messages_of[d]["receiver_id"].nunique(), 0),
         "views_per_user": (lambda d: feed_value(feed_of[d], "views_per_user"), 1),
     }[name]
-    after = next(n for n, line in enumerate(shown["lines"]) if line.startswith("Messages per sender: "))
-    assert shown["lines"][after + 1] == with_changes(METRICS[name].en, value, day, "en", places=places)
+    after = next(n for n, line in enumerate(shown["message"].split("\n")) if line.startswith("Messages per sender: "))
+    assert shown["message"].split("\n")[after + 1] == with_changes(METRICS[name].en, value, day, "en", places=places)
 
 
 def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, configured):
@@ -614,7 +614,7 @@ def test_every_dimension_of_the_catalogue_has_its_line(language, app, configured
         "minutes &lt;a day&gt;" if en else "минут &lt;в день&gt;":
             f"&lt;5 10\xa0% · 5–59 30\xa0% · 60+ 50\xa0% · {names['unknown']} 10\xa0%",
     }  # fmt: skip
-    lines = run("app_report", run_date=str(day))["lines"]
+    lines = run("app_report", run_date=str(day))["message"].split("\n")
     assert lines[-3:] == [f"{label}: {told}" for label, told in expected.items()], "a dimension without rows has none"
 
 
