@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -284,7 +285,8 @@ def test_a_ratio_is_watched_and_a_fault_of_its_is_found_and_explained_by_its_par
     assert (first.usual, first.share) == (pytest.approx(usual), pytest.approx(min(1, gained)))
     yesterday = epoch(DOUBLED) - 86400
     before = sent[sent["slot"] == yesterday]
-    assert found["value_at"]("messages_per_sender", 1) == pytest.approx(len(before) / before["user_id"].nunique())
+    moved = found["against"](SimpleNamespace(metric="messages_per_sender", value=row["value"]), 1)
+    assert moved == pytest.approx(row["value"] / (len(before) / before["user_id"].nunique()) - 1)
     told = run("backtest", first_day="2026-11-15", last_day="2026-11-15", other_sensitivity=1.0, pictures=1)["told"]
     assert "messages_per_sender" in told["metrics"].iloc[0]
 

@@ -4,8 +4,8 @@
 
 Beside what Jinja2 brings a template has the words and numbers of its language as filters:
 
-    'views' | label               a metric's name                  1234 | number, 0.2 | percent(0)
-    1234 | metric('views')        its value                        day | date('d MMMM')     Babel's patterns of dates
+    'views' | label               a metric's name            1234 | number, 0.2 | percent(0), -0.5 | signed
+    1234 | metric('views')        its value                  day | date('d MMMM')     Babel's patterns of dates
     series | changes('views')     the last of consecutive days against the day before and the same weekday a week ago
     series | line('views')        name, value of the last day, changes
 
@@ -69,6 +69,7 @@ def _environment(language: str) -> Environment:
         "line": partial(_line, language),
         "number": lambda value, digits=0: numbers.number(value, language, digits),
         "percent": lambda value, digits=1: numbers.percent(value, language, digits),
+        "signed": lambda share: numbers.signed(share, language),
         "date": partial(_date, language),
     }
     return made
