@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
+from s3fs import S3FileSystem
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 KEY, SECRET = "AKIAPULSEBOOK", "s3cret/of+the-Store0123"
@@ -42,6 +43,7 @@ def object_store(bucket: str = "pulsebook"):
         client(variables).create_bucket(Bucket=bucket)
         yield variables
     finally:
+        S3FileSystem.clear_instance_cache()  # fsspec would hand one out that still asks this server
         server.shutdown()
         thread.join()
         server.server_close()

@@ -1,6 +1,7 @@
 """A run ends whatever its kernel does; its record says what the cell said; what it puts out stays within limits."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -106,6 +107,9 @@ ENDS = {  # cell, status, what the record's error says
 }  # fmt: skip
 
 
+SPAWN = multiprocessing.get_context("spawn")  # whatever threads other tests have left in this process
+
+
 def _ended(place: Path, cell: str) -> tuple[Record, float]:
     notebook = a_notebook(place / "step.ipynb", "## Load", "print('before')", cell, "print('after')")
     begun = time.monotonic()
@@ -119,7 +123,7 @@ def _ended(place: Path, cell: str) -> tuple[Record, float]:
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
     """Records of one run for each of `ENDS`, and the seconds that each took: side by side, most of it is waiting."""
-    with pytest.MonkeyPatch.context() as patch, ProcessPoolExecutor(4, mp_context=FORK) as pool:
+    with pytest.MonkeyPatch.context() as patch, ProcessPoolExecutor(4, mp_context=SPAWN) as pool:
         patch.setenv("PULSEBOOK_OUTPUTS", str(tmp_path_factory.mktemp("outputs")))
         settings.cache_clear()
         yield {name: pool.submit(_ended, tmp_path_factory.mktemp("end"), cell) for name, (cell, *_) in ENDS.items()}

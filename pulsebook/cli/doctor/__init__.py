@@ -5,12 +5,6 @@ posted, and what is written to try a right is removed again.
 """
 
 import json
-from collections.abc import Iterator
-
-from pulsebook.base.environment import supplied
-from pulsebook.base.settings import Settings, settings
-from pulsebook.cli.doctor import airflow, archive, chat, here, rights, servers, sources, tables
-from pulsebook.cli.doctor.findings import Check, Finding, examine
 
 
 def add_to(commands) -> None:
@@ -22,33 +16,9 @@ def add_to(commands) -> None:
     command.set_defaults(run=_doctor)
 
 
-def findings() -> Iterator[Finding]:
-    """All that is found, line by line."""
-    connections = airflow.Connections()
-    for found in examine([Check("connections", connections.look_up, limit=airflow.LIMIT)]):
-        yield found
-    with supplied(connections.variables) as names:
-        unusable = False
-        for found in examine([Check("settings", lambda: here.settings_said(names)), *here.CHECKS, *airflow.CHECKS]):
-            unusable |= found.check == "settings" and found.status == "wrong"
-            yield found
-        if not unusable:
-            yield from examine(_of_settings(settings()))
-
-
-def _of_settings(known: Settings) -> list[Check]:
-    """The checks of what the settings name."""
-    both = servers.servers_of(known)
-    warehouse = [
-        *servers.checks(both),
-        *sources.checks(both, known),
-        *rights.checks(both, known),
-        *tables.checks(both, known),
-    ]
-    return [*warehouse, *archive.CHECKS, *chat.checks(known)]
-
-
 def _doctor(arguments) -> int:
+    from pulsebook.cli.doctor.everything import findings  # it brings drivers: not for other commands
+
     wrong, found = 0, []
     for finding in findings():
         wrong += finding.status == "wrong"
