@@ -306,7 +306,7 @@ FLOODS = {
     "a single line": ("print('begin ' + 'x' * 8_000_000 + ' end')", "begin xxx", "xxx end"),
     "two streams": (
         "import sys\nfor i in range(20_000):\n    print(i, 'x' * 200, file=(sys.stdout, sys.stderr)[i // 100 % 2])",
-        "0 xxx", "19999 xxx",
+        "0 xxx", "99 xxx",  # 19899 or 19999: either stream's last lines may come last
     ),
     "displays": ("for i in range(600):\n    display({'text/plain': f'{i} ' + 'x' * 5000}, raw=True)", "0 xxx", "599 xxx"),
     "a result": ("type('T', (), {'__repr__': lambda s: 'begin ' + 'x' * 4_000_000 + ' end'})()", "begin xxx", "xxx end"),
