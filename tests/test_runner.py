@@ -218,6 +218,15 @@ def said_by(tmp_path_factory):
     return [said(error.ename, error.evalue, cell) for error, cell in zip(shown, cells, strict=True)]
 
 
+@pytest.mark.slow
+def test_a_kernel_that_restarts_itself_unheard_ends_the_run(folder, tmp_path, monkeypatch):
+    """What it says at its start reaches nobody while its sockets are new."""
+    monkeypatch.setattr("pulsebook.execution.signs.Signs.seen", lambda *_: None)
+    notebook = a_notebook(tmp_path / "step.ipynb", "## Load", "import os, sys\nos.execv(sys.executable, sys.orig_argv)")
+    with pytest.raises(runner.NotebookFailed, match="restarted itself"):
+        runner.run(notebook, {}, folder)
+
+
 @pytest.mark.parametrize("number", range(len(SAID)), ids=[says[:40] for _, says in SAID])
 def test_what_is_known_of_an_error_is_what_the_cell_said(number, said_by):
     assert SAID[number][1] in said_by[number] and len(said_by[number]) < 5000

@@ -62,7 +62,7 @@ class Client(PapermillNotebookClient):
             try:
                 info = self.wait_for_reply(self.kc.kernel_info())
                 self.nb.metadata["language_info"] = info["content"]["language_info"]
-                self._signs = Signs(self.km, info["header"]["session"])
+                self._signs = Signs(self.km, self.kc, info["header"]["session"])
                 self.papermill_execute_cells()
                 self.set_widgets_metadata()
             except BaseException:  # also one that a signal's handler raises: it leaves the cell's loop as it stands

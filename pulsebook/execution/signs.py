@@ -5,10 +5,12 @@ import socket
 import time
 from pathlib import Path
 
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import KernelManager
 
 from pulsebook.execution.failures import KernelDied
 
+ASKED = 5.0  # seconds between two questions who is there
 STOPPED = 10.0  # seconds that a kernel may be stopped, or not listen, before it counts as gone
 OUT_OF_MEMORY = "out of memory, or killed from outside?"
 
@@ -18,12 +20,14 @@ class Signs:
 
     Args:
         manager: jupyter's, of a kernel that has started.
+        client: jupyter's, connected to it.
         session: the name that the kernel gives its session in its messages; another one is another kernel.
     """
 
-    def __init__(self, manager: KernelManager, session: str):
-        self._manager, self._session = manager, session
+    def __init__(self, manager: KernelManager, client: AsyncKernelClient, session: str):
+        self._manager, self._client, self._session = manager, client, session
         self._gone_since: float | None = None
+        self._asked = time.monotonic()
         self._restarted = False
 
     def seen(self, message: dict) -> None:
@@ -37,7 +41,7 @@ class Signs:
         Raises:
             KernelDied: its process is gone, has been replaced, is stopped, or has closed its sockets.
         """
-        if self._restarted:
+        if self._restarted or await self._is_another():
             raise KernelDied("the kernel restarted itself: all variables are lost")
         code = await self._manager.provisioner.poll()
         if code is not None:
@@ -49,6 +53,18 @@ class Signs:
         self._gone_since = self._gone_since or time.monotonic()
         if time.monotonic() - self._gone_since > STOPPED:
             raise KernelDied(silent)
+
+    async def _is_another(self) -> bool:
+        """Whether another kernel answers: what it said at its start is lost where nobody was connected to it yet. Asked on
+        the control channel, which a kernel reads while it computes; one that does not is asked again."""
+        control = self._client.control_channel
+        if time.monotonic() - self._asked > ASKED:
+            self._asked = time.monotonic()
+            control.send(self._client.session.msg("kernel_info_request"))
+        while await control.msg_ready():
+            if (await control.get_msg(timeout=0))["header"]["session"] != self._session:
+                return True
+        return False
 
     def _deaf(self) -> str:
         """Why nothing can reach the kernel; empty if it listens. A busy or stopped process still does."""
