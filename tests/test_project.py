@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tomllib
 
-from pulsebook.base.settings import ROOT
+from pulsebook.base.settings import ROOT, Settings
+from pulsebook.cli import COMMANDS
 
 NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -55,10 +56,19 @@ def test_every_dependency_has_a_reason():
     assert len(lines) == len(DEPENDENCIES) and all(re.match(r"\s+# \w", line) for line in lines)
 
 
-def test_the_readme_names_every_notebook_column_setting_and_target():
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def test_the_readme_is_short_and_names_every_notebook():
     readme = (ROOT / "README.md").read_text()
+    assert len(readme.encode()) <= 6 * 1024
     for path in NOTEBOOKS:
-        assert f"`{path.relative_to(ROOT / 'notebooks')}`" in readme
+        assert readme.count(f"| `{path.relative_to(ROOT / 'notebooks')}` |") == 1
+    assert all(f"(docs/{page.name})" in readme for page in PAGES[1:])
+
+
+def test_the_reference_names_every_column_setting_and_command():
+    reference = (ROOT / "docs" / "reference.md").read_text()
     for column in [
         "event_date",
         "dimension",
@@ -70,13 +80,27 @@ def test_the_readme_names_every_notebook_column_setting_and_target():
         "users_received",
         "users_sent",
     ]:
-        assert re.search(rf"^\| `{column}` \|", readme, re.M), column
-    from pulsebook.base.settings import Settings
+        assert re.search(rf"^\| `{column}` \|", reference, re.M), column
+    for name in (*Settings.model_fields, "home"):
+        assert f"| `PULSEBOOK_{name.upper()}` |" in reference, name
+    for command in COMMANDS:
+        assert f"\npulsebook {command.__name__.rpartition('.')[2]} " in reference
 
-    for name in Settings.model_fields:
-        assert f"`PULSEBOOK_{name.upper()}`" in readme, name
+
+def test_pages_name_targets_that_are_there_and_link_to_what_is_there():
     targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"(?:^|`)make ([a-z]+)", readme, re.M)) <= targets
+    for page in PAGES:
+        text = page.read_text()
+        assert set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.M)) <= targets, page
+        for link in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", text):
+            place, _, anchor = "".join(link).partition("#")
+            if "://" in place:
+                continue
+            there = page.parent / place if place else page
+            assert there.is_file(), (page, link)
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", there.read_text(), re.M)
+                assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, (page, link)
 
 
 def test_one_place_reads_the_environment():

@@ -95,7 +95,7 @@ def settings_said() -> str:
             raise Wrong(
                 "what tasks on several machines need, the same on each",
                 f"no {', no '.join(missing)}",
-                "Set it: README.md, Growing up.",
+                "Set it: docs/operators.md, Growing up.",
             )
     if database.startswith("postgresql://"):
         raise Wrong(

@@ -30,7 +30,7 @@ def settings_said(connections: list[str]) -> str | list:
     if unknown := sorted((in_file | in_environment) - KNOWN - OTHERS):
         close = [difflib.get_close_matches(name, KNOWN, 1) for name in unknown]
         meant = f"Is {close[0][0]} meant? " if close[0] else ""
-        raise Wrong("names of settings alone", ", ".join(unknown), f"{meant}README.md lists them all.")
+        raise Wrong("names of settings alone", ", ".join(unknown), f"{meant}docs/reference.md lists them all.")
     places = [
         f"{', '.join(sorted(names & KNOWN))} from {place}"
         for place, names in (
