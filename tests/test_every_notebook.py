@@ -51,5 +51,7 @@ def executed(path, times: int) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_notebook_runs_on_its_defaults_and_every_cell_twice(app, path):
-    told = [(executed(path, 1), executed(path, 2)) for _ in range(2)]  # between one of these a quarter of an hour may begin
+    told = [
+        (executed(path, 1), executed(path, 2)) for _ in range(2)
+    ]  # between one of these a quarter of an hour may begin
     assert all(once.strip() for once, _ in told) and any(once == twice for once, twice in told)
