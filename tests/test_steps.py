@@ -82,8 +82,7 @@ def test_who_follows_the_steps_gets_there(name, app, server, tree):
     for step in STEP.finditer(LISTS[name]):
         block = textwrap.dedent(step["block"].removeprefix("   ").replace("\n   ", "\n"))
         if step["file"]:
-            indent = "        " if step["block"].startswith("           ") else ""
-            edit(tree / step["file"], step["how"], step["text"], indent + block)
+            edit(tree / step["file"], step["how"], step["text"], block)
             edited.add(step["file"])
             continue
         for command in block.split("\n"):
