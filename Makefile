@@ -83,7 +83,7 @@ bench-alerts: setup  ## the detector on labelled faults, beside four baselines (
 	@$(BIN)/python -m tests.bench.alerts
 
 lock: $(BIN)/uv  ## make requirements.lock anew from pyproject.toml
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra cluster pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra local --extra dev --extra cluster pyproject.toml -o requirements.lock
 
 clean:  ## remove the environment, Airflow's home and the embedded data (not the archive)
 	rm -rf .venv .local

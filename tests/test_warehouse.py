@@ -6,8 +6,10 @@ import time
 import traceback
 from datetime import date
 from decimal import Decimal
+from threading import Event, Thread
 from urllib.parse import quote
 
+import pandahouse.http
 import pandas as pd
 import pytest
 import requests
@@ -15,6 +17,7 @@ import requests
 from pulsebook.base.settings import SettingsError
 from pulsebook.local.server import running
 from pulsebook.warehouse import Warehouse, WarehouseError, _alone, engine
+from pulsebook.warehouse.http import through
 from tests.conftest import PASSWORD
 
 UGLY = "q\"uo'te \\back\\n new\nline tab\t 😀 {x} \x00 ="
@@ -469,3 +472,26 @@ def test_an_engine_that_cannot_be_used_is_refused(setting, configured):
 )
 def test_a_scratch_table_of_a_replicated_one_is_not_replicated(found, alone):
     assert _alone(found) == alone
+
+
+def test_threads_that_ask_two_servers_at_once_each_keep_theirs(tmp_path):
+    """Each server knows one password alone, and calls itself by it."""
+    with running(tmp_path / "a", password="first") as a, running(tmp_path / "b", password="second") as b:
+        for url, name in ((a, "first"), (b, "second")):
+            Warehouse(url).execute(f"CREATE TABLE default.name ENGINE = Memory AS SELECT '{name}' AS name")
+
+        inside, over = Event(), Event()
+
+        def hold() -> None:
+            with through(Warehouse(b), retry=False):
+                inside.set()
+                assert over.wait(20)
+
+        other = Thread(target=hold)
+        other.start()
+        with through(Warehouse(a), retry=False):
+            assert inside.wait(20)
+            assert pandahouse.http.execute("SELECT name FROM default.name") == b"first\n"
+            over.set()
+            other.join()
+            assert pandahouse.http.execute("SELECT name FROM default.name") == b"first\n"

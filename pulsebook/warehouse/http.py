@@ -3,6 +3,7 @@
 import re
 import time
 from contextlib import contextmanager
+from contextvars import ContextVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import pandahouse.http
@@ -17,30 +18,35 @@ STATEMENT_SHOWN = 600  # characters of a statement in an error
 
 
 class _Requests:
-    """Stands in for the `requests` module inside pandahouse: adds timeout and credentials, checks the answer."""
-
-    def __init__(self, warehouse, retry: bool):
-        self.warehouse, self.retry = warehouse, retry
+    """Stands in for the `requests` module inside pandahouse: adds timeout and credentials, checks the answer. It asks the
+    server that this thread has named; where it has named none, as `requests` itself does."""
 
     def post(self, url, params=None, data=None, files=None, stream=False):
+        warehouse, retry = _asked.get()
+        if warehouse is None:
+            return requests.post(url, params=params, data=data, files=files, stream=stream)
         statement = params["query"]
-        for attempt in range(1, READ_ATTEMPTS + 1 if self.retry else 2):
+        for attempt in range(1, READ_ATTEMPTS + 1 if retry else 2):
             try:
-                return self.warehouse._post(statement, data, stream)
+                return warehouse._post(statement, data, stream)
             except PassingError:
-                if not self.retry or attempt == READ_ATTEMPTS:
+                if not retry or attempt == READ_ATTEMPTS:
                     raise
                 time.sleep(0.5 * attempt)
 
 
+_asked: ContextVar[tuple] = ContextVar("asked", default=(None, False))  # the server, whether to try again
+pandahouse.http.requests = _Requests()  # pandahouse names `requests` as a module global: the one seam it has
+
+
 @contextmanager
 def through(warehouse, retry: bool):
-    """pandahouse talks to this server meanwhile. It names `requests` as a module global: the one seam it has."""
-    original, pandahouse.http.requests = pandahouse.http.requests, _Requests(warehouse, retry)
+    """This thread's pandahouse talks to this server meanwhile."""
+    token = _asked.set((warehouse, retry))
     try:
         yield
     finally:
-        pandahouse.http.requests = original
+        _asked.reset(token)
 
 
 def braces(sql: str) -> str:
