@@ -54,11 +54,12 @@ def versions() -> str:
         )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = dict(map(_pin, project["dependencies"]))
-    cluster = dict(map(_pin, project["optional-dependencies"].get("cluster", [])))
-    installed = {name: _version(name) for name in needed | cluster}
+    extras = project["optional-dependencies"]
+    perhaps = dict(map(_pin, (pinned for name in ("local", "cluster") for pinned in extras[name])))
+    installed = {name: _version(name) for name in needed | perhaps}
     differ = [f"{n} {installed[n] or 'is missing'} (pinned: {pin})" for n, pin in needed.items() if installed[n] != pin]
     differ += [
-        f"{n} {installed[n]} (pinned: {pin})" for n, pin in cluster.items() if installed[n] and installed[n] != pin
+        f"{n} {installed[n]} (pinned: {pin})" for n, pin in perhaps.items() if installed[n] and installed[n] != pin
     ]
     if differ:
         raise Wrong(
