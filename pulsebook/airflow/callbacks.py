@@ -6,10 +6,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pulsebook.airflow.connections import connections
-from pulsebook.airflow.operator import map_index_of, period_of
+from pulsebook.airflow.operator import map_index_of
 from pulsebook.archive import lookup
 from pulsebook.archive.record import Record
 from pulsebook.base import files, names
+from pulsebook.base.names import period_of
 from pulsebook.base.periods import PeriodError, run_day, run_slot
 from pulsebook.base.settings import settings
 

@@ -21,7 +21,7 @@ from jinja2.nativetypes import NativeEnvironment
 from pulsebook.airflow.connections import connections
 from pulsebook.airflow.given import run_date, slot, with_given  # noqa: F401 (the macros, which DAG files import from here)
 from pulsebook.airflow.templates import rendered
-from pulsebook.base.names import folder_of
+from pulsebook.base.names import folder_of, period_of
 from pulsebook.base.settings import settings
 from pulsebook.execution.guard import ending_with
 
@@ -37,13 +37,6 @@ REFUSED = {  # what the provider's operator takes and this one could not honour
     "nbconvert": "a page is always made",
     "nbconvert_args": "a page is always made, without options",
 }
-
-
-def period_of(parameters: dict | None) -> str:
-    """The day or slot that a notebook is given; `undated` where it is given none."""
-    given = parameters if isinstance(parameters, dict) else {}
-    periods = [given[name] for name in ("run_date", "slot") if given.get(name) and isinstance(given[name], str)]
-    return next(iter(periods), "undated")
 
 
 def map_index_of(ti) -> int | None:

@@ -29,6 +29,13 @@ class Try(NamedTuple):
     number: int
 
 
+def period_of(parameters: dict | None) -> str:
+    """The day or slot that a notebook is given; `undated` where it is given none."""
+    given = parameters if isinstance(parameters, dict) else {}
+    periods = [given[name] for name in ("run_date", "slot") if given.get(name) and isinstance(given[name], str)]
+    return next(iter(periods), "undated")
+
+
 def folder_of(outputs: Path, dag_id: str, period: str, run_id: str) -> Path:
     """The folder of a run."""
     return outputs.joinpath(*map(part, (dag_id, period, run_id)))

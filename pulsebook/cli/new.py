@@ -11,7 +11,6 @@ from string import Template
 
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.catalogue import METRICS, SOURCES, Count
-from pulsebook.parameters.cell import read_cell
 
 TEMPLATES = Path(__file__).with_name("templates")
 FOLDERS = {"report": "reports", "step": "etl"}  # below notebooks/
@@ -54,9 +53,10 @@ def _new(arguments) -> int:
         "shown": ", ".join(f'"{count}"' for count in counts[:SHOWN]),
     }
     escaped = {word: text.replace('"', '\\"') for word, text in words.items()}  # within JSON
-    row = _with_row(kind, words, (TEMPLATES / f"{kind}.notebook"))
+    template = (TEMPLATES / f"{kind}.notebook").read_text()
+    row = _with_row(kind, words, template)
     notebook.parent.mkdir(parents=True, exist_ok=True)
-    notebook.write_text(Template((TEMPLATES / f"{kind}.notebook").read_text()).substitute(escaped))
+    notebook.write_text(Template(template).substitute(escaped))
     dag.write_text(Template((TEMPLATES / f"{kind}.dag").read_text()).substitute(words))
     for path in (notebook, dag):
         print(f"made     {path}")
@@ -76,8 +76,10 @@ def _is_time(text: str) -> bool:
         return False
 
 
-def _with_row(kind: str, words: dict[str, str], template: Path) -> str:
+def _with_row(kind: str, words: dict[str, str], template: str) -> str:
     """The README with a row for the notebook, after the last one of its folder; empty where there is no such table."""
+    from pulsebook.parameters.cell import read_cell  # reads code with IPython: not where another command is run
+
     try:
         lines = (ROOT / "README.md").read_text().splitlines(keepends=True)
     except FileNotFoundError:
@@ -85,7 +87,7 @@ def _with_row(kind: str, words: dict[str, str], template: Path) -> str:
     own = [at for at, line in enumerate(lines) if line.startswith(f"| `{FOLDERS[kind]}/")]
     if not own:
         return ""
-    cells = json.loads(template.read_text())["cells"]
+    cells = json.loads(template)["cells"]
     names = ", ".join(read_cell("".join(cells[1]["source"])))
     writes = WRITES[kind].format(words["name"])
     lines.insert(own[-1] + 1, f"| `{words['notebook']}` | {names} | `{words['table']}` | {writes} |\n")

@@ -9,12 +9,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pulsebook.base.names import folder_of
+from pulsebook.base.names import folder_of, period_of
 from pulsebook.base.periods import run_date_of, slot_of
 from pulsebook.base.settings import ROOT, settings
-from pulsebook.cli.checks import dag_files
-from pulsebook.cli.checks.dag import Dag
-from pulsebook.cli.checks.tasks import matched
 
 
 def add_to(commands) -> None:
@@ -55,6 +52,10 @@ def parameters_of(given: list[str], notebook: Path) -> dict:
 
 def dag_of(notebook: Path) -> str:
     """The DAG that executes a notebook; its own name where none does."""
+    from pulsebook.cli.checks import dag_files  # reads code with IPython: not where another command is run
+    from pulsebook.cli.checks.dag import Dag
+    from pulsebook.cli.checks.tasks import matched
+
     below = settings().notebooks.resolve()
     name = notebook.relative_to(below).as_posix() if notebook.is_relative_to(below) else notebook.name
     for path in dag_files(ROOT / "dags"):
@@ -76,9 +77,12 @@ def _run(arguments) -> int:
         parameters = parameters_of(arguments.parameters, notebook)
     except (FileNotFoundError, ValueError) as error:
         arguments.refuse(str(error))
-    dag = dag_of(notebook)
-    period = str(parameters.get("run_date") or parameters.get("slot") or "undated")
-    folder = folder_of(settings().outputs, dag, period, f"by_hand__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}")
+    folder = folder_of(
+        settings().outputs,
+        dag_of(notebook),
+        period_of(parameters),
+        f"by_hand__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}",
+    )
     try:
         record = runner.run(notebook, parameters, folder)
     except (runner.NotebookFailed, runner.ParameterError) as error:

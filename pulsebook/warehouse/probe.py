@@ -1,4 +1,4 @@
-"""A server that is asked once: without pandahouse, so from any thread, and without trying again."""
+"""A server that is asked once: without trying again, as a read does otherwise."""
 
 import json
 
