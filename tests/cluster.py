@@ -329,6 +329,7 @@ def test_a_worker_killed_in_the_middle_of_a_notebook_costs_a_retry_and_not_a_num
         if not (found := records(held(cluster, f"etl/{day}/")).get("merge_users-try1")):
             return 0
         os.kill(pid := found["pid"], signal.SIGSTOP)
+        time.sleep(0.5)  # what it had sent to the store before is there then: maybe the end of that cell
         executed = [
             data for key, data in held(cluster, f"etl/{day}/").items() if key.endswith("merge_users-try1.ipynb")
         ]
