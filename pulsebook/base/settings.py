@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     source_url: SecretStr = SecretStr("")  # empty: the same server
     source_database: Identifier = "simulator"
     target_database: Identifier = "test"
+    try_database: Identifier | Literal[""] = ""  # where `pulsebook try` works; empty: {target_database}_try
     table_engine: str = "MergeTree"  # of our tables; {table} stands for the table's name
     query_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)  # seconds that one statement may take
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
@@ -163,6 +164,12 @@ class Settings(BaseSettings):
     def _source_defaults_to_the_same_server(self):
         if not self.source_url.get_secret_value():
             object.__setattr__(self, "source_url", self.clickhouse_url)
+        return self
+
+    @model_validator(mode="after")
+    def _tries_have_a_database_of_their_own(self):
+        if self.try_database in (self.source_database, self.target_database):
+            raise ValueError(f"PULSEBOOK_TRY_DATABASE must be a database for tries alone, found {self.try_database}")
         return self
 
     @model_validator(mode="after")

@@ -4,9 +4,9 @@ import argparse
 import logging
 
 from pulsebook.base.settings import SettingsError
-from pulsebook.cli import archive, check, doctor, new, run
+from pulsebook.cli import archive, check, doctor, new, run, trial
 
-COMMANDS = (new, check, run, archive, doctor)
+COMMANDS = (new, check, trial, run, archive, doctor)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from pulsebook.archive import index, index_runs, lookup
 from pulsebook.base import files
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
+from pulsebook.cli import trial
 
 
 def add_to(commands) -> None:
@@ -110,4 +111,6 @@ def _prune(arguments) -> int:
     tries = sum(len(run.records) for run in over)
     done = "removed" if arguments.delete else "to be removed; --delete removes them"
     print(f"{len(over):,} runs with {tries:,} tries {done}" if over else "nothing is old enough to be removed")
+    for name in trial.clean() if arguments.delete else ():
+        print(f"{name} removed: a try has left it")
     return 0

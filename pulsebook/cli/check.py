@@ -21,25 +21,36 @@ def add_to(commands) -> None:
 
 
 def _check(arguments) -> int:
-    from pulsebook.cli import checks  # reads code with IPython: not where another command is run
-
-    notebooks, dags = settings().notebooks.resolve(), (ROOT / "dags").resolve()
     asked = [path.resolve() for path in arguments.files]
     for path in asked:
         if not path.exists() or path.is_file() and path.suffix not in (".ipynb", ".py"):
             arguments.refuse(f"expected notebooks, DAG files or folders, found {path}")
+    found = findings(asked)
+    if arguments.json:
+        print(json.dumps([dataclasses.asdict(one) for one in found], ensure_ascii=False, indent=1))
+        return 1 if any(not one.hint for one in found) else 0
+    return show(found)
+
+
+def findings(asked: list[Path]) -> list:
+    """What is wrong with these notebooks, DAG files and folders; with none of them, with all of the project."""
+    from pulsebook.cli import checks  # reads code with IPython: not where another command is run
+
+    notebooks, dags = settings().notebooks.resolve(), (ROOT / "dags").resolve()
     found = list(checks.check(notebooks, dags))
     if asked:
         found = [one for one in found if any(_concerns(one, path, notebooks) for path in asked)]
         for path in asked:
             found += _elsewhere(path, notebooks)
+    return found
+
+
+def show(found: list) -> int:
+    """Print findings; returns the exit code."""
+    for one in found:
+        print(one)
     wrong = sum(not one.hint for one in found)
-    if arguments.json:
-        print(json.dumps([dataclasses.asdict(one) for one in found], ensure_ascii=False, indent=1))
-    else:
-        for one in found:
-            print(one)
-        print(_outcome(wrong, len(found) - wrong))
+    print(_outcome(wrong, len(found) - wrong))
     return 1 if wrong else 0
 
 

@@ -17,9 +17,14 @@ from pulsebook.base.settings import ROOT, settings
 def add_to(commands) -> None:
     """Add the command `run` to a parser's commands."""
     run = commands.add_parser("run", help="execute a notebook by hand, into the archive", description=__doc__)
-    run.add_argument("notebook", help="a path, or its name below notebooks/ such as etl/load.ipynb")
-    run.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")  # fmt: skip
+    add_arguments(run)
     run.set_defaults(run=_run, refuse=run.error)
+
+
+def add_arguments(command) -> None:
+    """Have a command take a notebook and its parameters."""
+    command.add_argument("notebook", help="a path, or its name below notebooks/ such as etl/load.ipynb")
+    command.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE", help="a parameter; may be repeated")  # fmt: skip
 
 
 def notebook_of(given: str) -> Path:

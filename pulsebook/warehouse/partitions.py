@@ -9,6 +9,8 @@ from pulsebook.warehouse.errors import WarehouseError
 from pulsebook.warehouse.kinds import identifier, quoted
 from pulsebook.warehouse.tables import alone
 
+SCRATCH = re.compile(r"__scratch_[0-9a-f]{12}$")  # ends the names of scratch tables
+
 
 def replace(warehouse, table: str, partition: str, selects: str | list[str], source) -> int:
     """See `Warehouse.replace_partition`."""
@@ -41,12 +43,17 @@ def drop_stale(warehouse, database: str, prefix: str, days: int) -> list[str]:
         literal = partition if partition.startswith("(") else f"'{partition}'"
         warehouse.execute(f"ALTER TABLE {database}.{table} DROP PARTITION {literal}")
     scratch = warehouse.read(
-        f"SELECT name FROM system.tables WHERE database = '{database}' AND match(name, '__scratch_[0-9a-f]{{12}}$') "
+        f"SELECT name FROM system.tables WHERE database = '{database}' AND match(name, '{SCRATCH.pattern}') "
         f"AND metadata_modification_time < now() - {days} * 86400"
     )
     for table in scratch["name"]:
         warehouse.execute(f"DROP TABLE IF EXISTS {database}.{table}")
     return [*(parts["table"] + " " + parts["partition"]), *scratch["name"]]
+
+
+def copy_of(warehouse, table: str, copy: str) -> None:
+    """Make an empty table of the same structure, which is not replicated."""
+    warehouse.execute(f"CREATE TABLE {copy} AS {table}{_unreplicated(warehouse, table)}")
 
 
 @contextmanager
@@ -56,7 +63,7 @@ def scratch_table(warehouse, table: str, columns: str = "", engine: str = "") ->
     if columns:
         warehouse.execute(f"CREATE TABLE {scratch} ({columns}) ENGINE = {engine}")
     else:
-        warehouse.execute(f"CREATE TABLE {scratch} AS {table}{_unreplicated(warehouse, table)}")
+        copy_of(warehouse, table, scratch)
     try:
         yield scratch
     finally:

@@ -64,7 +64,7 @@ def _place(text: str, at: int, pattern: str = "line {}, column {}") -> str:
     return pattern.format(text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
 
 
-def _tokens(sql: str) -> list[tuple[int, str]]:
+def tokens(sql: str) -> list[tuple[int, str]]:
     """Places and texts of what is no space and no comment; names and words, quoted texts, single signs."""
     found, at = [], 0
     while at < len(sql):
@@ -102,20 +102,20 @@ def statement(sql: str) -> Statement:
         StatementError: says where, and what to do: none or several statements, one that returns no rows, parentheses
             that do not match, FORMAT, INTO OUTFILE.
     """
-    tokens = _tokens(sql)
-    while tokens and tokens[-1][1] == ";":
-        tokens.pop()
-    if not tokens:
+    found = tokens(sql)
+    while found and found[-1][1] == ";":
+        found.pop()
+    if not found:
         raise StatementError("expected a statement such as SELECT …, found none")
-    end = tokens[-1][0] + len(tokens[-1][1])
-    words = [text.upper() for _, text in tokens]
+    end = found[-1][0] + len(found[-1][1])
+    words = [text.upper() for _, text in found]
     if words[0] not in _SELECTS | _SHOWS:
         raise StatementError(
-            f"{_place(sql, tokens[0][0])}: expected a statement that returns rows (SELECT, WITH, SHOW, DESCRIBE, EXISTS, "
-            f"EXPLAIN, CHECK), found {tokens[0][1][:40]}; `execute` runs others"
+            f"{_place(sql, found[0][0])}: expected a statement that returns rows (SELECT, WITH, SHOW, DESCRIBE, EXISTS, "
+            f"EXPLAIN, CHECK), found {found[0][1][:40]}; `execute` runs others"
         )
     open_at = []
-    for i, ((at, text), word) in enumerate(zip(tokens, words, strict=True)):
+    for i, ((at, text), word) in enumerate(zip(found, words, strict=True)):
         before, following = words[i - 1] if i else "", words[i + 1 : i + 3]
         if text == "(":
             open_at.append(at)
@@ -127,7 +127,7 @@ def statement(sql: str) -> Statement:
             raise StatementError(f"{_place(sql, at)}: expected one statement, found another one after the ;")
         elif word == "FORMAT" and not open_at and _is_clause(before, following):
             raise StatementError(
-                f"{_place(sql, at)}: leave out FORMAT {tokens[i + 1][1][:40]}: the rows become a frame; "
+                f"{_place(sql, at)}: leave out FORMAT {found[i + 1][1][:40]}: the rows become a frame; "
                 "the text of a format is for other clients"
             )
         elif word == "INTO" and following[:1] == ["OUTFILE"] and not open_at:

@@ -1,0 +1,77 @@
+"""What a try has shown: its messages, what `pulsebook check` says of the notebook, and what differs from the archived run."""
+
+import ast
+import time
+from pathlib import Path
+
+from pulsebook.archive import diff, diff_page, index_runs, lookup
+from pulsebook.archive.index_runs import GOOD
+from pulsebook.archive.record import Record
+from pulsebook.base.settings import settings
+from pulsebook.chat import page
+from pulsebook.chat.markup import plain
+from pulsebook.cli import check
+from pulsebook.parameters import known_of
+
+
+def ago(notebook: Path) -> str:
+    """How long ago a notebook was saved: an editor may show what is not."""
+    seconds = max(time.time() - notebook.stat().st_mtime, 0)
+    size, word = next(
+        (s, w) for s, w in ((86400, "day"), (3600, "hour"), (60, "minute"), (0, "second")) if seconds >= s
+    )
+    number = int(seconds / (size or 1))
+    return f"{number} {word}{'' if number == 1 else 's'} ago"
+
+
+def shown(record: Record, notebook: Path, html: Path | None) -> int:
+    """Print all there is to say of a try; returns the exit code."""
+    chat = record.path.parents[3] / "chat"
+    for message in page.read(chat):
+        print(
+            f"\nwould be posted to {message['chat']}, with {len(message['photos'])} pictures:\n{plain(message['text'])}"
+        )
+    print(f"\n{chat / 'index.html'}" if (chat / "index.html").exists() else "\nnothing would be posted")
+    print("\n`pulsebook check`:")
+    check.show(check.findings([notebook]))
+    earlier = archived(record, notebook)
+    if earlier is None:
+        print(f"\nnothing to compare with: the archive has no succeeded run of {notebook.name} for {record.period}")
+    else:
+        compared = diff.compare(earlier, record)
+        print(f"\ncompared with the archived run of {record.period}:\n{diff.text(compared)}")
+        if html:
+            html.write_text(diff_page.render(compared), encoding="utf-8")
+            print(html)
+    return 0 if record.status in (GOOD, "skipped") else 1
+
+
+def archived(record: Record, notebook: Path) -> Record | None:
+    """The archived run that a try is compared with: of the same notebook and day or slot, with the parameters that differ
+    least, and of those the latest."""
+    outputs, own = settings().outputs, values(record, notebook)
+    names = [
+        name
+        for name, run in lookup.runs_of(outputs, index_runs.entry(record)["day"]).items()
+        if (run["dag"], run["period"], run["status"]) == (record.path.parents[2].name, record.period, GOOD)
+    ]
+    known = index_runs.looked_at(outputs / f"{name}.json" for name in names)
+    same = [other for _, other in known if other and Path(other.notebook).name == notebook.name]
+
+    def likeness(other: Record) -> tuple:
+        return sum(own.get(name) == value for name, value in other.parameters.items()), other.started
+
+    return max(same, key=likeness, default=None)
+
+
+def values(record: Record, notebook: Path) -> dict:
+    """All parameters of a try: those it was given, and the notebook's defaults."""
+    defaults = {name: known.default for name, known in known_of(notebook).items() if known.default is not None}
+    return {name: _value(code) for name, code in defaults.items()} | record.parameters
+
+
+def _value(code: str) -> object:
+    try:
+        return ast.literal_eval(code)
+    except ValueError:  # computed: it is like nothing that was given
+        return None
