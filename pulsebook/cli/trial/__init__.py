@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pulsebook.base.names import period_of
-from pulsebook.base.settings import ROOT, settings
+from pulsebook.base.settings import ROOT
 from pulsebook.cli import run
 
 HOME = ROOT / ".local" / "try"  # the archive of the last try stays there until the next one
@@ -67,6 +67,8 @@ def clean() -> list[str]:
     from pulsebook.cli.trial import database
     from pulsebook.warehouse import Warehouse
 
+    if not HOME.exists():
+        return []
     left = [str(HOME / "outputs")] if (HOME / "outputs").exists() else []
     with alone():
         return left + [f"{database.name()}.{table}" for table in database.clean(Warehouse.target())]

@@ -1,22 +1,25 @@
 """One try: the database, the gates, the steps before where their rows are gone, and the notebook in a process of its own."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pulsebook.archive import index_runs
 from pulsebook.archive.record import Record
 from pulsebook.base.names import period_of
+from pulsebook.base.redact import redact
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.cli.doctor import expected
 from pulsebook.cli.run import dag_of
 from pulsebook.cli.trial import database, environment, gate
 from pulsebook.execution.guard import Guard
-from pulsebook.parameters import from_templates, known_of
+from pulsebook.parameters import known_of
 from pulsebook.warehouse import Warehouse
 
 STAGING = re.compile(r"\bstaging_\w+")  # tables with a step's rows for the next one
@@ -38,6 +41,7 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> Record:
     day = period_of(parameters)[:10]
     code = notebook.read_text(encoding="utf-8")
     with ExitStack() as stack:
+        dag = stack.enter_context(_dag_of(notebook))
         name = stack.enter_context(database.ready(target))
         tables = {table.name for table in expected.tables(settings().notebooks)} | {*re.findall(r"\w+", code)}
         received = database.receive(target, name, tables - {LEDGER}, day)
@@ -45,14 +49,17 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> Record:
         source = "" if one_server else stack.enter_context(gate.opened(Warehouse.source().url, "", timeout))
         surroundings = environment(name, entry, source, outputs)
         missing = [table for table in STAGING.findall(code) if not received.get(table)]
-        for step, given in steps_before(notebook, parameters) if missing else ():
-            print(f"first {step}: {missing[0]} has no rows of {day}", flush=True)
-            if _executed(step, given, surroundings):
-                raise NotTried(f"{step}, a step before {notebook.name}, failed: see above")
-        code = _executed(notebook, parameters, surroundings)
+        tasks = dag()
+        own = _task_of(notebook, parameters, tasks)
+        for task in tasks if missing else ():
+            if task["task_id"] in own["after"]:
+                print(f"first {task['notebook']}: {missing[0]} has no rows of {day}", flush=True)
+                if _executed(task["notebook"], _fitting(task, parameters), surroundings):
+                    raise NotTried(f"{task['notebook']}, a step before {notebook.name}, failed: see above")
+        exit_code = _executed(notebook, own["parameters"] | parameters, surroundings)
     records = [Record.load(path) for path in index_runs.records_of(outputs) if path.stem == f"{notebook.stem}-try1"]
     if not records:
-        raise NotTried(f"{notebook.name} was not begun (exit code {code})")
+        raise NotTried(f"{notebook.name} was not begun (exit code {exit_code})")
     return max(records, key=lambda record: record.started)
 
 
@@ -76,28 +83,45 @@ def _spelt(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def steps_before(notebook: Path, parameters: dict) -> list[tuple[str, dict]]:
-    """The notebooks that its DAG executes before this one, in order, each with its parameters.
+@contextmanager
+def _dag_of(notebook: Path) -> Iterator[Callable[[], list[dict]]]:
+    """What its DAG executes (see `pulsebook.airflow.tasks`), as a function that waits for it: loading Airflow takes seconds.
 
     Raises:
-        NotTried: the DAG cannot be loaded.
+        NotTried: by the function: the DAG cannot be loaded.
     """
     file = ROOT / "dags" / f"{dag_of(notebook)}.py"
     if not file.exists():
-        return []
-    asked = subprocess.run(
-        [sys.executable, "-m", "pulsebook.airflow.tasks", str(file)], capture_output=True, text=True, check=False
-    )
-    if asked.returncode:
-        raise NotTried(f"{file.name} cannot be loaded, so that the steps before are not known:\n{asked.stderr[-2000:]}")
-    tasks = {task["task_id"]: task for task in json.loads(asked.stdout.splitlines()[-1])}
-    own = [task for task in tasks.values() if settings().notebooks / task["notebook"] == notebook]
-    wanted = {name for task in own[:1] for name in task["after"]}
-    before = []
-    for task in (task for name, task in tasks.items() if name in wanted):
-        known = known_of(settings().notebooks / task["notebook"])
-        own = {name: value for name, value in parameters.items() if name in known}
-        before.append(
-            (task["notebook"], from_templates(settings().notebooks / task["notebook"], own | task["parameters"]))
-        )
-    return before
+        yield list
+        return
+    words = [sys.executable, "-m", "pulsebook.airflow.tasks", str(file)]
+    surroundings = {"AIRFLOW_HOME": tempfile.gettempdir()} | os.environ
+    asked = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
+
+    def tasks() -> list[dict]:
+        said, problem = asked.communicate()
+        if asked.returncode:
+            raise NotTried(f"{file.name} cannot be loaded:\n{redact(problem[-2000:])}")
+        return json.loads(said.splitlines()[-1])
+
+    try:
+        yield tasks
+    finally:
+        asked.kill()
+        asked.communicate()
+
+
+def _task_of(notebook: Path, given: dict, tasks: list[dict]) -> dict:
+    """The task that executes a notebook; of several that whose parameters the given ones agree with most."""
+
+    def agreeing(task: dict) -> int:
+        return sum(given.get(name) == value for name, value in task["parameters"].items())
+
+    own = [task for task in tasks if settings().notebooks / task["notebook"] == notebook]
+    return max(own, key=agreeing, default={"parameters": {}, "after": []})
+
+
+def _fitting(task: dict, given: dict) -> dict:
+    """The parameters of a task where the user has given some: those that its notebook declares."""
+    known = known_of(settings().notebooks / task["notebook"])
+    return task["parameters"] | {name: value for name, value in given.items() if name in known}

@@ -103,7 +103,7 @@ def _empty(target: Warehouse, database: str) -> list[str]:
 
 
 def _tables(target: Warehouse, database: str) -> list[str]:
-    return list(target.read(f"SHOW TABLES FROM {database}")["name"])
+    return list(target.read(f"SELECT name FROM system.tables WHERE database = {quoted(database)}")["name"])
 
 
 def receive(target: Warehouse, database: str, tables: set[str], day: str) -> dict[str, int]:
