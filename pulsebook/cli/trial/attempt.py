@@ -22,7 +22,6 @@ from pulsebook.execution.guard import Guard
 from pulsebook.parameters import known_of
 from pulsebook.warehouse import Warehouse
 
-STAGING = re.compile(r"\bstaging_\w+")  # tables with a step's rows for the next one
 LEDGER = "chat_messages"  # is not received: what has been posted is shown again
 
 
@@ -43,12 +42,14 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> Record:
     with ExitStack() as stack:
         dag = stack.enter_context(_dag_of(notebook))
         name = stack.enter_context(database.ready(target))
-        tables = {table.name for table in expected.tables(settings().notebooks)} | {*re.findall(r"\w+", code)}
-        received = database.receive(target, name, tables - {LEDGER}, day)
+        ours, words = {table.name for table in expected.tables(settings().notebooks)}, {*re.findall(r"\w+", code)}
+        received = database.receive(target, name, (ours | words) - {LEDGER}, day)
         entry = stack.enter_context(gate.opened(target.url, name, timeout))
         source = "" if one_server else stack.enter_context(gate.opened(Warehouse.source().url, "", timeout))
         surroundings = environment(name, entry, source, outputs)
-        missing = [table for table in STAGING.findall(code) if not received.get(table)]
+        missing = sorted(
+            table for table in ours & words if table.startswith(database.STAGING) and not received.get(table)
+        )
         tasks = dag()
         own = _task_of(notebook, parameters, tasks)
         for task in tasks if missing else ():
@@ -72,9 +73,13 @@ def _executed(notebook: Path | str, parameters: dict, surroundings: dict[str, st
             [sys.executable, "-m", "pulsebook", "run", str(notebook), *given],
             env=surroundings | guard.mark,
             start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         guard.watch(child.pid)
-        return child.wait()
+        _, problems = child.communicate()
+        print(problems if child.returncode else "", end="", file=sys.stderr)
+        return child.returncode
     finally:
         guard.end()
 

@@ -14,6 +14,7 @@ from pulsebook.warehouse.kinds import identifier, quoted
 from pulsebook.warehouse.partitions import SCRATCH, copy_of
 
 MARK = "pulsebook_try"  # a table that says whose try it is, and that all beside it may be dropped
+STAGING = "staging_"  # begins the names of tables with a step's rows for the next one
 FORGOTTEN = timedelta(hours=12)  # after which a try of another machine is taken for dead
 
 
@@ -111,7 +112,7 @@ def receive(target: Warehouse, database: str, tables: set[str], day: str) -> dic
 
     Args:
         tables: names; those that the target lacks, or that hold no rows of their own, are left out.
-        day: of tables that hold a step's rows for the next one (`staging_…`) only this day's partitions are received.
+        day: of staging tables only this day's partitions are received.
 
     Returns:
         How many partitions each has received.
@@ -127,7 +128,7 @@ def receive(target: Warehouse, database: str, tables: set[str], day: str) -> dic
             f"SELECT DISTINCT partition, partition_id FROM system.parts WHERE database = {quoted(own)} "
             f"AND table = {quoted(table)} AND active ORDER BY partition_id"
         )
-        if table.startswith("staging_"):
+        if table.startswith(STAGING):
             parts = parts[parts["partition"].str.contains(day, regex=False)]
         for part in parts["partition_id"]:
             target.execute(

@@ -1,8 +1,11 @@
 """What a try has shown: its messages, what `pulsebook check` says of the notebook, and what differs from the archived run."""
 
 import ast
+import dataclasses
 import time
 from pathlib import Path
+
+import nbformat
 
 from pulsebook.archive import diff, diff_page, index_runs, lookup
 from pulsebook.archive.index_runs import GOOD
@@ -11,6 +14,7 @@ from pulsebook.base.settings import settings
 from pulsebook.chat import page
 from pulsebook.chat.markup import plain
 from pulsebook.cli import check
+from pulsebook.cli.trial import database
 from pulsebook.parameters import known_of
 
 
@@ -31,14 +35,14 @@ def shown(record: Record, notebook: Path, html: Path | None) -> int:
         print(
             f"\nwould be posted to {message['chat']}, with {len(message['photos'])} pictures:\n{plain(message['text'])}"
         )
-    print(f"\n{chat / 'index.html'}" if (chat / "index.html").exists() else "\nnothing would be posted")
+    print(f"\nas the chat shows it: {chat / 'index.html'}" if page.read(chat) else "\nnothing would be posted")
     print("\n`pulsebook check`:")
     check.show(check.findings([notebook]))
     earlier = archived(record, notebook)
     if earlier is None:
         print(f"\nnothing to compare with: the archive has no succeeded run of {notebook.name} for {record.period}")
     else:
-        compared = diff.compare(earlier, record)
+        compared = _as_if_there(diff.compare(earlier, record))
         print(f"\ncompared with the archived run of {record.period}:\n{diff.text(compared)}")
         if html:
             html.write_text(diff_page.render(compared), encoding="utf-8")
@@ -62,6 +66,13 @@ def archived(record: Record, notebook: Path) -> Record | None:
         return sum(own.get(name) == value for name, value in other.parameters.items()), other.started
 
     return max(same, key=likeness, default=None)
+
+
+def _as_if_there(compared: diff.Comparison) -> diff.Comparison:
+    """A comparison in which the try's tables are called as those of the target."""
+    earlier, tried = compared.notebooks
+    text = nbformat.writes(tried).replace(f"{database.name()}.", f"{settings().target_database}.")
+    return dataclasses.replace(compared, notebooks=(earlier, nbformat.reads(text, 4)))
 
 
 def values(record: Record, notebook: Path) -> dict:
