@@ -15,6 +15,7 @@ os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 from pulsebook.base.settings import settings  # noqa: E402
+from pulsebook.cli import trial  # noqa: E402
 from pulsebook.local.server import running  # noqa: E402
 from tests.etl import fill, final  # noqa: E402, F401 (fixtures of several modules)
 from tests.services import airflow  # noqa: E402, F401 (likewise)
@@ -67,6 +68,8 @@ def databases(execute):
 def configured(monkeypatch, server, databases, tmp_path):
     """Settings for this test: call with names and values to change some. The archive goes to `tmp_path/outputs`."""
 
+    monkeypatch.setattr(trial, "HOME", tmp_path / "try")
+
     def configure(**values):
         for name, value in values.items():
             monkeypatch.setenv(f"PULSEBOOK_{name.upper()}", str(value))
@@ -89,6 +92,7 @@ def configured(monkeypatch, server, databases, tmp_path):
 @pytest.fixture
 def outputs(monkeypatch, tmp_path):
     """An archive of its own, without a warehouse."""
+    monkeypatch.setattr(trial, "HOME", tmp_path / "try")
     monkeypatch.setenv("PULSEBOOK_OUTPUTS", str(tmp_path / "outputs"))
     settings.cache_clear()
     yield tmp_path / "outputs"

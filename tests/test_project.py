@@ -84,7 +84,7 @@ def test_the_reference_names_every_column_setting_and_command():
     for name in (*Settings.model_fields, "home"):
         assert f"| `PULSEBOOK_{name.upper()}` |" in reference, name
     for command in COMMANDS:
-        assert f"\npulsebook {command.__name__.rpartition('.')[2]} " in reference
+        assert f"\npulsebook {command.__name__.rpartition('.')[2].replace('trial', 'try')} " in reference
 
 
 def test_pages_name_targets_that_are_there_and_link_to_what_is_there():

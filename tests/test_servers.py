@@ -21,6 +21,7 @@ import requests
 
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.chat.ledger import Ledger
+from pulsebook.cli import main, trial
 from pulsebook.local import sample
 from pulsebook.local.server import running
 from pulsebook.warehouse import Warehouse, WarehouseError, engine
@@ -183,7 +184,7 @@ def with_grants(folder: Path, *grants: str):
 @pytest.mark.slow
 def test_the_grants_of_the_guide_are_enough_and_allow_nothing_more(single, tmp_path):
     source_grants, target_grants = granted(SOURCE_USER), granted(TARGET_USER)
-    assert len(source_grants) == 2 and len(target_grants) == 1
+    assert len(source_grants) == 2 and len(target_grants) == 2
     for name in ("source", "target", "both"):
         (tmp_path / name).mkdir()
         with running(tmp_path / name / "warehouse") as url:
@@ -207,10 +208,22 @@ def test_the_grants_of_the_guide_are_enough_and_allow_nothing_more(single, tmp_p
         with_grants(tmp_path / "target", *target_grants) as target,
     ):
         same(upgraded(everything(tmp_path / "1", clickhouse_url=target, source_url=source, **where)), single[1])
+        tried(tmp_path / "1", clickhouse_url=target, source_url=source, **where)
         refused(source, target)
     with with_grants(tmp_path / "both", *source_grants, *target_grants) as both:
         same(everything(tmp_path / "2", clickhouse_url=both, **where), single[1])
+        tried(tmp_path / "2", clickhouse_url=both, **where)
         refused(both, both)
+
+
+def tried(folder: Path, **where) -> None:
+    """A notebook that reads the target and one that reads the source can be tried with the same rights."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setattr(trial, "HOME", folder / "try")
+        with_settings(environment, outputs=folder / "outputs", **where)
+        for words in (["etl/slice.ipynb", "-p", "dimension=os"], ["etl/extract_messages.ipynb"]):
+            assert main(["try", *words, "-p", f"run_date={DAY}"]) == 0
+    settings.cache_clear()
 
 
 def install_before(url: str, **settings_of_tables) -> None:

@@ -27,10 +27,9 @@ LIKES = ("sum({metric}) AS {metric}", "sum({metric}){' + 1' if metric == 'likes'
 
 
 @pytest.fixture
-def home(monkeypatch, tmp_path, execute, databases):
-    """The place of tries for this test, so that none waits for another's."""
-    monkeypatch.setattr(trial, "HOME", tmp_path / "try")
-    yield tmp_path / "try"
+def home(configured, execute, databases):
+    """The place of tries, which no other test has."""
+    yield trial.HOME
     execute(f"DROP DATABASE IF EXISTS {databases[1]}_try")
 
 

@@ -5,13 +5,13 @@ messages are shown, and posted nowhere. Tables of the source and of the target c
 """
 
 import fcntl
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pulsebook.base.environment import variables
 from pulsebook.base.names import period_of
 from pulsebook.base.settings import ROOT
 from pulsebook.cli import run
@@ -63,15 +63,16 @@ def _try(arguments) -> int:
 
 
 def clean() -> list[str]:
-    """Remove what tries have left: the last one's archive, and tables of one that was killed; returns what was removed."""
+    """Remove what the last try has left: its archive, and tables if it was killed; returns what was removed."""
     from pulsebook.cli.trial import database
     from pulsebook.warehouse import Warehouse
 
-    if not HOME.exists():
+    outputs = HOME / "outputs"
+    if not outputs.exists():
         return []
-    left = [str(HOME / "outputs")] if (HOME / "outputs").exists() else []
+    tables = database.clean(Warehouse.target())
     with alone():
-        return left + [f"{database.name()}.{table}" for table in database.clean(Warehouse.target())]
+        return [str(outputs), *(f"{database.name()}.{table}" for table in tables)]
 
 
 def environment(database: str, target: str, source: str, outputs: Path) -> dict[str, str]:
@@ -81,7 +82,7 @@ def environment(database: str, target: str, source: str, outputs: Path) -> dict[
         target, source: URLs of the gates.
     """
     ours = ("PULSEBOOK_TELEGRAM_", "AIRFLOW_CONN_", "AIRFLOW__")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    inherited = {name: value for name, value in variables().items() if not name.startswith(ours)}
     local = ",".join(filter(None, (inherited.get("NO_PROXY", inherited.get("no_proxy")), "127.0.0.1")))
     return inherited | {
         "PULSEBOOK_CLICKHOUSE_URL": target,

@@ -1,7 +1,6 @@
 """One try: the database, the gates, the steps before where their rows are gone, and the notebook in a process of its own."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from pulsebook.archive import index_runs
 from pulsebook.archive.record import Record
+from pulsebook.base.environment import variables
 from pulsebook.base.names import period_of
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import ROOT, settings
@@ -100,7 +100,7 @@ def _dag_of(notebook: Path) -> Iterator[Callable[[], list[dict]]]:
         yield list
         return
     words = [sys.executable, "-m", "pulsebook.airflow.tasks", str(file)]
-    surroundings = {"AIRFLOW_HOME": tempfile.gettempdir()} | os.environ
+    surroundings = {"AIRFLOW_HOME": tempfile.gettempdir()} | variables()
     asked = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings)
 
     def tasks() -> list[dict]:
