@@ -116,21 +116,6 @@ def run_day(run_date: str = "") -> Day:
     return day
 
 
-def unfinished(day: Day, what: str, rows: int, last_event: int, quiet_hours: float) -> str:
-    """What is wrong with a day's rows, empty where nothing is: there are none, or the last event (seconds since 1970)
-    lies more than `quiet_hours` before midnight. Such a day is still being loaded: reporting it would turn missing
-    data into a drop."""
-    if not rows:
-        return f"{what} has no rows on {day}"
-    quiet = (day.end.timestamp() - last_event) / 3600
-    if quiet > quiet_hours:
-        return (
-            f"{what} looks unfinished on {day}: its last event is {quiet:.1f} hours before midnight, "
-            f"expected at most {quiet_hours:g}"
-        )
-    return ""
-
-
 def run_date_of(instant: datetime) -> str:
     """The day that a run at `instant` reports on: yesterday, seen from the business time zone.
 

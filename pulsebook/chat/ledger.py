@@ -53,11 +53,8 @@ class Ledger:
     def __init__(self, idempotent: bool = False):
         """`idempotent`: delivering twice does no harm, so nothing but `sent` counts."""
         self.warehouse, self.idempotent = Warehouse.target(), idempotent
-        database = settings().target_database
-        self.warehouse.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
-        self.table = self.warehouse.ensure(
-            f"{database}.chat_messages", COLUMNS, partition="toYYYYMM(at)", order="(key, part, at)"
-        )
+        table = f"{settings().target_database}.chat_messages"
+        self.table = self.warehouse.ensure(table, COLUMNS, partition="toYYYYMM(at)", order="(key, part, at)")
 
     def claim(self, part: Part) -> Claim:
         """Whether a part was sent already, may have been, or is now ours to send. Waits while another is sending it."""

@@ -7,7 +7,7 @@ import json
 
 from pulsebook.base.settings import settings
 from pulsebook.incidents import QUARTER, Incident
-from pulsebook.warehouse import Warehouse, engine, quoted
+from pulsebook.warehouse import Warehouse, quoted
 
 CHECKED = "checked"
 COLUMNS = {
@@ -20,14 +20,8 @@ class Store:
     """The table, made at its first use."""
 
     def __init__(self):
-        self.warehouse, database = Warehouse.target(), settings().target_database
-        self.table = f"{database}.incidents"
-        self.warehouse.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
-        self.warehouse.execute(f"""
-            CREATE TABLE IF NOT EXISTS {self.table}
-            ({", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())})
-            ENGINE = {engine(self.table)} PARTITION BY toYYYYMM(slot) ORDER BY (slot, incident, at)
-        """)
+        self.warehouse, table = Warehouse.target(), f"{settings().target_database}.incidents"
+        self.table = self.warehouse.ensure(table, COLUMNS, partition="toYYYYMM(slot)", order="(slot, incident, at)")
 
     def last_checked(self, slot: int) -> int | None:
         """The newest slot before `slot` that was checked to the end; None: there is none."""

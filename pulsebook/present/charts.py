@@ -26,11 +26,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pulsebook.base.texts import short, visible
 from pulsebook.present import numbers
+from pulsebook.present.parts import PARTS, largest
 
 PIXELS, DPI = 1080, 120  # width of a picture; its height is half as much for each row of panels
 SMALL, LARGE = 13, 17  # points
 PALETTE = sns.color_palette("deep")
-PARTS = 8  # of a whole that are told apart
 NAME, TITLE = 40, 120  # characters of a name from data, of a title
 MAIN, FAINT = PALETTE[0], "#b8bec6"
 ALARM = PALETTE[3]
@@ -130,6 +130,17 @@ def lines(ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = (
     _legend(ax, drawn, frame, loc="best")
 
 
+def days(picture: Picture, frame: pd.DataFrame, names: Sequence[str], language: str, title: str = "") -> None:
+    """A panel of metrics over the last 7 of 14 days (index), called as they are or by its title: one metric beside its week
+    before, as in `week`; several as in `lines`."""
+    called = [numbers.label(name, language) for name in names]
+    panel = picture.panel(title or " · ".join(called))
+    if len(names) == 1:
+        week(panel, frame[names[0]], names[0], language)
+    else:
+        lines(panel, frame[list(names)].tail(7).set_axis(called, axis=1), language, names)
+
+
 def bars(ax: Axes, frame: pd.DataFrame, language: str, share: bool = False) -> None:
     """Parts of a whole over days (index), stacked, one colour for each column; a day of NaN stays empty and says so.
     Of many columns the largest `PARTS` are told apart."""
@@ -160,15 +171,6 @@ def bars(ax: Axes, frame: pd.DataFrame, language: str, share: bool = False) -> N
             ax, drawn, frame, ncols=2, loc="upper left", columnspacing=0.8, handlelength=0.8, handletextpad=0.4,
             borderaxespad=0, labelspacing=0.2,
         ).set_in_layout(False)  # fmt: skip
-
-
-def largest(frame: pd.DataFrame, most: int, rest: str) -> pd.DataFrame:
-    """The columns of a frame, the largest sums first where there are more than `most`: the others added up, as `rest`."""
-    if frame.shape[1] <= most:
-        return frame
-    order = frame.sum().to_numpy().argsort(kind="stable")[::-1]
-    others = frame.iloc[:, order[most - 1 :]].sum(axis=1, min_count=1)
-    return pd.concat([frame.iloc[:, order[: most - 1]], others.rename(rest)], axis=1)
 
 
 def curve(ax: Axes, values: pd.Series, language: str, unit: str) -> None:

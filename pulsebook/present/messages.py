@@ -4,26 +4,33 @@
 
 Beside what Jinja2 brings a template has the words and numbers of its language as filters:
 
-    'views' | label               a metric's name            1234 | number, 0.2 | percent(0), -0.5 | signed
-    1234 | metric('views')        its value                  day | date('d MMMM')     Babel's patterns of dates
+    'views' | label               a metric's or a dimension's name      1234 | number, 0.2 | percent(0), -0.5 | signed
+    1234 | metric('views')        its value                             day | date('d MMMM')     Babel's patterns, of times too
     series | changes('views')     the last of consecutive days against the day before and the same weekday a week ago
     series | line('views')        name, value of the last day, changes
+    'male' | named(dimension)     the name of its value                 5400 | duration          1 h 30 min
+    series | counts(dimension)    ads 12 · organic 30: of each value    series | shares(dimension)     iOS 60 % · Android 40 %
+    url | link('page')            a link; nothing where there is no URL
 
 A line of `{% … %}` alone leaves no line; line ends before and after the message do not count.
 """
 
 import difflib
 import re
+from collections.abc import Callable
+from datetime import datetime, time
 from functools import cache, partial
 
-from babel.dates import format_date
+from babel.dates import format_datetime
 from jinja2 import Environment, StrictUndefined, TemplateError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 from markupsafe import Markup
 
-from pulsebook.base.texts import escape
+from pulsebook.base.texts import escape, short
+from pulsebook.catalogue import Dimension
 from pulsebook.present import numbers
 
+NAME = 40  # characters of a name from data
 _ALONE = re.compile(r"^[ \t]*((?:\{%[^%]*%\}[ \t]*)+)\n", re.M)  # a line of tags alone
 
 
@@ -55,6 +62,16 @@ def render(template: str, language: str, **values) -> str:
         raise MessageError(f"the message is no template{f', line {line}' if line else ''}: {error.message}") from None
 
 
+def preview(*parts: str | bytes) -> None:
+    """Shows in a notebook what goes to the chat, about as it will look there: messages, and pictures as PNG."""
+    from IPython.display import HTML, Image, display
+
+    for part in parts:
+        display(
+            HTML(f"<p style='white-space: pre-wrap'>{part}</p>") if isinstance(part, str) else Image(part, width=540)
+        )
+
+
 @cache
 def _environment(language: str) -> Environment:
     made = Environment(
@@ -63,7 +80,7 @@ def _environment(language: str) -> Environment:
         undefined=StrictUndefined,
     )
     made.filters |= {
-        "label": lambda name: numbers.label(name, language),
+        "label": lambda what: what.label(language) if isinstance(what, Dimension) else numbers.label(what, language),
         "metric": lambda value, name: numbers.text(value, name, language),
         "changes": lambda series, name: numbers.changes(series, name, language),
         "line": partial(_line, language),
@@ -71,14 +88,35 @@ def _environment(language: str) -> Environment:
         "percent": lambda value, digits=1: numbers.percent(value, language, digits),
         "signed": lambda share: numbers.signed(share, language),
         "date": partial(_date, language),
+        "duration": lambda seconds: numbers.duration(seconds, language),
+        "named": partial(_named, language),
+        "counts": partial(_parts, language, lambda count: numbers.number(count, language)),
+        "shares": lambda parts, of: _parts(
+            language, lambda n: numbers.percent(n, language, 0), parts / parts.sum(), of
+        ),
+        "link": _link,
     }
     return made
 
 
 def _date(language: str, at, pattern: str) -> str:
-    return format_date(at, pattern, locale=language)
+    at = at if isinstance(at, datetime) else datetime.combine(at, time())
+    return format_datetime(at, pattern, locale=language)
 
 
 def _line(language: str, series, name: str) -> Markup:
     value, moved = numbers.text(series.iloc[-1], name, language), numbers.changes(series, name, language)
     return Markup(f"{escape(numbers.label(name, language))}: <b>{escape(value)}</b>  {escape(moved)}")
+
+
+def _named(language: str, value: str, dimension: Dimension) -> str:
+    return short(dimension.named(value, language), NAME)
+
+
+def _parts(language: str, write: Callable[[float], str], parts, dimension: Dimension) -> str:
+    """Values of a dimension (index) that have a count or a share, each with it."""
+    return " · ".join(f"{_named(language, value, dimension)} {write(part)}" for value, part in parts.items() if part)
+
+
+def _link(url: str, words: str) -> Markup:
+    return Markup(f'<a href="{escape(url)}">{escape(words)}</a>' if url else "")

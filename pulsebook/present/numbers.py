@@ -42,6 +42,12 @@ def with_ratios(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     return frame.assign(**ratios)
 
 
+def by_day(frame: pd.DataFrame, day, days: int) -> pd.DataFrame:
+    """The frame with a row for each of the last `days` days up to `day` (index), by its column `day`; one that it lacks is
+    missing, not zero."""
+    return frame.set_index("day").reindex(pd.date_range(end=str(day), periods=days))
+
+
 def text(value: float, name: str, language: str) -> str:
     """A value as people read it: `1,234,567`, `21.3 %` (en), `1 234 567`, `21,3 %` (ru); `–` when it is missing."""
     write = percent if is_share(name) else number
@@ -74,6 +80,13 @@ def percent(value: float, language: str, digits: int = 1) -> str:
 def signed(share: float, language: str) -> str:
     """A change as a share of one, with its sign: `−62.3 %`, `+4.0 %`; `–` when it is missing."""
     return MISSING if _is_missing(share) else f"{'−' if share < 0 else '+'}{percent(abs(share), language)}"
+
+
+def duration(seconds: int, language: str) -> str:
+    """A time as people say it, to the minute: `1 d 5 h 30 min`, `45 мин`."""
+    names = {"en": ("d", "h", "min"), "ru": ("д", "ч", "мин")}[language]
+    parts = zip((seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60), names, strict=True)
+    return " ".join(f"{count} {name}" for count, name in parts if count)
 
 
 def change(now: float, before: float, name: str, language: str) -> str:

@@ -162,7 +162,8 @@ class Warehouse:
     def ensure(
         self, table: str, columns: dict[str, str], *, partition: str, order: str, newest: str = "", refill: bool = False
     ) -> str:
-        """Make one of our tables where it is not there, and bring one of before up to these columns; returns its name.
+        """Make one of our tables, `database.name`, where it is not there, and bring one of before up to these columns;
+        returns its name.
 
         Args:
             columns: types by name, spelt as ClickHouse spells them.

@@ -1,4 +1,5 @@
-"""The tables of the ETL: their columns follow from the catalogue's dimensions and per-user counts.
+"""The tables that a day fills: those of the ETL, whose columns follow from the catalogue's dimensions and per-user counts, and
+those of the report on the whole app.
 
 users = etl_table(target, "staging_users")       # "test.staging_users", made or brought up to the catalogue
 """
@@ -18,22 +19,19 @@ def metrics_of(source: str = "") -> list[str]:
 
 
 def etl_table(target: Warehouse, name: str) -> str:
-    """One of the ETL's tables, made where it is missing; staging tables of another catalogue are changed and emptied, the
+    """One of these tables, made where it is missing; staging tables of another catalogue are changed and emptied, the
     final table gets the columns that it lacks.
 
     Raises:
         WarehouseError: what differs cannot be brought up, or a right is missing; says which.
     """
     columns, partition, order = tables()[name]
-    database = settings().target_database
-    target.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
-    table = f"{database}.{name}"
-    target.ensure(table, columns, partition=partition, order=order, refill=name != FINAL)
-    return table
+    table = f"{settings().target_database}.{name}"
+    return target.ensure(table, columns, partition=partition, order=order, refill=name != FINAL)
 
 
 def tables() -> dict[str, tuple[dict[str, str], str, str]]:
-    """Columns, partition and order of the ETL's tables, by name."""
+    """Columns, partition and order of these tables, by name."""
     user = {"event_date": "Date", "user_id": "UInt64"}
     value = {"event_date": "Date", "dimension": "String", "dimension_value": "String"}
     profiles, latest = profile.types(), {"latest": "UInt64"}
@@ -47,6 +45,12 @@ def tables() -> dict[str, tuple[dict[str, str], str, str]]:
         "staging_users": (user | profiles | _counts(), "event_date", "user_id"),
         "staging_slices": (value | _counts(), "(event_date, dimension)", "dimension_value"),
         FINAL: (value | dict.fromkeys(GIVEN, "UInt64") | later, "event_date", "(dimension, dimension_value)"),
+        "staging_user_days": (
+            user | {"day": "Date", "feed": "UInt8", "messenger": "UInt8"},
+            "event_date",
+            "(user_id, day)",
+        ),
+        "staging_first_days": (user | {"first_day": "Date", "source": "String"}, "event_date", "user_id"),
     }
 
 

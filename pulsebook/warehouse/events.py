@@ -1,8 +1,10 @@
 """An event table as it is on its server: its name, the spelling of its columns, the rows of it that count."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pulsebook.base.periods import Day
 from pulsebook.base.settings import settings
 from pulsebook.catalogue import SOURCES, CatalogueError, Source, counts_of, select
 from pulsebook.warehouse.client import Warehouse
@@ -37,6 +39,42 @@ class Events:
                 f"name metrics of {self.source.name}"
             )
         return self.sql(select(*names))
+
+    def seen(self, server: Warehouse, day: Day) -> dict[str, int]:
+        """What there is of a day: `rows` that count, and `last_event`, the time of the last one in seconds since 1970."""
+        return server.row(
+            f"SELECT count() AS rows, toInt64(toUInt32(max(time))) AS last_event "
+            f"FROM {self.table} WHERE {self.rows(day.bounds())}"
+        )
+
+    def require_finished(
+        self, day: Day, seen: Mapping, quiet_hours: float, refusal: str, *, unless: bool = False
+    ) -> str:
+        """What is known of the rows of a day, in words. It must have some, and the last of them must not lie too long before
+        midnight: else it is still being loaded, and reporting it would turn missing data into a drop.
+
+        Args:
+            seen: `rows` and `last_event` of the day, as `seen` gives them; NaN: there are none.
+            quiet_hours: that may lie between the last event of a finished day and midnight; 0: as the catalogue says.
+            refusal: what is not done with an unfinished day, and what to do next.
+            unless: it is done all the same.
+
+        Raises:
+            ValueError: the day is not finished; says what was expected and found, and the `refusal`.
+        """
+        quiet, expected = (day.end.timestamp() - seen["last_event"]) / 3600, quiet_hours or self.source.complete_hours
+        if not seen["rows"] > 0:
+            problem = f"{self.table} has no rows on {day}"
+        elif quiet > expected:
+            problem = (
+                f"{self.table} looks unfinished on {day}: its last event is {quiet:.1f} hours before midnight, "
+                f"expected at most {expected:g}"
+            )
+        else:
+            return f"complete: the last event is {quiet * 60:.0f} minutes before midnight"
+        if not unless:
+            raise ValueError(f"{problem}. {refusal}")
+        return problem
 
 
 def events(server: Warehouse, name: str, *columns: str) -> Events:

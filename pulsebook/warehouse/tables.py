@@ -45,6 +45,7 @@ def ensure(
 ) -> str:
     """See `Warehouse.ensure`."""
     structure = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    _do(warehouse, f"CREATE DATABASE IF NOT EXISTS {table.rpartition('.')[0]}")
     _do(
         warehouse,
         f"CREATE TABLE IF NOT EXISTS {table} ({structure}) ENGINE = {engine(table, newest)} PARTITION BY {partition} ORDER BY {order}",

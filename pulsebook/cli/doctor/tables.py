@@ -40,7 +40,7 @@ def structure(target: Probe, known: Settings) -> list[str | Wrong]:
         elif why := _unfit(table, found):
             rename = f"RENAME TABLE {name} TO {name}_before; the next run makes it anew, without the rows of before."
             wrong.append(Wrong(f"{name} with the columns that the code writes", why, rename))
-        elif altered := _altered(table, name, found):
+        elif altered := changes(name, found, table.columns, refill=table.refill):
             empties = " and empties it: clear half-done runs from the extracts on" if table.refill else ""
             changed.append(f"{table.name} ({', '.join(altered)}){empties}")
         else:
@@ -56,19 +56,13 @@ def structure(target: Probe, known: Settings) -> list[str | Wrong]:
     return [*wrong, "; ".join(parts)]
 
 
-def _altered(table: Table, name: str, found: dict[str, str]) -> list[str]:
-    return changes(name, found, table.columns, refill=table.refill) if table.changed else []
-
-
 def _unfit(table: Table, found: dict[str, str]) -> str:
     """How a table differs in a way that no run mends; empty: it does not."""
     own = table.columns
     missing = [f"{name} {kind} is missing" for name, kind in own.items() if name not in found]
     other = [f"{name} is {found[name]}, not {kind}" for name, kind in own.items() if found.get(name, kind) != kind]
-    if not table.changed:
-        return "; ".join([*missing, *other])
     try:
-        _altered(table, table.name, found)
+        changes(table.name, found, table.columns, refill=table.refill)
         return ""
     except WarehouseError:
         extra = [f"{name} {kind} is not written by it" for name, kind in found.items() if name not in own]
