@@ -103,3 +103,16 @@ def test_lines_are_written_as_their_metrics_are():
         assert [float(read(label, "en")) for label in shown] == pytest.approx(places, abs=1e-9)
     with pytest.raises(ValueError, match="must all be shares, or none; got ctr, views: give each its panel"):
         charts.lines(charts.Picture("").panel(""), frame, "en", ("ctr", "views"))
+
+
+def test_a_metric_of_days_is_drawn_beside_its_week_before_and_several_are_lines_of_one_panel():
+    frame = pd.DataFrame({"ctr": np.arange(14) / 100, "views": np.arange(14), "likes": np.arange(14) * 2}, DAYS)
+    picture = charts.Picture("Title")
+    charts.days(picture, frame, ["ctr"], "en")
+    charts.days(picture, frame, ("views", "likes"), "ru")
+    charts.days(picture, frame, ["views"], "en", "Seen")
+    assert [panel.get_title(loc="left") for panel in picture.figure.axes] == ["CTR", "Просмотры · Лайки", "Seen"]
+    drawn = [[list(line.get_ydata()) for line in panel.lines] for panel in picture.figure.axes]
+    seven = [*range(7, 14)]
+    assert drawn[0] == [[n / 100 for n in range(7)], [n / 100 for n in seven]], "the week before, and the week"
+    assert drawn[1] == [seven, [n * 2 for n in seven]] and drawn[2] == [[*range(7)], seven]

@@ -7,7 +7,7 @@ import pytest
 from pulsebook.catalogue import POLICY, Policy
 from pulsebook.incidents import HOUR, QUARTER, Incident, advance
 from pulsebook.incidents.explain import WHOLE, compared, explain
-from pulsebook.incidents.picture import draw, metrics_of, with_week_ago
+from pulsebook.incidents.picture import days_before, draw, metrics_of, with_week_ago
 
 METRICS = {"feed_users": "feed", "views": "feed", "likes": "feed", "ctr": "feed", "messenger_users": "messages", "messages_sent": "messages"}  # fmt: skip
 START = 1_795_000_500
@@ -196,14 +196,40 @@ def test_a_picture_shows_the_metrics_that_are_off_most_and_what_they_were_a_week
     index = pd.date_range("2026-11-01", periods=9 * 96, freq="15min", tz="Europe/Moscow")
     history = pd.DataFrame({"ctr": np.arange(len(index)) / 1000}, index=index).drop(index[5])
     judged = pd.DataFrame(
-        {"slot": index[7 * 96 :], "metric": "ctr", "value": 0.5, "low": 0.4, "high": 0.6, "anomaly": False}
+        {
+            "slot": index[7 * 96 :],
+            "metric": "ctr",
+            "value": 0.5,
+            "low": 0.4,
+            "high": 0.6,
+            "score": 0.1,
+            "anomaly": False,
+        }
     )
     judged = pd.concat([judged, judged.assign(metric="views")])
     slots = with_week_ago(judged, history, "ctr")
     expected = [float("nan") if at == 5 else at / 1000 for at in range(2 * 96)]
     assert list(slots.index) == list(index[7 * 96 :])
     np.testing.assert_allclose(slots["week_ago"], expected)
-    assert draw("A day", ["ctr"], judged, history, "en").startswith(b"\x89PNG")
+    assert draw("A day", ["ctr"], index[-1], judged, history, "en").startswith(b"\x89PNG")
+
+
+def test_a_week_ago_is_the_same_time_by_the_clock_also_where_clocks_change():
+    """Berlin, 2026: clocks went back on 25 October from 03:00 to 02:00, and forward on 29 March."""
+    index = pd.date_range("2026-03-20", "2026-11-05", freq="15min", tz="Europe/Berlin")
+    history = pd.DataFrame({"views": index.tz_localize(None).to_series().to_numpy()}, index=index)
+    for slot, days, expected in (
+        ("2026-10-27 09:15", 7, "2026-10-20 09:15"),
+        ("2026-10-26 02:30", 1, "2026-10-25 02:30"),  # it was there twice
+        ("2026-03-30 02:30", 1, "2026-03-29 03:00"),  # it was not there
+        ("2026-03-30 12:00", 7, "2026-03-23 12:00"),
+    ):
+        (found,) = days_before(history, "views", pd.DatetimeIndex([slot], tz="Europe/Berlin"), days)
+        assert found == pd.Timestamp(expected), slot
+    first = pd.DatetimeIndex(["2026-10-25 02:30"]).tz_localize("Europe/Berlin", ambiguous=[True])
+    marked = history.assign(views=(history.index == first[0]).astype(float))
+    assert days_before(marked, "views", pd.DatetimeIndex(["2026-10-26 02:30"], tz="Europe/Berlin"), 1) == [1.0]
+    assert np.isnan(days_before(marked, "views", pd.DatetimeIndex(["2026-03-20 12:00"], tz="Europe/Berlin"), 7)).all()
 
 
 # -- what explains it

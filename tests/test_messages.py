@@ -2,14 +2,19 @@
 
 import html
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulsebook.catalogue import Dimension
 from pulsebook.chat.markup import check, plain
-from pulsebook.present.messages import MessageError, render
+from pulsebook.present.messages import MessageError, preview, render
+
+SEX = Dimension("gender", "sex", "пол", values={"female": "женщины", "male": "мужчины"})
+MOSCOW = ZoneInfo("Europe/Moscow")
 
 
 @pytest.mark.parametrize(
@@ -26,6 +31,14 @@ from pulsebook.present.messages import MessageError, render
         ("<b>{{ name }}</b>", "en", {"name": "<a> & 'b'"}, "<b>&lt;a&gt; &amp; &#x27;b&#x27;</b>"),
         ("{{ names | join(' · ') }}", "en", {"names": ["<", "&amp;"]}, "&lt; · &amp;amp;"),
         ("{{ x }}", "en", {"x": "a\x1b[0m\udcff"}, "a�"),
+        ("{{ at | date('EEE d MMM, HH:mm') }}", "en", {"at": datetime(2026, 11, 5, 23, 15, tzinfo=MOSCOW)}, "Thu 5 Nov, 23:15"),
+        ("{{ d | label }} {{ v | named(d) }}", "ru", {"d": SEX, "v": "male"}, "пол мужчины"),
+        ("{{ d | label }} {{ v | named(d) }}", "en", {"d": SEX, "v": "<i>" + "long " * 40}, "sex &lt;i&gt;" + "long " * 7 + "l…"),
+        ("{{ s | counts(d) }}", "ru", {"s": pd.Series({"female": 1200, "male": 0, "unknown": 3}), "d": SEX}, "женщины 1\xa0200 · неизвестно 3"),
+        ("{{ s | shares(d) }}", "en", {"s": pd.Series({"<b>": 30, "male": 10}), "d": SEX}, "&lt;b&gt; 75\xa0% · male 25\xa0%"),
+        ("{{ n | duration }}", "ru", {"n": 5400}, "1 ч 30 мин"),
+        ("{{ url | link('page & more') }}", "en", {"url": "https://x.y/?a=1&b=2"}, '<a href="https://x.y/?a=1&amp;b=2">page &amp; more</a>'),
+        ("last line\n\n{{ url | link('page') }}", "en", {"url": ""}, "last line"),
     ],
 )  # fmt: skip
 def test_what_is_put_in_is_written_as_its_language_does_and_escaped(template, language, values, expected):
@@ -67,3 +80,12 @@ def test_any_text_from_data_stays_text(text):
 def test_a_mistake_is_a_sentence(template, said):
     with pytest.raises(MessageError, match=said):
         render(template, "en", views=3, day="x")
+
+
+def test_what_goes_to_the_chat_is_shown_as_markup_and_pictures(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    preview("<b>Feed</b>\n1 &lt; 2", b"\x89PNG one", b"\x89PNG two")
+    text, *pictures = shown
+    assert "<b>Feed</b>\n1 &lt; 2" in text.data and "pre-wrap" in text.data
+    assert [picture.data for picture in pictures] == [b"\x89PNG one", b"\x89PNG two"]

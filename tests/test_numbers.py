@@ -8,7 +8,18 @@ import pandas as pd
 import pytest
 
 from pulsebook.catalogue import select
-from pulsebook.present.numbers import MISSING, change, changes, number, percent, plural, text, with_ratios
+from pulsebook.present.numbers import (
+    MISSING,
+    by_day,
+    change,
+    changes,
+    duration,
+    number,
+    percent,
+    plural,
+    text,
+    with_ratios,
+)
 
 UNKNOWN = [None, math.nan, np.nan, np.float32("nan"), pd.NA, pd.NaT, math.inf, -math.inf, Decimal("NaN")]
 
@@ -39,6 +50,26 @@ def test_numbers_are_written_as_the_language_writes_them(value, digits, en, ru):
 
 def test_a_number_of_things_is_written_as_people_say_it():
     assert [plural(n, "slot") for n in (0, 1, 2, 2688)] == ["0 slots", "1 slot", "2 slots", "2,688 slots"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "en", "ru"),
+    [
+        (900, "15 min", "15 мин"),
+        (3600, "1 h", "1 ч"),
+        (20_700, "5 h 45 min", "5 ч 45 мин"),
+        (86_400 * 2 + 900, "2 d 15 min", "2 д 15 мин"),
+    ],
+)
+def test_a_duration_names_days_hours_and_minutes(seconds, en, ru):
+    assert (duration(seconds, "en"), duration(seconds, "ru")) == (en, ru)
+
+
+def test_a_day_that_a_frame_lacks_is_missing_and_not_zero():
+    frame = pd.DataFrame({"day": pd.to_datetime(["2026-11-20", "2026-11-22", "2026-11-10"]), "views": [5, 7, 1]})
+    found = by_day(frame, "2026-11-22", 3)
+    assert [str(day.date()) for day in found.index] == ["2026-11-20", "2026-11-21", "2026-11-22"]
+    assert found["views"].iloc[[0, 2]].tolist() == [5, 7] and math.isnan(found["views"].iloc[1])
 
 
 def test_a_share_is_written_as_percent():

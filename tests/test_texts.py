@@ -13,9 +13,11 @@ from PIL import Image
 
 from pulsebook import chat
 from pulsebook.base.texts import short, visible
+from pulsebook.catalogue import Dimension
 from pulsebook.chat.markup import check
 from pulsebook.chat.pictures import fitting
 from pulsebook.present import charts
+from pulsebook.present.parts import largest, parts
 
 # Every kind of character: half surrogate pairs (as text that is not UTF-8 arrives), controls, formulas, other scripts
 texts = st.text(st.characters(categories=None), max_size=30) | st.sampled_from(
@@ -83,12 +85,23 @@ def test_of_many_parts_the_largest_are_told_apart_and_nothing_is_lost():
     days = pd.date_range("2026-11-16", periods=7)
     frame = pd.DataFrame({f"value {n}": np.full(7, n) for n in range(1, 101)}, days, dtype=float)
     frame.iloc[2] = np.nan
-    folded = charts.largest(frame, 5, "other")
+    folded = largest(frame, 5, "other")
     assert list(folded) == ["value 100", "value 99", "value 98", "value 97", "other"]
     pd.testing.assert_series_equal(folded.sum(axis=1, min_count=1), frame.sum(axis=1, min_count=1))
     ax = charts.Picture("").panel("")
     charts.bars(ax, frame, "en")
     assert ax.get_legend().get_texts()[-1].get_text() == "other"
+
+
+def test_parts_stand_by_their_size_or_in_the_order_of_their_bands_and_of_equal_ones_the_first_come_first():
+    views = pd.DataFrame({"a": [1, 1], "b": [4, 4], "c": [1, 1], "none": [0, 0], "unknown": [9, np.nan]})
+    assert list(parts(views, Dimension("os", "os", "ос"))) == ["unknown", "b", "a", "c"]
+    many = pd.DataFrame([[2.0] * 20], columns=[f"v{n:02}" for n in range(20)])
+    told = parts(many, Dimension("os", "os", "ос"))
+    assert list(told) == [*(f"v{n:02}" for n in range(7)), "other"] and told["other"].tolist() == [26.0]
+    ages = pd.DataFrame({"45+": [5], "18–44": [9], "unknown": [7], "<18": [1]})
+    assert list(parts(ages, Dimension("age", "age", "возраст", bands=(18, 45)))) == ["<18", "18–44", "45+", "unknown"]
+    assert parts(views[["none"]], Dimension("os", "os", "ос")).empty
 
 
 def png(mode: str, size: tuple[int, int], kind: str = "PNG") -> bytes:
