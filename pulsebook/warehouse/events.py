@@ -62,7 +62,8 @@ class Events:
         Raises:
             ValueError: the day is not finished; says what was expected and found, and the `refusal`.
         """
-        quiet, expected = (day.end.timestamp() - seen["last_event"]) / 3600, quiet_hours or self.source.complete_hours
+        quiet = (day.end.timestamp() - seen["last_event"]) / 3600
+        expected = quiet_hours or self.source.complete_hours
         if not seen["rows"] > 0:
             problem = f"{self.table} has no rows on {day}"
         elif quiet > expected:
