@@ -3,6 +3,7 @@
 - What a cell raised is stated in words of its own. IPython shows groups of exceptions, usage errors and what a handler of
   the cell's own (`set_custom_exc`) takes as mere text, and a message that cannot be made into text ends without a reply.
 - `exit()` and `quit()` end the cell there and then, as they do in Python: IPython's let it go on to its last line.
+- `%pulsebook` of a notebook that is open in JupyterLab, which asked for this run, does nothing here.
 - Half a surrogate pair in an output or an error no longer keeps the kernel from sending it.
 
 Only the standard library: it runs in whatever environment the kernel has, from Python 3.8 on.
@@ -25,6 +26,7 @@ def load_ipython_extension(shell):
 
     shell.events.register("post_run_cell", state)
     shell.user_ns["exit"] = shell.user_ns["quit"] = _leaving()
+    shell.register_magic_function(lambda line: None, "line", "pulsebook")
     session = shell.kernel.session
     pack = session.pack
 
