@@ -11,7 +11,6 @@ saved, with code that the file has not, is named and nothing is done.
 import contextlib
 import html
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 from IPython.core.error import UsageError
 from IPython.display import display
 
+from pulsebook.base.environment import variables
 from pulsebook.base.magic import without
 
 COMMANDS = ("try", "check", "run")
@@ -58,7 +58,9 @@ class Magic:
             notebook, *words = words
         else:
             notebook = str(path := open_notebook(self.shell.user_ns))
-            self._say_what_is_taken(path)
+            self._refuse_unsaved(path)
+            if command != "try":  # which says it itself
+                print(f"{path.name}, saved {ago(path.stat().st_mtime)}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "page.html"
             asked = [command, notebook, *words, *(["--html", str(page)] if command == "try" else [])]
@@ -68,7 +70,7 @@ class Magic:
         if code and command != "check":
             raise UsageError(f"pulsebook {command} has failed; what it says stands above")
 
-    def _say_what_is_taken(self, path: Path) -> None:
+    def _refuse_unsaved(self, path: Path) -> None:
         cells = json.loads(path.read_text("utf-8"))["cells"]
         known = {without("".join(cell["source"])).strip() for cell in cells}
         saved = path.stat().st_mtime
@@ -79,7 +81,6 @@ class Magic:
                     f"{path.name} was saved {ago(saved)}, and a cell that was executed since is not in it: "
                     f"{own.splitlines()[0][:80]!r} … Save the notebook (Ctrl+S), then ask again"
                 )
-        print(f"{path.name} as it was saved {ago(saved)}", flush=True)
 
 
 def open_notebook(names: dict) -> Path:
@@ -88,7 +89,7 @@ def open_notebook(names: dict) -> Path:
     Raises:
         UsageError: neither says one that is there.
     """
-    said = os.environ.get("JPY_SESSION_NAME") or names.get("__vsc_ipynb_file__") or ""
+    said = variables().get("JPY_SESSION_NAME") or names.get("__vsc_ipynb_file__") or ""
     path = Path(said)
     if path.suffix != ".ipynb":
         raise UsageError("no notebook is open in this kernel: name one, as in %pulsebook try reports/feed_report.ipynb")
@@ -119,7 +120,7 @@ def _told(words: list[str]) -> int:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PULSEBOOK_IN_LAB": "1"},
+        env=variables() | {"PULSEBOOK_IN_LAB": "1"},
         encoding="utf-8",
         errors="replace",
     )
