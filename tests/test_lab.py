@@ -17,8 +17,10 @@ from IPython.core.error import UsageError
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import presence_of_element_located as present
 
+from pulsebook.archive.diff import Comparison
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.cli.checks import check_notebook
+from pulsebook.cli.checks.notebook import read
 from pulsebook.lab.magic import open_notebook
 from pulsebook.lab.stale import Catalogue
 from pulsebook.local import services
@@ -33,6 +35,7 @@ import sys
 print("asked:", *sys.argv[1:-1])
 with open(sys.argv[-1], "w") as page:
     page.write("<p>before &amp; after</p><script>parent.document.title = 'taken over'</script>")
+print(sys.argv[-1])
 sys.exit("bad=1" in sys.argv)
 """
 
@@ -207,7 +210,7 @@ def test_try_shows_what_the_command_says_and_its_page_without_scripts(workbench,
     kernel = workbench.open("notebooks/tried.ipynb")
     kernel.run(instead)
     shown = kernel.run("%pulsebook try -p run_date=2026-11-20")
-    assert f"asked: try {place} -p run_date=2026-11-20 --html" in shown.text and shown.status == "ok"
+    assert shown.text.endswith(f"asked: try {place} -p run_date=2026-11-20 --html\nthe comparison")
     assert "asked: try other.ipynb -p run_date=" in kernel.run("%pulsebook try other.ipynb -p run_date=2026-11-20").text
     failed = kernel.run("%pulsebook try -p bad=1")
     assert failed.html and failed.status == "error" and "pulsebook try has failed" in failed.text
@@ -256,6 +259,19 @@ def test_what_jupyterlab_leaves_in_an_open_notebook_is_no_fault_there(monkeypatc
     monkeypatch.setenv("PULSEBOOK_IN_LAB", "1")
     settings.cache_clear()
     assert found() == [("outputs", True)]
+    assert [cell.number for cell in read(place, "").cells] == [1, 2], "the cell that asks is no part of the notebook"
+
+
+def test_the_magic_is_no_part_of_the_code_that_is_compared():
+    def executed(*code: str):
+        found = notebook(*code)
+        for cell in found.cells:
+            cell.metadata["tags"] = []
+        return found
+
+    before, after = executed("x = 1", "y = 1"), executed("%pulsebook try", "x = 1\n%pulsebook try -p a=1", "y = 2")
+    (change,) = Comparison(None, None, (before, after)).code
+    assert change.lines == (("y = 1", "y = 2"),)
 
 
 def test_a_catalogue_that_has_changed_is_named_once_for_each_change(monkeypatch, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """`%pulsebook try`, the magic of JupyterLab, as it stands in a cell: nothing of the notebook's own.
 
-lines("x = 1\n%pulsebook try")        # [(2, "%pulsebook try")]
-without("x = 1\n%pulsebook try")      # "x = 1\n"
+lines("x = 1\\n%pulsebook try")        # [(2, "%pulsebook try")]
+without("x = 1\\n%pulsebook try")      # "x = 1"
 """
 
 import re
@@ -16,4 +16,9 @@ def lines(source: str) -> list[tuple[int, str]]:
 
 def without(source: str) -> str:
     """The rest of the cell."""
-    return _LINE.sub("", source)
+    return _LINE.sub("", source).rstrip("\n") if lines(source) else source
+
+
+def alone(source: str) -> bool:
+    """Whether a cell holds such lines and nothing else."""
+    return bool(lines(source)) and not without(source).strip()

@@ -64,7 +64,7 @@ class Magic:
         with tempfile.TemporaryDirectory() as folder:
             page = Path(folder) / "page.html"
             asked = [command, notebook, *words, *(["--html", str(page)] if command == "try" else [])]
-            code = _told(asked)
+            code = _told(asked, but=str(page))
             if page.exists():
                 display({"text/html": framed(page.read_text("utf-8")), "text/plain": "the comparison"}, raw=True)
         if code and command != "check":
@@ -113,8 +113,8 @@ def ago(then: float) -> str:
     return f"{passed:.0f} s ago"
 
 
-def _told(words: list[str]) -> int:
-    """Run the command and show what it says as it says it; returns its exit code."""
+def _told(words: list[str], but: str) -> int:
+    """Run the command and show what it says as it says it, all but one line; returns its exit code."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "pulsebook", *words],
         stdin=subprocess.DEVNULL,
@@ -126,7 +126,8 @@ def _told(words: list[str]) -> int:
     )
     try:
         for line in process.stdout:
-            print(line, end="", flush=True)
+            if line.strip() != but:  # where its page lies, which is shown below
+                print(line, end="", flush=True)
         return process.wait()
     finally:
         with contextlib.suppress(subprocess.TimeoutExpired):  # interrupted, as the command was: it closes its record
