@@ -70,7 +70,7 @@ format: setup  ## format modules, DAGs and notebooks; strip outputs
 warehouse: setup  ## the embedded warehouse on port 8123, filled at its first start
 	@$(BIN)/python -m pulsebook.local.lab --warehouse-only
 
-lab: setup  ## JupyterLab on the notebooks, with the embedded warehouse
+lab: setup  ## the analysts' JupyterLab, with the embedded warehouse
 	@$(BIN)/python -m pulsebook.local.lab
 
 bench: setup  ## the ETL and the reports against the usual way, side by side; the scheduler; a large archive (minutes)

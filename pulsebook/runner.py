@@ -20,6 +20,7 @@ from pulsebook.archive import index
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
+from pulsebook.base import magic
 from pulsebook.base.files import replace
 from pulsebook.base.redact import (
     WithoutSecrets,
@@ -150,7 +151,9 @@ papermill_io.register(SCHEME, _Handler())
 
 
 def _execute(notebook: Path, parameters: dict, executed: Path, kernel_name: str | None, **how) -> NotebookNode:
-    name, language = kernel_of(load_notebook_node(str(notebook)), kernel_name)
+    content = load_notebook_node(str(notebook))
+    _refuse_magic(content)
+    name, language = kernel_of(content, kernel_name)
     output = f"{SCHEME}{executed}"
     prepared = papermill.execute_notebook(
         _literal(notebook),
@@ -171,6 +174,16 @@ def _execute(notebook: Path, parameters: dict, executed: Path, kernel_name: str 
         limits=Limits(int(settings().cell_output_limit * megabyte), int(settings().notebook_output_limit * megabyte)),
         **how,
     )
+
+
+def _refuse_magic(content: NotebookNode) -> None:
+    if settings().in_lab:  # the notebook that asked: its magic does nothing in a run
+        return
+    for number, cell in enumerate(content.cells, 1):
+        if cell.cell_type == "code" and (found := magic.lines(cell.source)):
+            raise CellFailed(
+                f"nothing was executed: cell {number} holds `{found[0][1]}`, which is for JupyterLab: take that line out"
+            )
 
 
 def _literal(path) -> str:

@@ -17,6 +17,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 from pulsebook.base.settings import settings  # noqa: E402
 from pulsebook.cli import trial  # noqa: E402
 from pulsebook.local.server import running  # noqa: E402
+from tests.browser import browser  # noqa: E402, F401 (likewise)
 from tests.etl import fill, final  # noqa: E402, F401 (fixtures of several modules)
 from tests.services import airflow  # noqa: E402, F401 (likewise)
 

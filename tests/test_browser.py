@@ -1,7 +1,5 @@
 """The review as people meet it: a real browser on a real Airflow, and on the archive's pages from disk."""
 
-import os
-import shutil
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,39 +7,16 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import presence_of_element_located as present
-from selenium.webdriver.support.wait import WebDriverWait
 
 from pulsebook.local.server import running
+from tests.browser import DESKTOP, wait
 from tests.services import steal, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-DESKTOP, PHONE = (1400, 1000), (400, 850)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """Headless Chromium; it knows nothing yet. Skipped only where there is none and nobody promised one."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
-        reason = "needs Debian's packages chromium and chromium-driver"
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars",
-                 f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--no-first-run", "--lang=en"):  # fmt: skip
-        options.add_argument(flag)
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.set_window_size(*DESKTOP)
-    yield browser
-    browser.quit()
-
-
-def wait(browser, condition, seconds: float = 30):
-    return WebDriverWait(browser, seconds).until(condition)
+PHONE = (400, 850)
 
 
 @pytest.fixture(scope="module")

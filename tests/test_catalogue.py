@@ -82,7 +82,7 @@ def ratio(**fields) -> Ratio:
         (lambda: text(1, "clicks", "en"), "no metric is named clicks"),
         (lambda: change(1, 1, "clicks", "en"), "no metric is named clicks"),
         (lambda: with_ratios(pd.DataFrame({"views": [1]}), "ctr"), "ctr needs the column likes; the frame has views"),
-        (lambda: catalogue.dimension("sex"), "dimension must be one of os, gender, age, got 'sex'"),
+        (lambda: catalogue.dimension("sex"), "no dimension is named sex; there are os, gender, age"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_with_what_to_do(entry, says):
@@ -251,7 +251,7 @@ def test_the_catalogue_is_data():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert all(
                     re.match(
-                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.base\.quiet_hours)\b",
+                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.base\.(quiet_hours|spelling))\b",
                         n,
                     )
                     for n in names

@@ -212,7 +212,7 @@ def refusal(folder, notebook="extract_feed", **parameters) -> str:
         ("missing column", "feed_actions lacks os; it has"),
         ("wrong password", "Authentication failed"),
         ("server down", "no connection"),
-        ("malformed date", "run_date must be an ISO day such as 2026-11-22, got '20.11.2026'"),
+        ("malformed date", "run_date must be an ISO day such as 2026-11-22 (empty: yesterday), got '20.11.2026'"),
         ("future date", "run_date must be a day that is over in Europe/Moscow"),
     ],
 )

@@ -13,6 +13,7 @@ from pulsebook.archive.code_diff import CellChange
 from pulsebook.archive.figures import moved, value
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.surroundings import shortened
+from pulsebook.base import magic
 
 PICTURES, PICTURE_BYTES = 40, 20_000_000  # of one notebook that are compared: how many, characters of their addresses
 PARAMETERS, VALUE = 500, 2_000  # that are compared; characters of one that are shown
@@ -169,8 +170,9 @@ def _code(changed: list[CellChange]) -> list[str]:
 
 
 def _sources(notebook: NotebookNode) -> list[str]:
-    """The cells as their author wrote them, without injected parameters."""
-    return [cell.source for cell in facts.cells(notebook) if "injected-parameters" not in cell.metadata["tags"]]
+    """The cells as their author wrote them, without injected parameters and the magic of JupyterLab."""
+    cells = [cell for cell in facts.cells(notebook) if "injected-parameters" not in cell.metadata["tags"]]
+    return [magic.without(cell.source) for cell in cells if not magic.alone(cell.source)]
 
 
 def _pictures(notebook: NotebookNode) -> tuple[dict[str, str], str]:

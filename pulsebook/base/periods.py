@@ -102,7 +102,7 @@ def run_day(run_date: str = "") -> Day:
     if not run_date:
         return today() - 1
     if not isinstance(run_date, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", run_date):
-        raise PeriodError(f"run_date must be an ISO day such as 2026-11-22, got {run_date!r}")
+        raise PeriodError(f"run_date must be an ISO day such as 2026-11-22 (empty: yesterday), got {run_date!r}")
     try:
         day = Day(date.fromisoformat(run_date), settings().timezone)
     except ValueError as error:

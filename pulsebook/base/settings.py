@@ -94,6 +94,7 @@ class Settings(BaseSettings):
     archive_url: str = ""  # where `outputs` is served; empty: chat messages carry no links
     dashboard_url: str = ""  # linked in alerts
     executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel
+    in_lab: bool = False  # `%pulsebook` in a notebook asks: what JupyterLab has in a notebook's file is no fault
     telegram_token: SecretStr = SecretStr("")  # empty: messages go to a local page
     telegram_chat_id: str = ""  # the team's chat
     telegram_ops_chat_id: str = ""  # hears of failures; empty: the team's chat

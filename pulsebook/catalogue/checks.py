@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable
 
+from pulsebook.base.spelling import meant
+
 EVENT_COLUMNS = (
     "user_id", "post_id", "receiver_id", "reciever_id", "action", "time",
     "gender", "age", "country", "city", "os", "source", "exp_group",
@@ -51,13 +53,24 @@ def check_sql(kind: str, name: str, field: str, sql: str) -> None:
         raise CatalogueError(f"{kind} {name!r}: {field} must be one SQL expression, found {found[0]!r} in it: {sql}")
 
 
-def once(kind: str, entries: Iterable) -> dict:
+class Entries(dict):
+    """Entries of a kind by name. A name that is not there is an error that says what there is, and what is close."""
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind = kind
+
+    def __missing__(self, name):
+        raise CatalogueError(f"no {self.kind} is named {name}; there are {', '.join(self)}{meant(name, self)}")
+
+
+def once(kind: str, entries: Iterable) -> Entries:
     """The entries by name.
 
     Raises:
         CatalogueError: two have the same name.
     """
-    found = {}
+    found = Entries(kind)
     for entry in entries:
         if entry.name in found:
             raise CatalogueError(f"{kind} {entry.name!r} is there twice: rename or drop one")

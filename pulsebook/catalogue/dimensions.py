@@ -120,7 +120,4 @@ def dimension(name: str) -> Dimension:
     Raises:
         CatalogueError: there is none.
     """
-    found = {d.name: d for d in DIMENSIONS}
-    if name not in found:
-        raise CatalogueError(f"dimension must be one of {', '.join(found)}, got {name!r}")
-    return found[name]
+    return once("dimension", DIMENSIONS)[name]

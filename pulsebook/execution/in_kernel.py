@@ -2,16 +2,24 @@
 
 - What a cell raised is stated in words of its own. IPython shows groups of exceptions, usage errors and what a handler of
   the cell's own (`set_custom_exc`) takes as mere text, and a message that cannot be made into text ends without a reply.
+- Of a label that a table of pandas lacks the words say what it has: pandas' own message is the label alone.
 - `exit()` and `quit()` end the cell there and then, as they do in Python: IPython's let it go on to its last line.
+- `%pulsebook` of a notebook that is open in JupyterLab, which asked for this run, does nothing here.
 - Half a surrogate pair in an output or an error no longer keeps the kernel from sending it.
 
 Only the standard library: it runs in whatever environment the kernel has, from Python 3.8 on.
 """
 
+import difflib
 import json
+import re
 
 STATED = "application/vnd.pulsebook.error+json"  # {"ename": …, "evalue": …}, in a display_data message
 MEMBERS, LENGTH = 10, 500  # of a group: so many exceptions are named, with so many characters each
+
+
+LABELS = 40  # of a table: so many are listed
+QUOTED = re.compile("'([^']*)'")
 
 
 def load_ipython_extension(shell):
@@ -25,6 +33,7 @@ def load_ipython_extension(shell):
 
     shell.events.register("post_run_cell", state)
     shell.user_ns["exit"] = shell.user_ns["quit"] = _leaving()
+    shell.register_magic_function(lambda line: None, "line", "pulsebook")
     session = shell.kernel.session
     pack = session.pack
 
@@ -40,7 +49,7 @@ def load_ipython_extension(shell):
 def words(error, depth=0):
     """Name and message of an exception; a group's message names its members. Never fails."""
     error = _unspeakable(error)
-    message = _message(error)
+    message = _message(error) + lacking(error)
     members = getattr(error, "exceptions", None)
     if isinstance(members, (list, tuple)) and depth < 5 and all(isinstance(m, BaseException) for m in members):
         said = [": ".join(filter(None, words(member, depth + 1)))[:LENGTH] for member in members[:MEMBERS]]
@@ -58,6 +67,26 @@ def _unspeakable(error):
             return subject
         trace = trace.tb_next
     return error
+
+
+def lacking(error):
+    """Of a KeyError out of pandas: the columns of the table, or labels of the series, and which may be meant. Never fails."""
+    try:
+        table, trace = None, error.__traceback__ if isinstance(error, KeyError) else None
+        while trace is not None:
+            owner = trace.tb_frame.f_locals.get("self")
+            if type(owner).__module__.split(".")[0] == "pandas" and hasattr(owner, "keys"):
+                table = owner
+            trace = trace.tb_next
+        labels = [label for label in table.keys()[:LABELS] if isinstance(label, str)] if table is not None else []
+        if not labels:
+            return ""
+        said = str(error.args[0])
+        close = difflib.get_close_matches((QUOTED.findall(said) or [said])[0], labels, 1)
+        kind = "columns" if hasattr(table, "columns") else "labels"
+        return f"; the {kind} are {', '.join(labels)}{f': is {close[0]} meant?' if close else ''}"
+    except Exception:  # whatever stands in the way: the error itself is to be told
+        return ""
 
 
 def _message(error):

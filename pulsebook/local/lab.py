@@ -1,4 +1,4 @@
-"""The embedded warehouse, filled and kept in `.local/warehouse`, with JupyterLab on the notebooks.
+"""The embedded warehouse, filled and kept in `.local/warehouse`, with JupyterLab on the project.
 
     python -m pulsebook.local.lab [--warehouse-only] [--port 8123]
 
@@ -35,6 +35,20 @@ def warehouse(port: int):
             events.join()
 
 
+def jupyter() -> list[str]:
+    """The command of JupyterLab on the project; `pulsebook.lab` says what is ours in it."""
+    command = [str(Path(sys.executable).with_name("jupyter")), "lab", "--ip=127.0.0.1", f"--ServerApp.root_dir={ROOT}"]
+    command += [
+        "--ServerApp.contents_manager_class=pulsebook.lab.server.Contents",
+        "--AsyncMappingKernelManager.kernel_manager_class=pulsebook.lab.server.KernelManager",
+        f"--LabApp.app_settings_dir={Path(__file__).parents[1] / 'lab' / 'settings'}",
+        "--LabApp.default_url=/lab/tree/start.md",
+    ]
+    if os.geteuid() == 0:  # as in many a container; it listens on loopback alone
+        command.append("--allow-root")
+    return command
+
+
 def _until_stopped() -> int:
     threading.Event().wait()
     return 0
@@ -54,12 +68,7 @@ def main() -> int:
         print(f"  for you: {services.how_to_query(address, stack.PASSWORD)}", flush=True)
         if arguments.warehouse_only:
             return 0 if there else _until_stopped()
-        lab = [str(Path(sys.executable).with_name("jupyter")), "lab", "--ip=127.0.0.1"]
-        lab.append(f"--notebook-dir={ROOT / 'notebooks'}")
-        if os.geteuid() == 0:  # as in many a container; it listens on loopback alone
-            lab.append("--allow-root")
-        environment = {**os.environ, **services.sample_only(url)}
-        return subprocess.run(lab, env=environment).returncode
+        return subprocess.run(jupyter(), env={**os.environ, **services.sample_only(url)}).returncode
 
 
 if __name__ == "__main__":

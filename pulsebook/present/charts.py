@@ -34,6 +34,7 @@ PALETTE = sns.color_palette("deep")
 NAME, TITLE = 40, 120  # characters of a name from data, of a title
 MAIN, FAINT = PALETTE[0], "#b8bec6"
 ALARM = PALETTE[3]
+BAND = ("value", "low", "high", "week_ago", "anomaly")  # columns that a band is drawn of
 WORDS = {
     "en": {
         "before": "the week before",
@@ -91,7 +92,15 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
     Args:
         values: 14 days (index: days), NaN where there is no data: a gap in the line.
         name: the metric, for formats.
+
+    Raises:
+        ValueError: it is no series, or of less than 14 days.
     """
+    if not isinstance(values, pd.Series) or len(values) < 14:
+        found = f"{len(values)} days" if isinstance(values, pd.Series) else f"a {type(values).__name__}"
+        raise ValueError(
+            f"the chart of {name} takes a series of 14 days, found {found}: reindex the days, NaN is a gap"
+        )
     values = values.astype(float)
     days, now, before = values.index[-7:], values.to_numpy()[-7:], values.to_numpy()[-14:-7]
     ax.plot(range(7), before, color=FAINT, linewidth=2, label=WORDS[language]["before"])
@@ -111,8 +120,12 @@ def lines(ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = (
         names: the metrics of the columns, for formats; without them they are counts.
 
     Raises:
-        ValueError: some are shares, others are not: they have no axis in common.
+        ValueError: some are shares, others are not: they have no axis in common; or they are not as many as the columns.
     """
+    if names and len(names) != frame.shape[1]:
+        raise ValueError(
+            f"each column takes the name of its metric: found {len(names)} names, {frame.shape[1]} columns"
+        )
     shares = {numbers.is_share(name) for name in names}
     if len(shares) > 1:
         raise ValueError(
@@ -212,7 +225,14 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     Args:
         slots: index: slot starts in local time; columns value, low, high, week_ago, anomaly (bool). NaN: a gap.
         name: the metric, for formats.
+
+    Raises:
+        ValueError: a column is missing.
     """
+    if missing := [column for column in BAND if column not in slots]:
+        raise ValueError(
+            f"the chart of {name} needs the columns {', '.join(BAND)}; {missing[0]} is not among {', '.join(slots)}"
+        )
     place = np.arange(len(slots))
     ax.fill_between(
         place, slots["low"], slots["high"], color=MAIN, alpha=0.18, linewidth=0, label=WORDS[language]["expected"]

@@ -15,7 +15,6 @@ Beside what Jinja2 brings a template has the words and numbers of its language a
 A line of `{% … %}` alone leaves no line; line ends before and after the message do not count.
 """
 
-import difflib
 import re
 from collections.abc import Callable
 from datetime import datetime, time
@@ -26,6 +25,7 @@ from jinja2 import Environment, StrictUndefined, TemplateError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 from markupsafe import Markup
 
+from pulsebook.base.spelling import meant
 from pulsebook.base.texts import escape, short
 from pulsebook.catalogue import Dimension
 from pulsebook.present import numbers
@@ -49,11 +49,8 @@ def render(template: str, language: str, **values) -> str:
         unknown = find_undeclared_variables(environment.parse(template)) - values.keys() - environment.globals.keys()
         if unknown:
             name = sorted(unknown)[0]
-            close = difflib.get_close_matches(name, values, 1)
-            raise MessageError(
-                f"the message uses {name}, which is not given; given are {', '.join(values) or 'no values'}"
-                + (f": is {close[0]} meant?" if close else "")
-            )
+            given = ", ".join(values) or "no values"
+            raise MessageError(f"the message uses {name}, which is not given; given are {given}{meant(name, values)}")
         return environment.from_string(_ALONE.sub(r"\1", template)).render(values).strip("\n")
     except UndefinedError as error:
         raise MessageError(f"the message uses what is not there: {error.message}") from None

@@ -11,6 +11,7 @@ import math
 import pandas as pd
 from babel.numbers import format_decimal
 
+from pulsebook.base.spelling import meant
 from pulsebook.catalogue import CatalogueError, Count, metric
 
 MISSING = "–"  # a value that is not known, or a change that cannot be told
@@ -32,7 +33,10 @@ def with_ratios(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     ratios = {}
     for name in names:
         if missing := [part for part in metric(name).parts if part not in frame]:
-            raise CatalogueError(f"{name} needs the column {missing[0]}; the frame has {', '.join(map(str, frame))}")
+            there = [str(column) for column in frame]
+            raise CatalogueError(
+                f"{name} needs the column {missing[0]}; the frame has {', '.join(there)}{meant(missing[0], there)}"
+            )
         if isinstance(metric(name), Count):
             continue
         numerator, denominator = (

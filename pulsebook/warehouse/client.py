@@ -12,7 +12,8 @@ import urllib3
 from pandahouse import read_clickhouse
 
 from pulsebook.base.settings import settings
-from pulsebook.warehouse import http, partitions, tables, writing
+from pulsebook.base.spelling import meant
+from pulsebook.warehouse import http, partitions, tables, unknown, writing
 from pulsebook.warehouse.errors import RefusedError, WarehouseError
 from pulsebook.warehouse.reading import from_text, from_wire, to_wire
 from pulsebook.warehouse.statement import DESCRIBED, Statement, StatementError, statement
@@ -71,7 +72,7 @@ class Warehouse:
                 raise ValueError(f"found columns {list(frame.columns)}")
             columns = {n: from_wire(frame[f"__wire{i}"], k) for i, (n, k) in enumerate(types.items())}
         except RefusedError as error:
-            raise RefusedError(self._message(own.text, error.answer), error.answer) from None
+            raise self._refused(own.text, error.answer) from None
         except (urllib3.exceptions.HTTPError, ValueError, TypeError, LookupError) as error:
             problem = f"the answer broke off or cannot be read as {types}: {error}"
             raise WarehouseError(self._message(own.text, problem)) from None
@@ -84,7 +85,7 @@ class Warehouse:
             answer = self._answer(own.text + ending)
         except RefusedError as error:
             said = own.in_own_words(error.answer, ("", ending))
-            raise RefusedError(self._message(own.text, said), said) from None
+            raise self._refused(own.text, said) from None
         columns = {}
         for i, column in enumerate(answer["meta"]):
             values = [row[i] for row in answer["data"]]
@@ -110,7 +111,10 @@ class Warehouse:
         Raises:
             WarehouseError: there is no such table, or no right to see it.
         """
-        return {name: kind for name, kind, *_ in self._rows(f"DESCRIBE TABLE {table}")}
+        try:
+            return {name: kind for name, kind, *_ in self._rows(f"DESCRIBE TABLE {table}")}
+        except RefusedError as error:
+            raise self._refused(f"DESCRIBE TABLE {table}", error.answer) from None
 
     def types(self, sql: str) -> dict[str, str]:
         """Column names and types of a SELECT's rows, in order."""
@@ -124,9 +128,8 @@ class Warehouse:
         """
         found = self.columns(table)
         if missing := [c for c in columns if c not in found]:
-            raise WarehouseError(
-                f"table {table} lacks {', '.join(missing)}; it has {', '.join(found)}: is this the right source database?"
-            )
+            close = meant(missing[0], found) or ": is this the right source database?"
+            raise WarehouseError(f"table {table} lacks {', '.join(missing)}; it has {', '.join(found)}{close}")
 
     def _statement(self, sql: str) -> Statement:
         try:
@@ -140,7 +143,7 @@ class Warehouse:
             rows = self._answer(f"{before}{own.text}{after}")["data"]
         except RefusedError as error:
             said = own.in_own_words(error.answer)
-            raise RefusedError(self._message(own.text, said), said) from None
+            raise self._refused(own.text, said) from None
         types = {name: kind for name, kind, *_ in rows}
         if len(types) < len(rows):
             names = [name for name, *_ in rows]
@@ -180,8 +183,11 @@ class Warehouse:
     def execute(self, sql: str) -> None:
         """Run a statement that returns nothing: DDL or INSERT … SELECT."""
         started = time.perf_counter()
-        with http.through(self, retry=False):
-            pandahouse.http.execute(http.braces(sql))
+        try:
+            with http.through(self, retry=False):
+                pandahouse.http.execute(http.braces(sql))
+        except RefusedError as error:
+            raise self._refused(sql, error.answer) from None
         log.info("done in %.2f s: %s", time.perf_counter() - started, _first_line(sql))
 
     def write(self, frame: pd.DataFrame, table: str) -> int:
@@ -225,6 +231,11 @@ class Warehouse:
 
     def _post(self, statement: str, data, stream: bool) -> requests.Response:
         return http.post(self.url, self.timeout, statement, data, stream)
+
+    def _refused(self, sql: str, answer: str) -> RefusedError:
+        """The error that the server's answer to a statement is, with what there is in place of an unknown name."""
+        about = unknown.hint(lambda query: [row[0] for row in self._rows(query)], sql, answer)
+        return RefusedError(self._message(sql, answer + about), answer)
 
     def _message(self, statement: str, problem: str) -> str:
         return http.message(self.url, statement, problem)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pandas as pd
 from pandahouse import to_clickhouse
 
+from pulsebook.base.spelling import meant
 from pulsebook.warehouse import bulk
 from pulsebook.warehouse.errors import RefusedError, WarehouseError
 from pulsebook.warehouse.http import through, with_settings
@@ -65,7 +66,8 @@ def _named(frame: pd.DataFrame, table: str, types: dict[str, str]) -> None:
     if twice := sorted(set(frame.columns[frame.columns.duplicated()])):
         raise WarehouseError(f"the frame for {table} has more than one column {', '.join(twice)}")
     if unknown := [name for name in frame.columns if name not in types]:
-        raise WarehouseError(f"table {table} has no column {', '.join(unknown)}; it has {', '.join(types)}")
+        close = meant(unknown[0], types)
+        raise WarehouseError(f"table {table} has no column {', '.join(unknown)}; it has {', '.join(types)}{close}")
     if len(frame) and not len(frame.columns):
         raise WarehouseError(f"the frame for {table} has {len(frame)} rows and no columns (its index is not written)")
 

@@ -1,8 +1,10 @@
-"""The code of a notebook's cells: syntax, the parameters cell, names that get a second value, imports, silent checks."""
+"""The code of a notebook's cells: syntax, the parameters cell, second values, imports, silent checks, magic of JupyterLab."""
 
 import ast
 from collections.abc import Iterator
 
+from pulsebook.base import magic
+from pulsebook.base.settings import settings
 from pulsebook.cli.checks.notebook import Cell, Finding, Notebook
 from pulsebook.parameters.cell import read_cell
 
@@ -25,12 +27,21 @@ def findings(notebook: Notebook) -> Iterator[Finding]:
             cell.code  # noqa: B018 (reads it)
         except SyntaxError as error:
             yield notebook.finding("syntax", f"expected Python, found an error: {error.msg}", cell, error.lineno)
+        if not settings().in_lab:
+            yield from _magics(notebook, cell)
         yield from _imports(notebook, cell)
         yield from _silent(notebook, cell)
     if (parameters := notebook.parameters) is not None:
         for line, text in _declarations(parameters):
             yield notebook.finding("parameters", text, parameters, line)
         yield from _second_values(notebook, parameters)
+
+
+def _magics(notebook: Notebook, cell: Cell) -> Iterator[Finding]:
+    for line, found in magic.lines(cell.source):
+        yield notebook.finding(
+            "magic", f"`{found}` is for JupyterLab, and a run refuses it: take the line out", cell, line
+        )
 
 
 def imported(tree: ast.AST) -> Iterator[tuple[str, int]]:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from nbformat.validator import ValidationError, iter_validate
 
+from pulsebook.base import magic
+from pulsebook.base.settings import settings
 from pulsebook.parameters.cell import Parameter, parsed, read_cell
 
 OLDEST = (4, 5)  # the first format in which cells have ids
@@ -150,6 +152,7 @@ def read(path: Path, name: str) -> Notebook:
     cells = [
         Cell(number, cell["cell_type"], "".join(cell["source"]), cell)
         for number, cell in enumerate(content["cells"], 1)
+        if not (settings().in_lab and magic.alone("".join(cell["source"])))  # that asks, and is no part of it
     ]
     return Notebook(path, name, cells, content)
 

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from pulsebook.base.settings import settings
 from pulsebook.cli.checks.notebook import Finding, Notebook
 
 FEWEST, MOST = 10, 20  # cells
@@ -20,7 +21,7 @@ def findings(notebook: Notebook) -> Iterator[Finding]:
     yield from _sections(notebook)
     yield from _summary(notebook)
     yield from _ids(notebook)
-    yield from _saved(notebook)
+    yield from _saved_in_lab(notebook) if settings().in_lab else _saved(notebook)
     if not FEWEST <= (count := len(notebook.cells)) <= MOST:
         how = "split an idea from its check, or show a result" if count < FEWEST else "move what is shared below, or split it"  # fmt: skip
         yield notebook.finding("cells", f"expected {FEWEST} to {MOST} cells, found {count}: {how}", hint=True)
@@ -116,6 +117,14 @@ def _ids(notebook: Notebook) -> Iterator[Finding]:
             )
         else:
             seen[name] = cell.number
+
+
+def _saved_in_lab(notebook: Notebook) -> Iterator[Finding]:
+    """One word about what JupyterLab leaves in a notebook that is open."""
+    if any(cell.content.get("outputs") for cell in notebook.code):
+        yield notebook.finding(
+            "outputs", "there are outputs, as JupyterLab saves them: `make format` takes them out", hint=True
+        )
 
 
 def _saved(notebook: Notebook) -> Iterator[Finding]:

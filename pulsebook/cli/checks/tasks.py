@@ -1,11 +1,11 @@
 """DAGs and notebooks beside each other: what a DAG gives, what a notebook takes, and who executes it."""
 
 import ast
-import difflib
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from pulsebook.base.spelling import meant
 from pulsebook.cli.checks.code import FOREIGN, LOCAL, imported
 from pulsebook.cli.checks.dag import Dag, Task
 from pulsebook.cli.checks.notebook import Finding, Notebook
@@ -73,10 +73,8 @@ def _imports(dag: Dag, dags: Iterable[Path]) -> Iterator[Finding]:
 
 
 def _absent(name: str, there: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(there), 1)
-    return f"expected the notebook {name} in the folder of notebooks, found none: " + (
-        f"is {close[0]} meant?" if close else "put it there, or name one that is there"
-    )
+    close = meant(name, there) or ": put it there, or name one that is there"
+    return f"expected the notebook {name} in the folder of notebooks, found none{close}"
 
 
 def _given(dag: Dag, task: Task, known: dict[str, Parameter], notebook: str) -> Iterator[Finding]:
@@ -84,7 +82,7 @@ def _given(dag: Dag, task: Task, known: dict[str, Parameter], notebook: str) -> 
         if name not in known:
             yield dag.finding(
                 "parameters",
-                f"{notebook} has no parameter {name}; it has {', '.join(known) or 'none'}: {_meant(name, known)}",
+                f"{notebook} has no parameter {name}; it has {', '.join(known) or 'none'}{_meant(name, known)}",
                 value.lineno,
             )
         elif not _fits(value, known[name]):
@@ -118,7 +116,7 @@ def _params(dag: Dag, taken: dict[str, dict[str, Parameter]], certain: bool) -> 
     for name, line in dag.templates():
         if name not in known | {dag.period} and not dag.params.is_open:
             yield dag.finding(
-                "parameters", f"the DAG has no parameter {name}, found it in a template: {_meant(name, known)}", line
+                "parameters", f"the DAG has no parameter {name}, found it in a template{_meant(name, known)}", line
             )
     everything = {name for parameters in taken.values() for name in parameters}
     for name, value in dag.params.named.items():
@@ -126,14 +124,13 @@ def _params(dag: Dag, taken: dict[str, dict[str, Parameter]], certain: bool) -> 
             continue
         yield dag.finding(
             "parameters",
-            f"no notebook of this DAG has the DAG's parameter {name}, and nothing here reads it: {_meant(name, everything)}",
+            f"no notebook of this DAG has the DAG's parameter {name}, and nothing here reads it{_meant(name, everything)}",
             value.lineno,
         )
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), 1, 0.75)
-    return f"is {close[0]} meant?" if close else "leave it out, or declare it there"
+    return meant(name, known, 0.75) or ": leave it out, or declare it there"
 
 
 def _fits(value: ast.expr, parameter: Parameter) -> bool:

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import json
 import time
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def archived(record: Record, notebook: Path) -> Record | None:
 def _as_if_there(compared: diff.Comparison) -> diff.Comparison:
     """A comparison in which the try's tables are called as those of the target."""
     earlier, tried = compared.notebooks
-    text = nbformat.writes(tried).replace(f"{database.name()}.", f"{settings().target_database}.")
-    return dataclasses.replace(compared, notebooks=(earlier, nbformat.reads(text, 4)))
+    text = json.dumps(tried).replace(f"{database.name()}.", f"{settings().target_database}.")
+    return dataclasses.replace(compared, notebooks=(earlier, nbformat.from_dict(json.loads(text))))
 
 
 def values(record: Record, notebook: Path) -> dict:
