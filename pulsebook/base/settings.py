@@ -1,8 +1,9 @@
 """Where things are: environment variables (and `.env`), validated, secrets held as secrets.
 
-    from pulsebook.base.settings import settings
-    settings().timezone            # ZoneInfo("Europe/Moscow")
-    settings().source_url          # the server to read from, credentials included: a SecretStr
+    >>> settings().timezone
+    zoneinfo.ZoneInfo(key='Europe/Moscow')
+    >>> settings().source_url  # the server to read from, credentials included
+    SecretStr('**********')
 
 This is the one module that reads the environment. Every name has the prefix `PULSEBOOK_`. A value that cannot be used
 raises `SettingsError`, which names the variable and shows its value only where that can be no secret.

@@ -1,6 +1,6 @@
 """The tables of the ETL: their columns follow from the catalogue's dimensions and per-user counts.
 
-users = etl_table(target, "staging_users")       # "test.staging_users", made or brought up to the catalogue
+>>> users = etl_table(Warehouse.target(), "staging_users")  # its name; made, or brought up to the catalogue
 """
 
 from pulsebook.base.settings import settings
