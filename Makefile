@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench soak bench-alerts lock clean
+.PHONY: help setup install demo up down test test-python test-server test-cluster lint format reference warehouse lab bench soak bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,9 @@ lint: setup  ## check modules, DAGs and notebooks
 
 format: setup  ## format modules, DAGs and notebooks; strip outputs
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(STRIP) $$(git ls-files '*.ipynb')
+
+reference: setup  ## make the generated parts of docs/reference.md anew
+	@$(BIN)/python docs/reference.py
 
 warehouse: setup  ## the embedded warehouse on port 8123, filled at its first start
 	@$(BIN)/python -m pulsebook.local.lab --warehouse-only
