@@ -52,7 +52,7 @@ test-python: setup  ## the tests that tell a version of Python from another: ser
 	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/test_,local_server.py local_server_clients.py warehouse.py parameters.py periods.py names.py archive.py)
 
 test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), started here; clusters, rights, replicas
-	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py)
+	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py operators.py)
 
 test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
 	@$(BIN)/python -m pytest tests/cluster.py
