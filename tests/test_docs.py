@@ -1,16 +1,26 @@
-"""docs/design.md: its floors, constants and proofs are those of the code."""
+"""docs/design.md and docs/reviewers.md: floors, constants, proofs, fields and commands are those of the code."""
 
+import dataclasses
 import importlib
+import os
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from statistics import NormalDist
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
+from pulsebook import runner
 from pulsebook.anomaly import noise, rules
+from pulsebook.archive.record import Record
 from pulsebook.base.settings import ROOT
 
 PAGE = (ROOT / "docs" / "design.md").read_text()
+REVIEWERS = (ROOT / "docs" / "reviewers.md").read_text()
 NORMAL = NormalDist()
 
 
@@ -46,3 +56,28 @@ def test_what_mathematics_gives_is_right():
     within = 1 - 2 * reject * NORMAL.pdf(reject) / (2 * NORMAL.cdf(reject) - 1)
     assert pytest.approx(within, abs=5e-5) == noise.KEPT
     assert pytest.approx(NORMAL.inv_cdf((1 + 0.5 ** (1 / 96)) / 2), abs=5e-3) == noise.DAILY_SURPRISE
+
+
+def test_reviewers_know_each_field_of_a_record():
+    rows = re.findall(
+        r"(?m)^\| ((?:`\w+`(?:, )?)+) \|", REVIEWERS[REVIEWERS.index("## Read") : REVIEWERS.index("## Compare")]
+    )
+    said = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(said) == sorted(field.name for field in dataclasses.fields(Record) if field.name != "path")
+
+
+def test_the_commands_of_reviewers_do_what_they_say(outputs, tmp_path):
+    nbformat.write(new_notebook(cells=[new_code_cell("print('7 rows')")]), tmp_path / "load.ipynb")
+    for day in ("2026-11-21", "2026-11-22"):
+        runner.run(tmp_path / "load.ipynb", {}, outputs / "etl" / day / "by_hand")
+    commands = [line for block in re.findall(r"(?s)```sh\n(.*?)```", REVIEWERS) for line in block.splitlines()]
+    said = {}
+    for command in commands:
+        words = [sys.executable, "-m", *shlex.split(command, comments=True)]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PULSEBOOK_OUTPUTS": str(outputs)}
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, (command, done.stderr)
+        said[words[4]] = done.stdout
+    assert said["diff"].startswith("from  etl/2026-11-21/by_hand/load-try1") and "code is the same" in said["diff"]
+    assert "2 runs" in said["verify"] and "all as they were written" in said["verify"]
+    assert said["prune"].startswith("nothing is old enough") and said["index"].startswith("2 runs in ")
