@@ -61,7 +61,7 @@ def test_every_dependency_has_a_reason():
     assert len(lines) == len(DEPENDENCIES) and all(re.match(r"\s+# \w", line) for line in lines)
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_readme_is_short_and_names_every_notebook():
@@ -69,7 +69,13 @@ def test_the_readme_is_short_and_names_every_notebook():
     assert len(readme.encode()) <= 6 * 1024
     for path in NOTEBOOKS:
         assert readme.count(f"| `{path.relative_to(ROOT / 'notebooks')}` |") == 1
-    assert all(f"(docs/{page.name})" in readme for page in PAGES[1:])
+    assert all(f"({page.relative_to(ROOT)})" in readme for page in PAGES[1:])
+
+
+def test_the_picture_of_the_flow_names_notebooks_that_are_there():
+    drawn = re.findall(r'class="notebook">(.*?)</g>', (ROOT / "docs" / "flow.svg").read_text())
+    named = {name for box in drawn for name in re.findall(r">([a-z_]+)</text>", box)}
+    assert len(named) == 9 and named <= {path.stem for path in NOTEBOOKS}
 
 
 REFERENCE = ROOT / "docs" / "reference.md"
