@@ -56,29 +56,29 @@ def test_what_was_backed_up_is_restored(shell, execute, databases, configured, t
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), tmp_path / "sum.ipynb")
     runner.run(tmp_path / "sum.ipynb", {}, tmp_path / "outputs" / "sums" / str(DAY) / "by_hand")
 
-    def held() -> list:
+    def stored() -> list:
         rows = [
             execute(f"SELECT * FROM {databases[1]}.{t} ORDER BY at, status") for t in ("chat_messages", "incidents")
         ]
         files = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "outputs").rglob("*") if p.is_file()}
         return [*rows, files]
 
-    before = held()
+    before = stored()
     assert all(before) and {path.suffix for path in before[-1]} >= {".ipynb", ".html", ".json"}
     done = shell("set -e\n" + commands("Back up"))
     assert done.returncode == 0, done.stderr
-    assert held() == before, "a back-up changes nothing"
+    assert stored() == before, "a back-up changes nothing"
 
     execute(f"DROP DATABASE {databases[1]}")
     shutil.rmtree(tmp_path / "outputs")
     done = shell("set -e\n" + commands("Restore"))
     assert done.returncode == 0 and "all as they were written" in done.stdout, (done.stdout, done.stderr)
-    assert held() == before
+    assert stored() == before
     assert chat.post(key, text).sent_now == 0, "the ledger knows what was sent"
     assert Store().open_before(1795342500) == [incident] and Store().last_checked(1795342500) == 1795341600
 
     done = shell(commands("Restore"))
-    assert held()[:2] == before[:2], f"a second time adds no row: {done.stderr}"
+    assert stored()[:2] == before[:2], f"a second time adds no row: {done.stderr}"
 
 
 # -- two installations
@@ -169,7 +169,7 @@ def test_each_text_of_the_triage_is_in_the_code():
     for text in QUOTED:
         for piece in pieces(text):
             assert any(piece in known for known in texts), (
-                f"no message of the code says {piece!r}: mend docs/operators.md"
+                f"no message of the code says {piece!r}: correct docs/operators.md"
             )
 
 
