@@ -75,7 +75,7 @@ COLUMNS = {
     "task": "DAG and task that sends; NULL in rows of before it was noted",
 }
 KINDS = {
-    "SecretStr": "text, kept secret", "Identifier": "name of a database", "str": "text", "float": "number", "int | None": "whole number",
+    "SecretStr": "text, kept secret", "Identifier": "name of a database", "str": "text", "float": "number", "int | None": "whole number", "bool": "true or false",
     "ZoneInfo": "IANA time zone", "Path": "folder", "Any": "folder or `s3://…`",
 }  # fmt: skip
 

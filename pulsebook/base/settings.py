@@ -98,8 +98,8 @@ class Settings(BaseSettings):
     working_folder: str = ""  # where kernels work, seen from the project; empty: in the notebook's own folder
     archive_url: str = ""  # where `outputs` is served; messages then link to the executed notebook
     dashboard_url: str = ""  # linked in alerts
-    executed_as: str = ""  # set by the runner for the kernel: the notebook's page below `outputs`
-    telegram_token: SecretStr = SecretStr("")  # the bot's token; empty: messages go to a local page
+    executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel
+    telegram_token: SecretStr = SecretStr("")  # empty: messages go to a local page
     telegram_chat_id: str = ""  # the team's chat
     telegram_ops_chat_id: str = ""  # the chat that hears of failures; empty: the team's chat
     telegram_thread_id: int | None = None  # topic of the team's chat
