@@ -181,13 +181,22 @@ MET_BY_OPERATORS = (
 )  # fmt: skip
 
 
+def is_class(call: ast.Call) -> bool:
+    return getattr(call.func, "attr", getattr(call.func, "id", ""))[:1].isupper()
+
+
 def test_each_error_that_operators_may_meet_is_in_the_triage():
     known = [piece for text in QUOTED for piece in pieces(text)]
     missing = set()
     for pattern in MET_BY_OPERATORS:
         for name, tree in trees(pattern):
             for node in ast.walk(tree):
-                if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call) and node.exc.args:
+                if (
+                    isinstance(node, ast.Raise)
+                    and isinstance(node.exc, ast.Call)
+                    and node.exc.args
+                    and is_class(node.exc)
+                ):
                     text = literal(node.exc.args[0])
                     if pieces(text) and text[0] != ";" and not any(piece in text for piece in known):
                         missing.add(f"{name}: {text[:100]}")
