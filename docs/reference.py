@@ -28,7 +28,7 @@ BLOCK = re.compile(r"(?s)(<!-- generated: (\w+) -->\n).*?(<!-- end -->)")
 TABLES = {
     "metrics_by_dimension": "The result of `etl`: a row for each day, dimension and value.",
     "slot_metrics": "What alerts compare: each metric in each slot. Filled from the source where it is missing.",
-    "incidents": "A row for each slot in which something became of an incident, and one for each check. **Not in the source.**",
+    "incidents": "A row for each slot in which an incident changed, and one for each check. **Not in the source.**",
     "chat_messages": "The ledger of what was sent; rows are only added. **Not in the source.**",
     "staging_feed": "Of `extract_feed`: a user's counts in the feed, and the profile of their latest action there.",
     "staging_messages": "Of `extract_messages`: the same of the messenger, for who sent and who received.",
@@ -75,7 +75,8 @@ COLUMNS = {
     "task": "DAG and task that sends; NULL in rows of before it was noted",
 }
 KINDS = {
-    "SecretStr": "text, kept secret", "Identifier": "name of a database", "str": "text", "float": "number", "int | None": "whole number", "bool": "true or false",
+    "SecretStr": "text, kept secret", "Identifier": "name of a database", "Identifier | Literal['']": "name of a database",
+    "str": "text", "float": "number", "int | None": "whole number", "bool": "true or false",
     "ZoneInfo": "IANA time zone", "Path": "folder", "Any": "folder or `s3://…`",
 }  # fmt: skip
 

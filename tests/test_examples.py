@@ -20,7 +20,7 @@ def name_of(path) -> str:
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name_of)
 def test_an_example_gives_what_it_shows(path, configured, tmp_path, monkeypatch):
-    """It has a warehouse, an empty archive, the page for a chat, and works in a folder of its own beside the notebooks."""
+    """It has a warehouse, an empty archive, the page for a chat, and a folder of its own with the notebooks."""
     for folder in ("notebooks", "dags"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     monkeypatch.chdir(tmp_path)

@@ -148,7 +148,7 @@ TRIAGE = PAGE[PAGE.index("## Triage") : PAGE.index("## Measured")]
 
 
 def quoted(row: str) -> list[str]:
-    """The messages in a row of a table: all that its first column quotes, elsewhere what is a sentence and no command."""
+    """The messages in a row of a table: all that its first column quotes, elsewhere sentences that are no command."""
     first, *others = row.replace("`make up` or `make down`", "…").split(" | ")
     elsewhere = [text for text in re.findall(r"`([^`]+)`", " ".join(others)) if text.count(" ") > 2]
     return re.findall(r"`([^`]+)`", first) + [text for text in elsewhere if not text.startswith("pulsebook ")]
@@ -174,10 +174,11 @@ def test_each_text_of_the_triage_is_in_the_code():
 
 
 MET_BY_OPERATORS = (
-    "notebooks/**/*.ipynb", "pulsebook/chat/*.py", "pulsebook/execution/*.py", "pulsebook/runner.py", "pulsebook/parameters/__init__.py",
+    "notebooks/**/*.ipynb", "pulsebook/runner.py", "pulsebook/chat/*.py", "pulsebook/execution/*.py",
+    "pulsebook/parameters/__init__.py", "pulsebook/airflow/given.py", "pulsebook/archive/diff.py", "pulsebook/archive/record.py",
     "pulsebook/base/settings.py", "pulsebook/base/periods.py", "pulsebook/base/quiet_hours.py", "pulsebook/base/files.py",
-    "pulsebook/airflow/given.py", "pulsebook/archive/diff.py", "pulsebook/archive/record.py", "pulsebook/cli/archive.py",
-    "pulsebook/warehouse/client.py", "pulsebook/warehouse/http.py", "pulsebook/warehouse/tables.py", "pulsebook/warehouse/partitions.py",
+    "pulsebook/warehouse/client.py", "pulsebook/warehouse/http.py", "pulsebook/warehouse/tables.py",
+    "pulsebook/warehouse/partitions.py", "pulsebook/cli/archive.py", "pulsebook/cli/trial/*.py",
 )  # fmt: skip
 
 
@@ -186,7 +187,7 @@ def is_class(call: ast.Call) -> bool:
 
 
 def test_each_error_that_operators_may_meet_is_in_the_triage():
-    known = [piece for text in QUOTED for piece in pieces(text)]
+    known = [piece for text in QUOTED for piece in pieces(text) if len(piece) > 7]
     missing = set()
     for pattern in MET_BY_OPERATORS:
         for name, tree in trees(pattern):
