@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo up down test test-python test-server test-cluster lint format warehouse lab bench soak bench-alerts lock clean
+.PHONY: help setup install demo up down test test-python test-server test-cluster lint format reference warehouse lab bench soak bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,7 +52,7 @@ test-python: setup  ## the tests that tell a version of Python from another: ser
 	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/test_,local_server.py local_server_clients.py warehouse.py parameters.py periods.py names.py archive.py)
 
 test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), started here; clusters, rights, replicas
-	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py)
+	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py operators.py)
 
 test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
 	@$(BIN)/python -m pytest tests/cluster.py
@@ -66,6 +66,9 @@ lint: setup  ## check modules, DAGs and notebooks
 
 format: setup  ## format modules, DAGs and notebooks; strip outputs
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format . && $(STRIP) $$(git ls-files '*.ipynb')
+
+reference: setup  ## make the generated parts of docs/reference.md anew
+	@$(BIN)/python docs/reference.py
 
 warehouse: setup  ## the embedded warehouse on port 8123, filled at its first start
 	@$(BIN)/python -m pulsebook.local.lab --warehouse-only

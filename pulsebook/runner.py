@@ -1,6 +1,11 @@
 """Executes a notebook into the archive. Knows papermill, kernels and the archive; nothing of Airflow.
 
-    record = run(Path("notebooks/etl/load.ipynb"), {"run_date": "2026-11-22"}, folder)
+    >>> import nbformat
+    >>> from nbformat.v4 import new_code_cell, new_notebook
+    >>> nbformat.write(new_notebook(cells=[new_code_cell("1 + 1")]), "sum.ipynb")
+    >>> record = run(Path("sum.ipynb"), {}, Path("outputs"))
+    >>> record.status, record.executed.name
+    ('succeeded', 'sum-try1.ipynb')
 
 papermill writes after each cell; its output goes through a handler of ours that redacts and replaces atomically.
 """

@@ -1,7 +1,10 @@
 """What DAGs need of Airflow; the only place that imports it.
 
-    with daily("11:00", file=__file__, doc=__doc__, tags=["chat"]) as dag:
-        NotebookOperator(notebook="reports/feed_report.ipynb", parameters={"post": True})
+    >>> from pulsebook.airflow.operator import NotebookOperator
+    >>> with daily("11:00", file="dags/feed_report.py", doc="The report on the feed.", tags=["chat"]) as dag:
+    ...     report = NotebookOperator(notebook="reports/feed_report.ipynb", parameters={"post": True})
+    >>> dag.dag_id, dag.task_ids
+    ('feed_report', ['feed_report'])
 
 Airflow looks for DAGs only in files that hold the word `dag`: keep the `as dag`.
 """

@@ -1,7 +1,5 @@
 """The operator that runs a notebook.
 
-NotebookOperator(notebook="etl/load.ipynb")
-
 A notebook that declares `run_date` or `slot` is given the run's (see `given`). The macros RUN_DATE and SLOT put them into other
 templates; they need `user_defined_macros={"run_date": run_date, "slot": slot}` in the DAG.
 """
@@ -64,7 +62,8 @@ class NotebookOperator(PapermillOperator):
 
     The task is named after the notebook unless `task_id` says otherwise; mapped over parameters it needs one:
 
-        NotebookOperator.partial(task_id="load", notebook="etl/load.ipynb").expand(parameters=[{"run_date": …}, …])
+        >>> days = [{"run_date": "2026-11-21"}, {"run_date": "2026-11-22"}]
+        >>> loads = NotebookOperator.partial(task_id="load", notebook="etl/load.ipynb").expand(parameters=days)
 
     Where `parameters` does not give it, a notebook's `run_date` or `slot` is the run's, and any other parameter that the DAG
     has by the same name is the DAG's; `resend` is the run's id where it was asked for.

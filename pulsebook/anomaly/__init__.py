@@ -1,7 +1,11 @@
 """The anomaly detector: is a 15-minute slot of the app's metrics normal? Pure functions over a history, no I/O.
 
-    verdicts = detect(history, "2026-11-22 10:15")
-    verdicts[verdicts["anomaly"]]
+    >>> history = pd.DataFrame({"views": 1000.0}, index=pd.date_range("2026-10-20", "2026-11-22 10:15", freq="15min"))
+    >>> history.loc["2026-11-22 10:15"] = 400.0
+    >>> verdicts = detect(history, "2026-11-22 10:15", streams=[Stream("views", "views")])
+    >>> verdicts[["metric", "value", "expected", "deviation", "anomaly"]]
+      metric  value  expected  deviation  anomaly
+    0  views  400.0    1000.0       -0.6     True
 
 `history` is a frame indexed by slot start (quarter hours; with a time zone or naive) with a column for each count that
 the streams name: NaN = missing; a slot that is not in the index is missing too. Other columns are ignored. What is

@@ -1,8 +1,8 @@
 """What the detector watches: streams, declared by the columns of the history and not by their place.
 
-    Stream("views", "views", groups=("feed", "app"))                        # a count
-    Stream("ctr", "likes", given="views")                                   # a ratio: likes, given the views
-    Stream("views_per_user", "views", given="feed_users", helper=True)      # no verdict: it tells whose fault it is
+    >>> count = Stream("views", "views", groups=("feed", "app"))
+    >>> ratio = Stream("ctr", "likes", given="views")  # likes, given the views
+    >>> helper = Stream("views_per_user", "views", given="feed_users", helper=True)  # tells whose fault it is
 
 A verdict depends on the stream itself, on those in its groups and on the helpers of its column, and on nothing else:
 not on the order of the streams, not on the others.

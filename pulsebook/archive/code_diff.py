@@ -1,7 +1,9 @@
 """What differs between the code of two notebooks: cells paired by what they have in common, their lines side by side.
 
-    changes(["a = 1\\nb = 2"], ["a = 1\\nb = 3", "c = 4"])
-    # [CellChange("cell 1", (("a = 1", "a = 1"), ("b = 2", "b = 3"))), CellChange("new cell", ((None, "c = 4"),))]
+    >>> for change in changes(["a = 1", "b = 2"], ["a = 1", "b = 3", "c = 4"]):
+    ...     print(change)
+    CellChange(heading='cell 2', lines=(('b = 2', 'b = 3'),), left_out=0)
+    CellChange(heading='new cell', lines=((None, 'c = 4'),), left_out=0)
 
 It ends within a second or two whatever it is given: what would take longer is set side by side without a search for what
 fits, and what is too much is counted, not shown.

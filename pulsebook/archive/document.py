@@ -1,10 +1,9 @@
 """An executed notebook as it lies in the archive, in a shape that whatever reads it can rely on.
 
-    notebook = read(record.executed)
-
-Each cell has `cell_type` (code, markdown, raw), `source` (text), `metadata` (a dict, `tags` a list of texts) and an `id` of its
-own; a code cell has `outputs`, each with an `output_type` of nbformat and its fields in their types. What was otherwise is
-made so, and what had to be left out for it stands in the cell's `metadata["pulsebook_odd"]`, as sentences for the reader.
+In what `read` gives each cell has `cell_type` (code, markdown, raw), `source` (text), `metadata` (a dict, `tags` a list of
+texts) and an `id` of its own; a code cell has `outputs`, each with an `output_type` of nbformat and its fields in their types.
+What was otherwise is made so, and what had to be left out for it stands in the cell's `metadata["pulsebook_odd"]`, as sentences
+for the reader.
 """
 
 import json

@@ -1,7 +1,11 @@
 """The numbers that a notebook's summary shows, each under a label that the same number has in another run.
 
-    figures(notebook)              # {"users": "18,321", "views · female": "54213", …}
-    moved("18,321", "18,900")      # "+579 (+3.2 %)"
+    >>> from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+    >>> shown = new_output("stream", text="18,321 users, CTR 21.3 %")
+    >>> figures(new_notebook(cells=[new_markdown_cell("## Summary"), new_code_cell(outputs=[shown])]))
+    {'users': '18,321', 'CTR': '21.3 %'}
+    >>> moved("18,321", "18,900")
+    '+579 (+3.2 %)'
 
 In text a number is labelled by the words around it, up to the next comma or semicolon; in a table by its row and column.
 Dates and times are no numbers: they differ from run to run.

@@ -1,7 +1,7 @@
 """What an executed notebook says of itself: where it stopped, its headline, its summary, its incidents.
 
-A notebook states the number of incidents (optional) in any output:
-    display({"application/vnd.pulsebook+json": {"incidents": 2}, "text/plain": "2 incidents"}, raw=True)
+A notebook states the number of incidents (optional) in any output, as `{"incidents": 2}` under the type
+`application/vnd.pulsebook+json`.
 """
 
 import re

@@ -1,7 +1,8 @@
 """Which process works on a try: its host and number, and what tells it from a later one with the same number.
 
-    worker = own()                 # {"host": "etl-1", "pid": 4711, "process": "{boot} {pid namespace} {clock ticks}"}
-    is_gone(**worker, since=…)     # False where that cannot be known from here
+    >>> worker = own()  # its host, its pid, and `process`: boot, namespace of numbers, clock ticks
+    >>> is_gone(**worker)  # False also where that cannot be known from here
+    False
 
 A number is given to another process sooner or later. The kernel's note of when a process began is what stays its own; the
 boot and the namespace of numbers say where that holds: two containers may have one host name. Without `/proc` there is no

@@ -1,7 +1,7 @@
 """A file in the making: written beside its place, and put there whole.
 
-    with draft(path, data) as file:
-        os.replace(file, path)
+    >>> with draft(Path("numbers.json"), b"{}") as file:
+    ...     os.replace(file, "numbers.json")
 
 What is `lasting` has reached the disk before it gets its name: after a power failure a file is the old one or the new one,
 never an empty one. That the new name itself is on the disk takes `sync_folder` afterwards.

@@ -1,7 +1,7 @@
 """The run day and the 15-minute slot in the business time zone, and their SQL bounds. A typo in a date fails here.
 
-    day = run_day("2026-11-22")
-    day.bounds("time")     # "time >= toDateTime(1763758800) AND time < toDateTime(1763845200)"
+    >>> run_day("2026-11-22").bounds("time")  # in Moscow
+    'time >= toDateTime(1795294800) AND time < toDateTime(1795381200)'
 
 Bounds are instants (seconds since 1970), so they mean the same whatever the zone of the server or of the column, and a
 day of 23 or 25 hours is exactly that long. Which day an instant belongs to is said by Python's rules of time zones alone,

@@ -1,6 +1,7 @@
 """Quiet hours: the time of day in which only what is critical is told.
 
-QuietHours("23:00-08:00").covers(datetime(2026, 11, 22, 3, 0))      # True
+>>> QuietHours("23:00-08:00").covers(datetime(2026, 11, 22, 3, 0))
+True
 """
 
 import re

@@ -1,8 +1,11 @@
 """What is secret by its name, and the passwords within a URL, a DSN or JSON. Knows no environment and no document.
 
-is_secret("db_password")                            # True; also SMTP_PASS, apiKey, X-ClickHouse-Key, AWS_SECRET_ACCESS_KEY
-is_secret("password_file")                          # False: it says where one lies
-secrets_of({"DATABASE_URL": "postgres://me:pw-1@h/db"})   # {"pw-1"}
+>>> [name for name in ("SMTP_PASS", "apiKey", "X-ClickHouse-Key", "AWS_SECRET_ACCESS_KEY") if not is_secret(name)]
+[]
+>>> is_secret("password_file")  # it says where one lies
+False
+>>> secrets_of({"DATABASE_URL": "postgres://me:pw-1@h/db"})
+{'pw-1'}
 """
 
 import json

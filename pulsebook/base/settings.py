@@ -1,8 +1,9 @@
 """Where things are: environment variables (and `.env`), validated, secrets held as secrets.
 
-    from pulsebook.base.settings import settings
-    settings().timezone            # ZoneInfo("Europe/Moscow")
-    settings().source_url          # the server to read from, credentials included: a SecretStr
+    >>> settings().timezone
+    zoneinfo.ZoneInfo(key='Europe/Moscow')
+    >>> settings().source_url  # the server to read from, credentials included
+    SecretStr('**********')
 
 This is the one module that reads the environment. Every name has the prefix `PULSEBOOK_`. A value that cannot be used
 raises `SettingsError`, which names the variable and shows its value only where that can be no secret.
@@ -74,32 +75,36 @@ class Settings(BaseSettings):
         env_prefix="PULSEBOOK_", env_file=ROOT / ".env", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
+    # server of the target tables: http://user:password@host:8123
     clickhouse_url: SecretStr = SecretStr("http://127.0.0.1:8123")
-    source_url: SecretStr = SecretStr("")  # empty: the same server
-    source_database: Identifier = "simulator"
-    target_database: Identifier = "test"
+    # server of the event tables, if it is another one: rows then stream through the client; empty: the same server
+    source_url: SecretStr = SecretStr("")
+    source_database: Identifier = "simulator"  # holds the event tables
+    target_database: Identifier = "test"  # holds our tables; is made if need be
     try_database: Identifier | Literal[""] = ""  # where `pulsebook try` works; empty: {target_database}_try
-    table_engine: str = "MergeTree"  # of our tables; {table} stands for the table's name
+    # engine of our tables: ReplicatedMergeTree, or in full ReplicatedMergeTree('/clickhouse/{shard}/{table}', '{replica}')
+    table_engine: str = "MergeTree"
     query_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)  # seconds that one statement may take
-    timezone: ZoneInfo = ZoneInfo("Europe/Moscow")
-    language: Literal["en", "ru"] = "en"
-    quiet_hours: str = (
-        ""  # in which only critical incidents are told, such as 23:00-08:00; none; empty: the catalogue's
-    )
-    notebooks: Path = ROOT / "notebooks"
-    outputs: Any = ROOT / "outputs"  # a Path, or for s3://bucket/prefix an Object
-    cell_output_limit: float = Field(1.0, ge=0.02, le=100)  # MB that the texts of one cell may take
-    notebook_output_limit: float = Field(20.0, ge=0.1, le=1000)  # MB that all outputs of a notebook may take
+    timezone: ZoneInfo = ZoneInfo("Europe/Moscow")  # business time zone: where days begin
+    language: Literal["en", "ru"] = "en"  # of chat texts, labels, number formats
+    # in which only critical incidents are told, such as 23:00-08:00; none; empty: the catalogue's
+    quiet_hours: str = ""
+    notebooks: Path = ROOT / "notebooks"  # folder of the notebooks
+    outputs: Any = ROOT / "outputs"  # the archive: a folder, or s3://bucket/prefix
+    # MB of text that one cell may put out; of more, head and tail are kept, and how much was left out is said
+    cell_output_limit: float = Field(1.0, ge=0.02, le=100)
+    # MB of all outputs of a notebook, pictures included; a cell takes at most half of what is left
+    notebook_output_limit: float = Field(20.0, ge=0.1, le=1000)
     working_folder: str = ""  # where kernels work, seen from the project; empty: in the notebook's own folder
-    archive_url: str = ""  # where `outputs` is served; empty: chat messages carry no links
+    archive_url: str = ""  # where `outputs` is served; messages then link to the executed notebook
     dashboard_url: str = ""  # linked in alerts
     executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel
     in_lab: bool = False  # `%pulsebook` in a notebook asks: what JupyterLab has in a notebook's file is no fault
     telegram_token: SecretStr = SecretStr("")  # empty: messages go to a local page
     telegram_chat_id: str = ""  # the team's chat
-    telegram_ops_chat_id: str = ""  # hears of failures; empty: the team's chat
+    telegram_ops_chat_id: str = ""  # the chat that hears of failures; empty: the team's chat
     telegram_thread_id: int | None = None  # topic of the team's chat
-    telegram_api_url: str = "https://api.telegram.org"
+    telegram_api_url: str = "https://api.telegram.org"  # for a Bot API server of your own
 
     @field_validator("notebooks")
     @classmethod

@@ -1,8 +1,7 @@
 """Text from data, made fit to be seen: in a message, on an axis, in a legend, in a headline.
 
-visible("Chrome\\x1b[0m\\udcff")     # "Chrome�"
-short("x" * 100, 8)               # "xxxxxxx…"
-escape("1 < 2")                   # "1 &lt; 2"
+>>> visible("Chrome\\x1b[0m\\udcff"), short("x" * 100, 8), escape("1 < 2")
+('Chrome�', 'xxxxxxx…', '1 &lt; 2')
 """
 
 import html

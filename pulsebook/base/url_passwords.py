@@ -1,6 +1,7 @@
 """Where the passwords of URLs stand within a text, also those that should have been escaped and were not.
 
-    spans("postgres://me:pw-1@host/db")     # [(14, 18)]: pw-1
+    >>> list(spans("postgres://me:pw-1@host/db"))  # pw-1
+    [(14, 18)]
 
 A password may hold `@`, `/` and quotes. Where a text can be read in two ways, the reading that hides more is taken only
 if a host with a port follows: `http://me:a@b/c@host:8123` is, `http://me:a@host/c@d` is not, `http://host:8123/@d` has none.

@@ -1,8 +1,11 @@
 """The catalogue: what is counted, by what it is sliced, and when people are told. The analysts' room.
 
-    METRICS["ctr"].label("en")            # "CTR"
-    select("views", "ctr")                # "countIf(action = 'view') AS views, countIf(action = 'like') AS likes"
-    [dimension.name for dimension in DIMENSIONS]
+    >>> METRICS["views"].label("ru")
+    'Просмотры'
+    >>> select("views", "ctr")
+    "countIf(action = 'view') AS views, countIf(action = 'like') AS likes"
+    >>> [dimension.name for dimension in DIMENSIONS]
+    ['os', 'gender', 'age']
 
 Each thing stands here once and takes part in everything: a `Metric` in SQL, texts, charts, tables and alerts, a `Dimension`
 in the ETL's columns, tasks, slices and proof. Data, checked when it is imported (`CatalogueError` names the entry and says

@@ -1,8 +1,12 @@
 """Delivery to the chat, once per key: to Telegram, or without a token to a local page that looks like the chat.
 
-    post(key(day), text, [picture])                                   # the team: feed_report/2026-11-22
-    post("failure/etl/…", text, to="operations")
-    post(key(day), text, [picture], resend="again")                   # once more: once per word
+    >>> about = key("2026-11-22", by_hand="feed_report")
+    >>> print(post(about, "DAU: <b>18,321</b>"))
+    1 of 1 parts posted now
+    >>> print(post(about, "DAU: <b>18,321</b>"))
+    0 of 1 parts posted now, 1 already before
+    >>> print(post(about, "DAU: <b>18,321</b>", resend="again"))  # once more: once per word
+    1 of 1 parts posted now
 
 A retry, a cleared task, a re-run or a backfill posts nothing twice: the ledger knows what was sent, part by part. A
 message that was half sent continues where it stopped.

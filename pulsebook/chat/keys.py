@@ -1,8 +1,7 @@
 """The key of a message: who sends it and what it is about. Who sends is known from the run, never typed.
 
-key(day)                            # feed_report/2026-11-22 in a run of the DAG feed_report
-key(f"{incident}/opened")           # alerts/anomaly-1795341600/opened
-key(day, by_hand="feed_report")     # the same where no run executes the notebook
+>>> key("2026-11-22", by_hand="feed_report")  # in a run of Airflow the DAG comes first, whatever `by_hand` says
+'feed_report/2026-11-22'
 """
 
 from pathlib import PurePosixPath

@@ -1,6 +1,7 @@
 """Telegram's tags with the attributes that they may have; what a text holds beyond them is text.
 
-shown('<b onclick=x>7</b> <a href="https://x.y">more</a>')  # '&lt;b onclick=x&gt;7 <a href="https://x.y">more</a>'
+>>> shown('<b onclick=x>7</b> <a href="https://x.y">more</a>')
+'&lt;b onclick=x&gt;7 <a href="https://x.y">more</a>'
 """
 
 import html

@@ -9,15 +9,21 @@ from pulsebook.cli import archive, check, doctor, new, run, trial
 COMMANDS = (new, check, trial, run, archive, doctor)
 
 
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands. What is parsed has `run(arguments)`, which returns the exit code."""
+    made = argparse.ArgumentParser(prog="pulsebook", description=__doc__)
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_to(commands)
+    return made
+
+
 def main(words: list[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    parser = argparse.ArgumentParser(prog="pulsebook", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_to(commands)
-    arguments = parser.parse_args(words)
+    line = parser()
+    arguments = line.parse_args(words)
     try:
         return arguments.run(arguments)
     except SettingsError as error:
-        parser.error(str(error))
+        line.error(str(error))

@@ -1,8 +1,9 @@
 """What a kernel's processes write to their own output (a child process of a cell, C code) reaches the task's log redacted.
 
-    output = KernelOutput()
-    client.execute(stdout=output.stdout, stderr=output.stderr)
-    output.end()
+    >>> import subprocess
+    >>> output = KernelOutput()
+    >>> ended = subprocess.run(["echo", "password=pw-1"], stdout=output.stdout, stderr=output.stderr)
+    >>> output.end()
 
 The kernel writes into pipes; a thread beside the task reads them line by line and writes on what is left. Whoever holds a pipe
 is never kept waiting: what cannot be written on is dropped, and the log says so.

@@ -1,9 +1,11 @@
 """Keeps what cells put out within limits, as it arrives: neither memory nor the notebook grows with what is left out.
 
-    notebook = NotebookOutputs(limits)
-    cell = notebook.of(cell.outputs)      # one for each cell; fills that list
-    cell.add(output, display_id)          # any number of times
-    cell.settle()                         # the list is now what the cell has put out: head, what was left out, tail
+    >>> notebook, outputs = NotebookOutputs(Limits()), []
+    >>> cell = notebook.of(outputs)  # one for each cell; fills that list
+    >>> cell.add(new_output("stream", text="2 rows\\n"))  # any number of times
+    >>> cell.settle()  # the list is now what the cell has put out: head, what was left out, tail
+    >>> outputs
+    [{'output_type': 'stream', 'name': 'stdout', 'text': '2 rows\\n'}]
 
 The texts of a cell may take `Limits.cell` characters: the first half and the last half stay. All that the notebook has put
 out, pictures included, may take `Limits.notebook`. A cell takes at most half of what is left of that, so that those after

@@ -1,6 +1,9 @@
 """The life of an alert: opened, updated, resolved.
 
-    incidents, events = advance(incidents, slot, verdicts, source_of)
+    >>> verdicts = pd.DataFrame({"metric": ["views"], "value": [400.0], "deviation": [-0.6], "anomaly": [True]})
+    >>> incidents, events = advance([], 1795331700, verdicts, {"views": "feed"})
+    >>> events[0].what, events[0].incident.id, events[0].incident.metrics
+    ('opened', 'anomaly-1795331700', {'views': -0.6})
 
 Pure: what becomes of the open incidents when the verdicts of the next slot are in. Metrics that go off together are one
 incident; so are those that follow within the hour in the same direction. A source that sends no data is an incident of

@@ -1,6 +1,10 @@
 """Which slice of the users explains a change: where the lost or gained volume lies, and how sure that is.
 
-explain(compared(counts, "likes", "views"), likes, likes_expected)
+>>> counts = pd.DataFrame({"dimension": "os", "value": ["iOS", "Android"] * 2,
+...                        "now": [True, True, False, False], "views": [100, 650, 350, 650]})
+>>> (found,) = explain(compared(counts, "views"), total=750, expected=1000)
+>>> found.values, found.share, found.usual, found.certain
+(('iOS',), 1.0, 0.35, True)
 """
 
 from dataclasses import dataclass

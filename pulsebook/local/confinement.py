@@ -1,7 +1,8 @@
 """Statements stay in the data folder: they read and write neither other files nor the network, and start no programs.
 
-    config = confined(folder)                # a configuration of ClickHouse's that grants what is harmless
-    Refusals(engines, functions).check(Statement(b"SELECT file('/etc/passwd')"))    # Failure 497
+    >>> Refusals(engines=(), functions=()).check(Statement(b"SELECT file('/etc/passwd')"))
+    Traceback (most recent call last):
+    pulsebook.local.failure.Failure: Code: 497. DB::Exception: the function file ...
 
 Three walls. The engine's grants and constraints name what is allowed: no sources, of engines and settings the harmless
 ones. What they cannot stop is refused by its tokens: the scalar function `file`, INTO OUTFILE, programs, the sources of a

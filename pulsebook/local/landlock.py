@@ -1,7 +1,5 @@
 """The kernel's own limits for this process and all that it starts: which folders it may read, which it may write.
 
-    confine(read=[Path("/usr/lib")], write=[Path(".local/warehouse")])
-
 Linux calls it Landlock (https://docs.kernel.org/userspace-api/landlock.html; from 5.13 on, where it is built in). A thread
 that is there already goes on unlimited: call it before the engine is started. No new TCP connection can be made either,
 where the kernel can say so (6.7). Nothing of it can be taken back.

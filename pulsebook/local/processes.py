@@ -1,8 +1,9 @@
 """Processes that outlive the command that starts them, and their end: of them and of all that they have started.
 
-    crew = Crew(Path(".local/up"))
-    crew.start("scheduler", ["airflow", "scheduler"], environment, cwd=home)
-    Crew.load(Path(".local/up")).stop()
+    >>> crew = Crew(Path("up"))
+    >>> member = crew.start("sleeper", ["sleep", "60"], dict(os.environ), cwd=Path.cwd())
+    >>> Crew.load(Path("up")).stop()  # how many processes were ended
+    1
 
 Each member runs in a session of its own, and all that it starts inherits a mark in the environment. Where there is /proc,
 whatever carries the mark is found, also when the one that started it is dead and it has left the session; elsewhere the

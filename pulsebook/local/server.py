@@ -2,8 +2,9 @@
 
     python -m pulsebook.local.server --path .local/warehouse --port 8123
 
-    with running(folder) as url:
-        requests.post(url, data="SELECT 1")
+    >>> with running(Path("warehouse")) as url:
+    ...     urllib.request.urlopen(url, b"SELECT 1").read()
+    b'1\\n'
 
 Each request has a connection of its own to the one engine of this process, so settings end with the request and a long
 query does not hold up others; a request with a session_id has its session's. The first megabyte of a result is held back

@@ -1,6 +1,7 @@
 r"""ClickHouse's SQL in tokens, as its own lexer sees it, in linear time whatever the text is.
 
-    [(token.kind, token.text) for token in tokens(b"SELECT 1 -- one")]
+    >>> [(token.kind, token.text) for token in tokens(b"SELECT 1 -- one")]
+    [('word', b'SELECT'), ('space', b' '), ('number', b'1'), ('space', b' '), ('comment', b'-- one')]
 
 Statements are bytes: an offset is an offset in what was sent, and a text that is not UTF-8 is as good as another. The
 texts of all tokens put together are the statement. Kinds: `space`, `comment` (`--`, `//`, `#!`, `# ` up to the line's end;

@@ -1,7 +1,8 @@
 """What a server must know of a statement before the engine does.
 
-    statement = Statement(b"INSERT INTO t (a) FORMAT CSV\\n1\\n")
-    statement.insert.format, statement.source[statement.insert.data :]      # "CSV", b"1\\n"
+    >>> statement = Statement(b"INSERT INTO t (a) FORMAT CSV\\n1\\n")
+    >>> statement.insert.format, statement.source[statement.insert.data :]
+    ('CSV', b'1\\n')
 
 No more is read of it than is asked for, and of an insert nothing beyond the point where its data begin. What cannot be a
 statement is none of these kinds; the engine says what is wrong with it.

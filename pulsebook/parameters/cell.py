@@ -1,7 +1,9 @@
 """The parameters cell of a notebook, read without running it: names, types, defaults and what they mean.
 
-    colour = "#1f77b4"  # of the line
-    limit: int | None = None
+    >>> for parameter in read_cell('colour = "#1f77b4"  # of the line\\nlimit: int | None = None').values():
+    ...     print(parameter.name, parameter.type.text, parameter.default, parameter.help, sep=", ")
+    colour, str, '#1f77b4', of the line
+    limit, int | None, None,
 
 An annotation says the type, else a comment `# type: int`, else the default. A default that has to be computed says nothing.
 papermill reads cells through this, too.

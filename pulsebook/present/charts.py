@@ -1,8 +1,10 @@
 """One look for all pictures: panels of 7 days, readable on a phone.
 
-    picture = Picture("Feed")
-    week(picture.panel("DAU"), daily["feed_users"], "feed_users", "en")
-    picture.png()      # bytes, as the chat takes them
+    >>> views = pd.Series(range(14), pd.date_range("2026-11-09", periods=14))
+    >>> picture = Picture("Feed")
+    >>> week(picture.panel("Views"), views, "views", "en")
+    >>> picture.png()[1:4]  # the bytes that the chat takes
+    b'PNG'
 
 Figures are drawn without pyplot: nothing global, nothing to close.
 """

@@ -1,6 +1,7 @@
 """A message as a template that looks like it (Jinja2); whatever comes from data is escaped where it is put in.
 
-    render("{{ 'views' | label }}: <b>{{ views | metric('views') }}</b>", "en", views=1234)     # "Views: <b>1,234</b>"
+    >>> render("{{ 'views' | label }}: <b>{{ views | metric('views') }}</b>", "en", views=1234)
+    'Views: <b>1,234</b>'
 
 Beside what Jinja2 brings a template has the words and numbers of its language as filters:
 

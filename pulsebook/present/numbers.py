@@ -1,7 +1,9 @@
 """Numbers as people read them, and nothing said where nothing is known.
 
-    text(0.213, "ctr", "ru")          # "21,3 %"
-    with_ratios(frame, "ctr")         # adds the column from its numerator and denominator
+    >>> text(1234.5, "views_per_user", "en"), text(float("nan"), "views", "en")
+    ('1,234.5', '–')
+    >>> with_ratios(pd.DataFrame({"likes": [21, 0], "views": [100, 0]}), "ctr")["ctr"].tolist()
+    [0.21, nan]
 
 What a metric is stands in `pulsebook.catalogue`.
 """

@@ -1,8 +1,14 @@
 """ClickHouse through pandahouse: read a frame, execute, write a frame, replace a partition atomically.
 
-    source, target = Warehouse.source(), Warehouse.target()
-    target.read("SELECT event_date, sum(views) AS views FROM test.metrics_by_dimension GROUP BY event_date")
-    target.replace_partition("test.staging_feed", "'2026-11-22'", "SELECT ...", source)
+    >>> from pulsebook.base.settings import settings
+    >>> target = Warehouse.target()
+    >>> columns = {"day": "Date", "views": "UInt64"}
+    >>> table = target.ensure(f"{settings().target_database}.daily", columns, partition="day", order="day")
+    >>> target.replace_partition(table, "'2026-11-22'", "SELECT toDate('2026-11-22') AS day, toUInt64(7) AS views")
+    1
+    >>> target.read(f"SELECT day, views FROM {table}")
+             day  views
+    0 2026-11-22      7
 
 pandahouse (2018) does the talking. What it cannot do is closed here:
 

@@ -1,7 +1,7 @@
 """The tables that a day fills: those of the ETL, whose columns follow from the catalogue's dimensions and per-user counts, and
 those of the report on the whole app.
 
-users = etl_table(target, "staging_users")       # "test.staging_users", made or brought up to the catalogue
+>>> users = etl_table(Warehouse.target(), "staging_users")  # its name; made, or brought up to the catalogue
 """
 
 from pulsebook.base.settings import settings

@@ -1,7 +1,10 @@
 """A statement as its author wrote it, made ready to be read: what may stand around it, and errors in its own lines.
 
-statement("SELECT 1; -- one").text        # "SELECT 1"
-statement("SELECT 1 FORMAT CSV")          # StatementError: line 1, column 10: leave out FORMAT CSV: …
+>>> statement("SELECT 1; -- one").text
+'SELECT 1'
+>>> statement("SELECT 1 FORMAT CSV")
+Traceback (most recent call last):
+pulsebook.warehouse.statement.StatementError: line 1, column 10: leave out FORMAT CSV: ...
 """
 
 import re

@@ -1,7 +1,10 @@
 """One value of a frame as the text that carries it to a column, exactly; what a column cannot hold is `UnfitError`.
 
-    carrier("UInt8")(5.0)        # '5'
-    carrier("UInt8")(300)        # UnfitError: 300 does not fit into UInt8 (0 to 255)
+    >>> carrier("UInt8")(5.0)
+    '5'
+    >>> carrier("UInt8")(300)
+    Traceback (most recent call last):
+    pulsebook.warehouse.unfit.UnfitError: 300 does not fit into UInt8 (0 to 255)
 
 What is read back equals what was given: the same number, the same text, the same day, the same instant. So
 

@@ -1,12 +1,13 @@
 """Takes secrets out of whatever is saved, logged or raised.
 
-    redact("password=hunter22")         # "password=[redacted]", where hunter22 is a known secret
-    redact_values({"a": ["hunter22"]})  # the same for every text within, and for what its key calls secret
-    redact_notebook(document)           # the same for the JSON of a notebook, pictures included
+    >>> redact("password=hunter22")
+    'password=[redacted]'
+    >>> redact_values({"password": ["hunter22"], "user": "me"})
+    {'password': ['[redacted]'], 'user': 'me'}
 
-Known secrets are those of the settings and of the environment and those given to `register`; they are found however they are
-spelt (`known`, `escapes`, `encoded`). What merely looks like a secret (`shapes`) and what its name calls one (`assignments`)
-is hidden too.
+`redact_notebook` does the same for the JSON of a notebook, pictures included. Known secrets are those of the settings and of
+the environment and those given to `register`; they are found however they are spelt (`known`, `escapes`, `encoded`). What
+merely looks like a secret (`shapes`) and what its name calls one (`assignments`) is hidden too.
 """
 
 from pulsebook.base.redact.known import HIDDEN, register

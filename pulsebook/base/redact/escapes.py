@@ -1,6 +1,7 @@
 r"""A text with its escapes resolved, which knows where in the text each byte of it stands.
 
-    folded("p%40ss\\u002Fw&#39;d")     # b"p@ss/wd", as also of p@ss/w'd, p@ss\/w'\''d, p%2540ss%2fw''d and the like
+    >>> folded(b"p%40ss%2fw&#39;d"), folded(b"p%2540ss/w''d"), folded(b"p@ss/w'd")
+    (b'p@ss/wd', b'p@ss/wd', b'p@ss/wd')
 
 Every way in which tools spell a text (URL, HTML, JSON, Python, SQL, shell, INI, escape codes of a terminal, several of them one
 within another) comes to the same bytes: escapes resolved until none is left; quotes, backslashes, `%` and `$` left out; a space

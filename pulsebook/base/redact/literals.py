@@ -1,7 +1,6 @@
 """Secrets that stand in a notebook's code and parameters: once they are known, they are hidden wherever they occur.
 
-register_secrets_of({"db_password": "pw-1"})
-register_literals_of(notebook)
+`register_secrets_of` takes parameters by their names, `register_literals_of` a notebook.
 """
 
 import ast

@@ -1,7 +1,8 @@
 """The way to ClickHouse that a tried notebook is given: a server on loopback that hands statements on, and keeps the credentials.
 
-    with opened(url, "test_try") as gate:
-        gate                               # http://try:…@127.0.0.1:40213: what the kernel's settings say
+    >>> with opened(Warehouse.target().url, "test_try") as gate:  # what the kernel's settings say
+    ...     print(gate)
+    http://try:...@127.0.0.1:...
 
 A statement that writes into the given database alone goes through as it is. Every other is sent with `readonly=2`: the
 real server refuses what would change anything, in whatever way it is written. Only who knows the address' password is let in.
