@@ -23,7 +23,7 @@ from pulsebook.base.settings import ROOT, settings
 from pulsebook.catalogue import SOURCES
 from pulsebook.chat.ledger import Ledger
 from pulsebook.cli import main
-from pulsebook.cli.doctor import airflow, archive, expected, here, servers, sources
+from pulsebook.cli.doctor import airflow, expected, here, servers, sources
 from pulsebook.cli.doctor.findings import Check, Finding, Wrong, examine
 from pulsebook.incidents.store import Store
 from pulsebook.local.server import running
@@ -224,7 +224,7 @@ def record_of_another_format(world):
 
 
 def no_room(world):
-    world.patch.setattr(archive.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000_000))
+    world.patch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000_000))
 
 
 def bad_token(world):

@@ -1,11 +1,17 @@
 """The floors of the house: `make lint` fails where a room is entered from the wrong side."""
 
+import inspect
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from pulsebook.base.bucket import Bucket
+from pulsebook.base.folder import Folder
+from pulsebook.base.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,3 +56,17 @@ def test_an_import_from_the_wrong_side_fails(house, module, line):
         file.write(f"\n{line}\n")
     said = lint(house)
     assert said.returncode == 1 and "BROKEN" in said.stdout, (module, line, said.stdout + said.stderr)
+
+
+@pytest.mark.parametrize("kind", [Folder, Bucket])
+def test_a_folder_and_a_bucket_can_do_the_same(kind):
+    offered = {name for name in vars(Store) if not name.startswith("_")} | set(Store.__annotations__)
+    assert {name for name in vars(kind) if not name.startswith("_")} == offered
+    for name, operation in inspect.getmembers(Store, inspect.isfunction):
+        if not name.startswith("_"):
+            assert [*inspect.signature(getattr(kind, name)).parameters] == [*inspect.signature(operation).parameters]
+
+
+def test_only_one_place_asks_whether_a_path_is_of_a_folder_or_of_a_bucket():
+    asking = [p for p in (ROOT / "pulsebook").rglob("*.py") if re.search(r"isinstance\([^)]*\bPath\b", p.read_text())]
+    assert asking == [ROOT / "pulsebook" / "base" / "files.py"]

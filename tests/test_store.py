@@ -15,8 +15,10 @@ from pulsebook import runner
 from pulsebook.archive import index, index_files, index_runs, lookup, verify
 from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.record import STALE, Record, checksum
+from pulsebook.base import bucket as bucket_files
 from pulsebook.base import files
 from pulsebook.base.settings import Settings, SettingsError, place, settings
+from pulsebook.base.store import StoreError
 from pulsebook.cli import main
 from tests.object_store import KEY, SECRET, object_store, objects
 from tests.services import until
@@ -206,7 +208,7 @@ def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_ve
 
 def _life_in_a_store(number: int, run: str) -> None:
     settings.cache_clear()  # a path into a store belongs to one process
-    outputs, request, count = settings().outputs, files._request, 0
+    outputs, request, count = settings().outputs, bucket_files._request, 0
 
     def counting(path, operation, **arguments):
         nonlocal count
@@ -215,7 +217,7 @@ def _life_in_a_store(number: int, run: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return request(path, operation, **arguments)
 
-    files._request = counting
+    bucket_files._request = counting
     record = Record.open(outputs / "etl" / "2026-11-20" / run, "step", 1, notebook="n", parameters={})
     index.update(outputs, record)
     files.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook()))
@@ -238,9 +240,9 @@ def test_of_several_that_find_a_try_dead_one_mends_it(folder, monkeypatch):
 
 def test_a_sign_of_life_brings_no_closed_record_back(folder):
     record = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={})
-    before, read = record.path.read_text(), files._get(record.path)
+    before, read = record.path.read_text(), bucket_files._get(record.path)
     record.close("succeeded")
-    files._put(record.path, *read[:1], IfMatch=read[1])  # a sign of life that was on its way
+    bucket_files._put(record.path, *read[:1], IfMatch=read[1])  # a sign of life that was on its way
     assert Record.load(record.path).status == "succeeded" != json.loads(before)["status"]
 
 
@@ -305,9 +307,7 @@ def test_the_archive_commands_work_on_a_store(outputs, bucket, capsys):
 
 
 def test_a_store_that_cannot_be_used_is_named_with_what_to_do(outputs, monkeypatch):
-    with pytest.raises(
-        files.StoreError, match="s3://no-such-bucket/x failed: .*bucket does not exist.*PULSEBOOK_OUTPUTS"
-    ):
+    with pytest.raises(StoreError, match="s3://no-such-bucket/x failed: .*bucket does not exist.*PULSEBOOK_OUTPUTS"):
         files.create(place("s3://no-such-bucket/x"), "text")
 
 

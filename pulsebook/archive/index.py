@@ -30,6 +30,7 @@ from pulsebook.archive.index_runs import (
 )  # fmt: skip
 from pulsebook.archive.record import Record
 from pulsebook.base import files
+from pulsebook.base.store import StoreError
 
 log = logging.getLogger(__name__)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -157,8 +158,10 @@ def _is_cut(page: Path) -> bool:
         return not page.read_bytes().rstrip().endswith(b"</html>")
     except FileNotFoundError:
         return False
+    except StoreError:  # says nothing of the page
+        return False
     except OSError:
-        return isinstance(page, Path)
+        return True
 
 
 def _write_page(outputs: Path) -> None:

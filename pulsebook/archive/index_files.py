@@ -8,11 +8,8 @@ A browser fetches no JSON from disk, so each is a script that calls one function
 
 import json
 import logging
-import os
 import re
-import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from pulsebook.archive.record_file import Damaged
 from pulsebook.base import files, names
+from pulsebook.base.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -107,12 +105,12 @@ def read(file: Path, default):
     try:
         return _value(file.read_bytes().decode("utf-8", "surrogateescape"), file)
     except FileNotFoundError:
-        if isinstance(file, Path) and file.is_symlink():
+        if file.is_symlink():
             raise Damaged("a link that leads nowhere") from None
         return default
+    except StoreError:  # says nothing of the file
+        raise
     except OSError as error:
-        if not isinstance(file, Path):
-            raise
         raise Damaged(error.strerror or str(error)) from None
 
 
@@ -137,31 +135,11 @@ def change(file: Path, function: Callable, lost: Callable) -> None:
 
 
 def make_room(file: Path) -> str:
-    """Set aside what lies in place of a file, or of its folders within the index, and is none: a folder, a link that leads
-    nowhere, a file that cannot be read. Returns what was wrong; empty where all is well."""
-    if not isinstance(file, Path):
-        return ""
-    found = []
-    for folder in (file.parent.parent, file.parent):
-        if ".index" in folder.parts[-2:] and os.path.lexists(folder) and not folder.is_dir():
-            found.append(_set_aside(folder, f"{folder.name} is no folder"))
-    try:
-        with open(file, "rb"):
-            pass
-    except FileNotFoundError:
-        if file.is_symlink():
-            found.append(_set_aside(file, "it is a link that leads nowhere"))
-    except OSError as error:
-        found.append(_set_aside(file, error.strerror or str(error)))
-    return "; ".join(found)
-
-
-def _set_aside(file: Path, why: str) -> str:
-    to = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.damaged")
-    with suppress(FileNotFoundError):  # somebody else was first
-        os.rename(file, to)
-        log.error("%s cannot be used: %s. It is called %s now", file, why, to.name)
-    return why
+    """Set aside what lies in place of a file, or of its folders within the index, and is none. Returns what was wrong; empty
+    where all is well."""
+    return files.make_room(
+        file, [folder for folder in (file.parent.parent, file.parent) if ".index" in folder.parts[-2:]]
+    )
 
 
 _TAIL = "\n)\n"

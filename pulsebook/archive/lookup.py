@@ -10,6 +10,7 @@ from pulsebook.archive import index_files
 from pulsebook.archive.index_files import Damaged
 from pulsebook.archive.index_runs import GOOD, entry, looked_at, name_of, runs_of
 from pulsebook.archive.record import Record, is_record
+from pulsebook.base import files
 from pulsebook.base.names import RECORDS, Try, parse_try, try_name
 
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -60,9 +61,9 @@ def began(run: dict) -> float:
 
 def tries(outputs: Path, run: Path, task_id: str) -> dict[Try, Path]:
     """The records of a task's tries, of all map indexes, in a run whose folder is known but for the period."""
-    if isinstance(outputs, Path):
-        return _of_task(task_id, run.parent.parent.glob(f"*/{glob.escape(run.name)}/{RECORDS}"))
-    # An object store would list a DAG's whole history for that: the index knows it, most likely under the run's own day.
+    if files.lists_by_level(outputs):
+        return _of_task(task_id, files.files(run.parent.parent, f"*/{glob.escape(run.name)}/{RECORDS}"))
+    # A DAG's whole history would be listed for that: the index knows the run, most likely under its own day.
     due = DAY.search(run.name)
     near = due[0] if due and index_files.is_day(due[0]) else "9999-12-31"
     for day in sorted(index_files.days(outputs), key=lambda day: _days_between(day, near)):

@@ -95,7 +95,7 @@ class Record:
         except UnicodeDecodeError as error:
             raise RecordError(f"{path} is no run record: {error}") from None
         except FileNotFoundError:
-            if isinstance(path, Path) and path.is_symlink():
+            if path.is_symlink():
                 raise RecordError(f"{path} is no run record: it is a link that leads nowhere") from None
             raise
         except OSError as error:

@@ -59,9 +59,7 @@ def _enter(outputs: Path, paths: list[Path]) -> set[str]:
 
 
 def _remove_drafts(outputs: Path, found: list[Path]) -> None:
-    """Remove what processes that were killed had not put in place yet. An object store has no drafts."""
-    if not isinstance(outputs, Path):
-        return
+    """Remove what processes that were killed had not put in place yet."""
     places = (outputs, outputs / ".index", outputs / ".index" / "days")
     beside = [file for place in places for file in place.glob(".*")]
     for file in (*found, *beside):

@@ -11,9 +11,7 @@ stays. Only files that a readable record calls its own are ever removed, and fol
 not know before is entered first, and removed by the next `prune`.
 """
 
-import errno
 import logging
-import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from pathlib import Path
 from pulsebook.archive import index, index_runs, lookup
 from pulsebook.archive.record import Record, RecordError, is_record
 from pulsebook.archive.repair import repair
+from pulsebook.base import files
 from pulsebook.base.names import RECORDS
 
 log = logging.getLogger(__name__)
@@ -90,7 +89,8 @@ def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
                 for file in run.files:
                     file.unlink(missing_ok=True)
                 removed += [record.path for record in run.records]
-                _remove_if_empty(run.folder, run.folder.parent)
+                files.remove_if_empty(run.folder)
+                files.remove_if_empty(run.folder.parent)
             except OSError as error:  # what is left has its record still
                 log.error("not removed: %s", error)
                 failed.append(error)
@@ -103,13 +103,3 @@ def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
 def _is_over(record: Record, now: float) -> bool:
     kept = days_kept(record.period, record.status, record.incidents)
     return record.over and record.ended_at < now - 86400 * kept
-
-
-def _remove_if_empty(*folders: Path) -> None:
-    for folder in folders:
-        if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):  # an object store has no folders
-            try:
-                os.rmdir(folder)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):  # a run has begun there just now
-                    raise

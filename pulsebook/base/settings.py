@@ -61,9 +61,7 @@ def place(name: str | Path):
     address = urlsplit(str(name))
     if address.scheme != "s3" or not address.netloc or "@" in address.netloc:
         raise ValueError("must be a folder or s3://bucket/prefix, with the credentials in AWS's own variables")
-    from pulsebook.base.objects import (
-        Object,  # its first request imports s3fs: most of a second that a folder does not need
-    )
+    from pulsebook.base.objects import Object  # most of a second to import, which a folder does not need
 
     return Object(str(name).rstrip("/"), use_listings_cache=False)  # others write there too
 
