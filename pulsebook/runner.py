@@ -26,6 +26,7 @@ from pulsebook.archive.ending import finish, mend_folder
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
 from pulsebook.base import magic
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import replace
 from pulsebook.base.redact import (
     WithoutSecrets,
@@ -51,7 +52,7 @@ for logger in (log, kernel_log, logging.getLogger("papermill")):
 kernel_log.setLevel(logging.INFO)  # at DEBUG nbclient writes down every message to and from the kernel
 
 
-class NotebookFailed(RuntimeError):
+class NotebookFailed(PulsebookError, RuntimeError):
     """A cell of the notebook failed; the message says which, why, and where the executed notebook lies."""
 
 

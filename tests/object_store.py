@@ -44,9 +44,7 @@ def object_store(bucket: str = "pulsebook"):
         client(variables).create_bucket(Bucket=bucket)
         yield variables
     finally:
-        requests.post(
-            f"{variables['AWS_ENDPOINT_URL']}/moto-api/reset", timeout=10
-        )  # moto keeps what it holds per process
+        requests.post(f"{variables['AWS_ENDPOINT_URL']}/moto-api/reset", timeout=10)  # its buckets outlive a server
         S3FileSystem.clear_instance_cache()  # fsspec would hand one out that still asks this server
         server.shutdown()
         thread.join()

@@ -14,12 +14,13 @@ from pulsebook.archive.figures import moved, value
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.surroundings import shortened
 from pulsebook.base import magic
+from pulsebook.base.errors import PulsebookError
 
 PICTURES, PICTURE_BYTES = 40, 20_000_000  # of one notebook that are compared: how many, characters of their addresses
 PARAMETERS, VALUE = 500, 2_000  # that are compared; characters of one that are shown
 
 
-class DiffError(ValueError):
+class DiffError(PulsebookError, ValueError):
     """Two runs cannot be compared."""
 
 

@@ -13,13 +13,15 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from pulsebook.base.errors import PulsebookError
+
 LARGEST = 400_000_000  # bytes of a notebook that is read at all
 ODD = "pulsebook_odd"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no encoding takes it
 
 
-class DocumentError(ValueError):
+class DocumentError(PulsebookError, ValueError):
     """A file is no notebook that can be read; the message says why."""
 
 

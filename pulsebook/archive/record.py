@@ -23,6 +23,7 @@ from pathlib import Path
 
 from pulsebook.archive import origin, process, record_file
 from pulsebook.archive.record_file import Damaged, iso
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import create, replace, touch
 from pulsebook.base.names import folder_of as folder_of
 from pulsebook.base.names import parse_try, try_name
@@ -36,7 +37,7 @@ RUNNING = "running"
 NO_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
-class RecordError(ValueError):
+class RecordError(PulsebookError, ValueError):
     """A file is no run record."""
 
 

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.quiet_hours import QuietHours
 from pulsebook.base.secret_names import secrets_of
 
@@ -37,7 +38,7 @@ SHOWN = {
 }  # in errors: no secrets
 
 
-class SettingsError(ValueError):
+class SettingsError(PulsebookError, ValueError):
     """A setting is missing or cannot be used."""
 
 

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from pulsebook.base.errors import PulsebookError
 
-class StoreError(OSError):
+
+class StoreError(PulsebookError, OSError):
     """The object store refused, or cannot be reached."""
 
 

@@ -21,13 +21,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import replace
 
 MARK = "PULSEBOOK_CREW"
 PROC = Path("/proc")
 
 
-class CrewError(RuntimeError):
+class CrewError(PulsebookError, RuntimeError):
     """A process did not start, or did not end; the message says which and what it said last."""
 
 

@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 
 import requests
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.local.story import (
     CAMPAIGN_CHANCE,
     CLOSED_CITIES,
@@ -66,7 +67,7 @@ PLACES = [
 ]  # fmt: skip
 
 
-class SampleError(Exception):
+class SampleError(PulsebookError):
     """The sample cannot be made as asked; the message says what to change."""
 
 

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.local.failure import Failure
 
 IN_MEMORY = 64 << 10  # bytes of a part that stay in memory; more go to a file
@@ -53,7 +54,7 @@ class Room:
         return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=self.folder)
 
 
-class Closed(Exception):
+class Closed(PulsebookError):
     """Nobody wants the rest."""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.redact import redact
 from pulsebook.parameters.cell import Parameter, read_cell
 from pulsebook.parameters.types import UNKNOWN
@@ -17,7 +18,7 @@ SHOWN = 300  # characters of a refused value
 SECRET = re.compile("pass|pwd|secret|token|key|credential", re.I)  # such a parameter's value is not shown
 
 
-class ParameterError(ValueError):
+class ParameterError(PulsebookError, ValueError):
     """A parameter is not one of the notebook's, or is not what its parameters cell declares."""
 
 
