@@ -12,8 +12,8 @@ import requests
 from s3fs import S3FileSystem
 
 from pulsebook import runner
-from pulsebook.archive import index, index_files, index_runs, lookup, verify
-from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive import index, index_entries, index_files, lookup, verify
+from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.base import bucket as bucket_files
 from pulsebook.base import files
@@ -147,7 +147,7 @@ def _tries(worker: int):
 @pytest.mark.slow
 def test_40_runs_of_4_processes_are_all_there_and_none_has_overwritten_another(outputs, bucket):
     _together(_tries, [(n,) for n in range(4)])
-    records = [Record.load(path) for path in index_runs.records_of(outputs)]
+    records = [Record.load(path) for path in index_entries.records_of(outputs)]
     assert len(records) == 40 and {r.path.stem for r in records} == {f"check-try{n}" for n in range(1, 5)}
     for record in records:
         assert json.loads(record.executed.read_text()) == record.parameters, "each its own"
@@ -156,7 +156,9 @@ def test_40_runs_of_4_processes_are_all_there_and_none_has_overwritten_another(o
     assert overview == {"days": {f"2026-11-0{d}": {"alerts": [20, 10, 0, 0]} for d in (1, 2)}, "running": []}
     before = {key: data for key, data in held(bucket, outputs).items() if key.startswith(".index/")}
     entered = {name for key in before if "days" in key for name in index_files.read(outputs / key, {})}
-    assert entered == {path.relative_to(outputs).with_suffix("").as_posix() for path in index_runs.records_of(outputs)}
+    assert entered == {
+        path.relative_to(outputs).with_suffix("").as_posix() for path in index_entries.records_of(outputs)
+    }
     assert index.rebuild(outputs) == 40
     assert index_files.read(outputs / ".index" / "overview.js", {}) == overview
     index.forget(outputs, [r.path for r in records if r.period.startswith("2026-11-01")])
@@ -178,7 +180,7 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
     kernel = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     os.kill(task.pid, signal.SIGKILL)
     task.join(5)
-    (path,) = index_runs.records_of(outputs)
+    (path,) = index_entries.records_of(outputs)
     assert Record.load(path).status == "running"
     until(lambda: not any(map(lives, kernel)), 5, "the end of kernel and children")
     index.update(outputs)
@@ -188,8 +190,8 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
 
 
 @pytest.mark.slow
-def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_verify(outputs, monkeypatch):
-    monkeypatch.setattr(verify, "SETTLED", -5.0)  # its times are whole seconds
+def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_closed_by_verify(outputs, monkeypatch):
+    monkeypatch.setattr(verify, "FINAL_AFTER", -5.0)  # its times are whole seconds
     for number in (2, 5, 9, 11, 60):
         run = f"run-{number}"
         child = FORK.Process(target=_life_in_a_store, args=(number, run))
@@ -199,9 +201,9 @@ def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_ve
         assert not [f for f in found.findings if run in f.file] and found.running == 0
         assert index_files.read(outputs / ".index" / "overview.js", {"running": []})["running"] == []
     assert child.exitcode == 0, "the last one came to its end"
-    records = [Record.load(path) for path in index_runs.records_of(outputs)]
+    records = [Record.load(path) for path in index_entries.records_of(outputs)]
     assert {record.status for record in records} == {"succeeded", "killed"} and all(record.over for record in records)
-    assert {index_runs.name_of(outputs, r.path): r.status for r in records} == {
+    assert {index_entries.name_of(outputs, r.path): r.status for r in records} == {
         name: run["status"] for name, run in lookup.entries(outputs).items()
     }
 
@@ -231,9 +233,9 @@ def test_of_several_that_find_a_try_dead_one_mends_it(folder, monkeypatch):
     alive = Record.open(folder, "step", 2, notebook="n.ipynb", parameters={}, host="elsewhere")
     time.sleep(2)
     files.touch(alive.path)
-    moment = silent.last_sign + STALE + 1
+    moment = silent.last_seen + STALE + 1
     monkeypatch.setattr("pulsebook.archive.record.time", SimpleNamespace(time=lambda: moment))
-    assert [r.path for r in mend_folder(folder)] == [silent.path] and mend_folder(folder) == []
+    assert [r.path for r in close_stale_in(folder)] == [silent.path] and close_stale_in(folder) == []
     assert "elsewhere ended without a word" in Record.load(silent.path).error
     assert Record.load(alive.path).status == "running"
 
@@ -242,7 +244,7 @@ def test_a_sign_of_life_brings_no_closed_record_back(folder):
     record = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={})
     before, read = record.path.read_text(), bucket_files._get(record.path)
     record.close("succeeded")
-    bucket_files._put(record.path, *read[:1], IfMatch=read[1])  # a sign of life that was on its way
+    bucket_files._put(record.path, *read[:1], IfMatch=read[1])  # a heartbeat that was on its way
     assert Record.load(record.path).status == "succeeded" != json.loads(before)["status"]
 
 

@@ -1,7 +1,7 @@
 """The files of the archive's index: what they hold, how they are read and changed, what damage is.
 
-    .index/overview.js           per day and DAG: [runs, failed, running, incidents]; which records are not over yet
-    .index/days/2026-11-22.js    the runs of a day, by name: the record's path below `outputs`, without its suffix
+    .index/overview.js           per day and DAG: [tries, failed, running, incidents]; which records are not over yet
+    .index/days/2026-11-22.js    the tries of a day, by name: the record's path below `outputs`, without its suffix
 
 A browser fetches no JSON from disk, so each is a script that calls one function; the value is its second line.
 """
@@ -51,8 +51,8 @@ Instant = Annotated[str, _must(lambda text: datetime.fromisoformat(text).tzinfo 
 Count = Annotated[int, Field(ge=0)]
 
 
-class Run(BaseModel):
-    """What the page shows of a run. Later versions may add to it."""
+class Entry(BaseModel):
+    """What the page shows of a try. Later versions may add to it."""
 
     model_config = ConfigDict(strict=True)
     dag: str
@@ -71,14 +71,14 @@ class Run(BaseModel):
 
 
 class Overview(BaseModel):
-    """Counts, and the names of the runs that are to be looked at again."""
+    """Counts, and the names of the tries that are to be looked at again."""
 
     model_config = ConfigDict(strict=True)
     days: dict[Day, dict[str, Annotated[list[Count], Field(min_length=4, max_length=4)]]]
     running: list[Name]
 
 
-_OVERVIEW, _RUNS = TypeAdapter(Overview), TypeAdapter(dict[Name, Run])
+_OVERVIEW, _DAY = TypeAdapter(Overview), TypeAdapter(dict[Name, Entry])
 
 
 def overview_of(outputs: Path) -> Path:
@@ -155,7 +155,7 @@ def _value(text: str, file: Path):
         raise Damaged("it is cut short, or no script of the index")
     try:
         value = json.loads(text[len(head) : -len(_TAIL)])
-        (_OVERVIEW if is_overview else _RUNS).validate_python(value)
+        (_OVERVIEW if is_overview else _DAY).validate_python(value)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         raise Damaged(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
