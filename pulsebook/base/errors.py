@@ -33,7 +33,7 @@
         Skipped                                   cli.doctor.findings
         Wrong                                     cli.doctor.findings
         Failure (RuntimeError)                    local.failure
-        CrewError (RuntimeError)                  local.processes
+        ProcessError (RuntimeError)               local.processes
         SampleError                               local.sample
         FolderTaken (RuntimeError)                local.server
         Closed                                    local.spool
