@@ -23,10 +23,10 @@ TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
 TRIALS = """
 from datetime import timedelta
 from airflow.sdk import DAG
-from pulsebook.airflow.callbacks import tell_operations
+from pulsebook.airflow.callbacks import notify_operations
 from pulsebook.airflow.operator import RUN_DATE, NotebookOperator, run_date
 
-with DAG("trials", schedule=None, default_args={"on_failure_callback": tell_operations}):
+with DAG("trials", schedule=None, default_args={"on_failure_callback": notify_operations}):
     report = {"run_date": "2026-01-05", "post": True}
     NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters=report)
     NotebookOperator(task_id="too_long", notebook="SLOW", execution_timeout=timedelta(seconds=8))

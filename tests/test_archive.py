@@ -213,7 +213,7 @@ def test_a_task_whose_worker_is_killed_ends_too_and_says_so(waiting, folder, out
     assert statuses(record)[-2:] == ["failed", "pending"] and agree(record, outputs)
 
 
-def test_the_next_run_in_a_folder_mends_what_is_stale_there(folder, outputs):
+def test_the_next_run_in_a_folder_closes_what_is_stale_there(folder, outputs):
     dead = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={}, pid=2**22 - 1)
     silent = Record.open(folder, "step", 2, notebook="n.ipynb", parameters={}, host="elsewhere")
     alive = Record.open(folder, "step", 3, notebook="n.ipynb", parameters={}, host="elsewhere")

@@ -254,7 +254,7 @@ def must_be_named(hurt: dict) -> set[str]:
 @pytest.mark.parametrize(
     "name", [".index/days/2026-11-01.js", ".index/overview.js", "index.html", ".index/days", ".index"]
 )
-def test_a_command_mends_a_damaged_index_and_says_which_file_it_was(
+def test_a_command_repairs_a_damaged_index_and_says_which_file_it_was(
     name, how, command, template, tmp_path, monkeypatch, caplog
 ):
     outputs = copy_of(template, tmp_path / "outputs", monkeypatch)
@@ -460,7 +460,7 @@ def test_a_folder_in_place_of_a_page_keeps_prune_from_nothing(outputs):
     )
 
 
-def test_what_cannot_be_removed_keeps_prune_from_nothing_else_and_is_told(outputs, monkeypatch):
+def test_what_cannot_be_removed_keeps_prune_from_nothing_else_and_is_reported(outputs, monkeypatch):
     first, second = (a_run(outputs, "alerts", SLOT, 20, run=name) for name in ("a", "b"))
     unlink = os.unlink
 

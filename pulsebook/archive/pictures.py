@@ -31,7 +31,7 @@ class NoPicture(PulsebookError, ValueError):
 
 class Picture(NamedTuple):
     address: str  # data:image/…;base64,…: holds nothing that could end an attribute
-    damaged: str = ""  # what a reader is told beside it
+    damaged: str = ""  # what a reader reads beside it
 
 
 def picture(kind: str, data) -> Picture:

@@ -24,9 +24,8 @@ from pulsebook.base.errors import PulsebookError
 from pulsebook.base.quiet_hours import QuietHours
 from pulsebook.base.secret_names import secrets_of
 
-ROOT = Path(
-    os.environ.get("PULSEBOOK_HOME") or Path(__file__).resolve().parents[2]
-)  # the checkout: relative paths start here
+HOME = os.environ.get("PULSEBOOK_HOME")
+ROOT = Path(HOME or Path(__file__).resolve().parents[2])  # the checkout: relative paths start here
 LIMITS = ("cell_output_limit", "notebook_output_limit")
 SHOWN = {
     "table_engine",
@@ -97,7 +96,7 @@ class Settings(BaseSettings):
     working_folder: str = ""  # where kernels work, seen from the project; empty: in the notebook's own folder
     archive_url: str = ""  # where `outputs` is served; messages then link to the executed notebook
     dashboard_url: str = ""  # linked in alerts
-    executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel
+    executed_as: str = ""  # the notebook's page below `outputs`; the runner passes it to the kernel
     in_lab: bool = False  # `%pulsebook` in a notebook asks: what JupyterLab has in a notebook's file is no fault
     telegram_token: SecretStr = SecretStr("")  # empty: messages go to a local page
     telegram_chat_id: str = ""  # the team's chat

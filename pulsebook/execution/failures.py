@@ -53,7 +53,7 @@ def failure_of(cell: NotebookNode, reply: dict | None, stated: dict | None) -> t
 
 
 def said(name: str, message: str, cell: NotebookNode) -> str:
-    """What a cell raised, in one text. An exception without a message is told by the line that raised it."""
+    """What a cell raised, in one text. An exception without a message is named by the line that raised it."""
     name = name.strip() or "an exception without a name"
     if message.strip():
         return f"{name}: {message}"

@@ -115,7 +115,7 @@ class Desk:
                 elif work.killed:
                     error = Failure(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
         except Closed:
-            pass  # the client has left: nobody is to be told
+            pass  # the client has left: nobody is to be answered
         except Exception as raised:  # whatever the engine raises is the client's answer
             error = raised
         finally:

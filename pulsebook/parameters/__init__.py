@@ -71,7 +71,7 @@ def accepted(notebook: Path, parameters: dict) -> dict:
         )
     if parameters:
         known = declared(notebook)
-    else:  # a cell that is no Python is the kernel's to tell
+    else:  # a cell that is no Python is the kernel's to report
         _read(notebook)
     taken = {}
     for name, value in parameters.items():
@@ -101,7 +101,7 @@ def known_of(notebook: Path) -> dict:
 def from_templates(notebook: Path, parameters: dict) -> dict:
     """Parameters that templates rendered to text, as what the notebook declares where their meaning is beyond doubt.
 
-    Nothing is refused here: whatever does not fit stays as it is, for `accepted` to tell.
+    Nothing is refused here: whatever does not fit stays as it is, for `accepted` to report.
     """
     if not isinstance(parameters, dict):
         return parameters
