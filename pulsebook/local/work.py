@@ -3,7 +3,8 @@
 import asyncio
 import os
 
-from pulsebook.local.engine import Connection, Engine
+from pulsebook.local.connection import Connection
+from pulsebook.local.engine import Engine
 from pulsebook.local.failure import Failure
 from pulsebook.local.query import Query
 from pulsebook.local.session import Session, Sessions
