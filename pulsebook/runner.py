@@ -22,10 +22,11 @@ from nbformat import NotebookNode
 from papermill.iorw import load_notebook_node, papermill_io
 
 from pulsebook.archive import index
-from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
 from pulsebook.base import magic
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import replace
 from pulsebook.base.redact import (
     WithoutSecrets,
@@ -51,7 +52,7 @@ for logger in (log, kernel_log, logging.getLogger("papermill")):
 kernel_log.setLevel(logging.INFO)  # at DEBUG nbclient writes down every message to and from the kernel
 
 
-class NotebookFailed(RuntimeError):
+class NotebookFailed(PulsebookError, RuntimeError):
     """A cell of the notebook failed; the message says which, why, and where the executed notebook lies."""
 
 
@@ -90,7 +91,7 @@ def run(
         KernelMissing: the kernel is not installed. The record says so too.
     """
     register_secrets_of(parameters)
-    mended = mend_folder(folder)
+    closed = close_stale_in(folder)
     record = Record.open(
         folder,
         name or notebook.stem,
@@ -104,9 +105,9 @@ def run(
     try:
         parameters = accepted(notebook, parameters)
         register_literals_of(notebook)
-        with record.beating():
+        with record.heartbeat():
             _prepare_the_end()
-            _show(record, *mended)
+            _show(record, *closed)
             executed = _execute(
                 notebook, parameters, record.executed, kernel_name, cell_timeout=cell_timeout, log_output=log_output
             )

@@ -35,7 +35,7 @@ from tests.world import METRICS, final_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 PR_SET_CHILD_SUBREAPER = 36  # Linux: whose parent dies becomes a child of ours, so that nobody is lost sight of
-NOTICED = 12  # seconds without a sign of life after which Airflow takes a task for dead
+NOTICED = 12  # seconds without a heartbeat after which Airflow takes a task for dead
 POLICY = """
 from datetime import timedelta
 

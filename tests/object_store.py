@@ -5,6 +5,7 @@ import threading
 from contextlib import contextmanager
 
 import boto3
+import requests
 from moto.server import DomainDispatcherApplication, create_backend_app
 from s3fs import S3FileSystem
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -43,6 +44,7 @@ def object_store(bucket: str = "pulsebook"):
         client(variables).create_bucket(Bucket=bucket)
         yield variables
     finally:
+        requests.post(f"{variables['AWS_ENDPOINT_URL']}/moto-api/reset", timeout=10)  # its buckets outlive a server
         S3FileSystem.clear_instance_cache()  # fsspec would hand one out that still asks this server
         server.shutdown()
         thread.join()

@@ -15,7 +15,7 @@ import requests
 
 from pulsebook.base.settings import ROOT
 from pulsebook.local import sample, services
-from pulsebook.local.processes import Crew
+from pulsebook.local.processes import ProcessGroup
 from tests.bot_api import bot_api
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -23,10 +23,10 @@ TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
 TRIALS = """
 from datetime import timedelta
 from airflow.sdk import DAG
-from pulsebook.airflow.callbacks import tell_operations
+from pulsebook.airflow.callbacks import notify_operations
 from pulsebook.airflow.operator import RUN_DATE, NotebookOperator, run_date
 
-with DAG("trials", schedule=None, default_args={"on_failure_callback": tell_operations}):
+with DAG("trials", schedule=None, default_args={"on_failure_callback": notify_operations}):
     report = {"run_date": "2026-01-05", "post": True}
     NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters=report)
     NotebookOperator(task_id="too_long", notebook="SLOW", execution_timeout=timedelta(seconds=8))
@@ -156,7 +156,7 @@ def airflow(server, tmp_path_factory):
         return answer.json()
 
     cli("db", "migrate")
-    crew = Crew(home / "crew")
+    group = ProcessGroup(home / "processes")
     with bot_api() as bot, recorder() as elsewhere:
         nbformat.write(notebook(*SLOW), home / "slow.ipynb")
         summary = "print('42 rows of trial')"
@@ -167,14 +167,14 @@ def airflow(server, tmp_path_factory):
         try:
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
-            services.start(crew, environment)
-            crew.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
+            services.start(group, environment)
+            group.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
             ids = {"trials", "pages", "days", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
-            crew.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
+            group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(
                 cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
                 address=address, passwords=known, elsewhere=elsewhere,
             )  # fmt: skip
         finally:
-            crew.stop()
-            assert not crew.processes(), "nothing is left running"
+            group.stop()
+            assert not group.processes(), "nothing is left running"

@@ -168,7 +168,7 @@ def test_the_slot_is_the_one_that_had_just_ended_or_what_was_asked_for(operator)
         ("run_date", {"rundate": "2026-01-05"}, "the DAG has the parameters run_date, slot, got rundate"),
     ],
 )
-def test_a_run_that_no_retry_mends_fails_at_once(macro, conf, says, operator):
+def test_a_run_that_no_retry_repairs_fails_at_once(macro, conf, says, operator):
     from airflow.sdk.exceptions import AirflowFailException
 
     with pytest.raises(AirflowFailException, match=says):
@@ -252,7 +252,7 @@ def test_every_task_of_the_dags_is_given_its_period(name, dags, operator):
 @pytest.mark.slow
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("conf", [{"run_date": "2999-01-01"}, {"rundate": "2026-01-05"}])
-def test_the_scheduler_does_not_retry_what_no_retry_mends(conf, airflow):
+def test_the_scheduler_does_not_retry_what_no_retry_repairs(conf, airflow):
     airflow.cli("dags", "unpause", "days")
     run = airflow.api("POST", "/dags/days/dagRuns", logical_date=None, conf=conf)["dag_run_id"]
     until(lambda: airflow.api("GET", f"/dags/days/dagRuns/{run}")["state"] == "failed", 60, "the end of the run")
@@ -290,14 +290,14 @@ def failed(configured, monkeypatch):
             made = Record.open(folder, "check", attempt, index, notebook="n", parameters={}, airflow=facts)
             made.html.write_text("<p>it")
             made.close("failed")
-        callbacks.tell_operations({"ti": ti, "exception": error, "dag_run": dag_run, "params": params})
+        callbacks.notify_operations({"ti": ti, "exception": error, "dag_run": dag_run, "params": params})
         return (known.outputs / "chat" / "index.html").read_text()
 
     return tell
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_the_same_failure_of_every_slot_is_told_once_a_day(language, configured, failed):
+def test_the_same_failure_of_every_slot_is_reported_once_a_day(language, configured, failed):
     configured(language=language)
     for hour, error in ((10, "no connection"), (11, "no connection"), (11, "another error")):
         slot = f"2026-11-22T{hour}:00:00+03:00"
@@ -314,7 +314,7 @@ def test_the_same_failure_of_every_slot_is_told_once_a_day(language, configured,
     [{"run_date": "{{ run_date(dag, dag_run, params) }}"}, {"slot": "{{ slot }}T"}, {"run_date": "2999-01-01"},
      {"run_date": ["x"]}, {"run_date": "22.11.2026"}, {"slot": "2026-11-22T10:07"}, {"run_date": "../../etc"}, ["odd"], None],
 )  # fmt: skip
-def test_what_never_had_a_day_is_told_by_its_run_and_names_no_notebook(parameters, failed, configured):
+def test_what_never_had_a_day_is_reported_by_its_run_and_names_no_notebook(parameters, failed, configured):
     page = failed(parameters, run_id="manual__x")
     assert "alerts · manual__x" in page and "executed notebook" not in page and "{{" not in page and "___" not in page
     assert [p.name for p in (configured().outputs).iterdir()] == ["chat"], (
@@ -325,7 +325,7 @@ def test_what_never_had_a_day_is_told_by_its_run_and_names_no_notebook(parameter
 @pytest.mark.parametrize(
     "how", [{"parameters": {"slot": "{{ slot(dag, dag_run, params) }}"}}, {"parameters": {}, "params": {"slot": None}}]
 )
-def test_failures_of_every_slot_before_it_is_known_are_told_once_a_day(how, failed):
+def test_failures_of_every_slot_before_it_is_known_are_reported_once_a_day(how, failed):
     due = datetime(2026, 11, 22, 10, tzinfo=UTC)
     for n in range(4):
         run = a_run(run_after=due + timedelta(hours=6 * n))  # the last is on the next day in Moscow
@@ -333,7 +333,7 @@ def test_failures_of_every_slot_before_it_is_known_are_told_once_a_day(how, fail
     assert page.count("<article") == 2
 
 
-def test_the_failures_of_all_map_indexes_and_tries_are_told_each_with_its_own_notebook(failed, configured):
+def test_the_failures_of_all_map_indexes_and_tries_are_reported_each_with_its_own_notebook(failed, configured):
     configured(archive_url="https://x.y/archive")
     for index, attempt in ((-1, 1), (0, 1), (1, 1), (1, 2), (10, 1), (1, 2)):
         page = failed({"run_date": "2026-11-22"}, f"<{index}>", "a b", attempt, index, record=True)
@@ -351,7 +351,7 @@ def test_the_failures_of_all_map_indexes_and_tries_are_told_each_with_its_own_no
     [(RuntimeError(), "RuntimeError"), (RuntimeError("\n\n"), "RuntimeError"), ("", "the task was killed"),
      (None, "the task was killed"), (RuntimeError("\n first \nsecond"), "first"), (RuntimeError("half \ud800"), "half ?")],
 )  # fmt: skip
-def test_an_error_is_told_whatever_it_says(error, says, failed):
+def test_an_error_is_reported_whatever_it_says(error, says, failed):
     assert f"check, try 2: {says}" in failed({"run_date": "2026-11-22"}, error)
 
 
@@ -365,7 +365,7 @@ def test_an_error_is_told_whatever_it_says(error, says, failed):
         '{"notebook": 1, "parameters": 2, "started": null}',
     ],
 )
-def test_a_damaged_record_keeps_no_failure_from_being_told(content, failed, configured):
+def test_a_damaged_record_keeps_no_failure_from_being_reported(content, failed, configured):
     folder = folder_of(configured().outputs, "alerts", "2026-11-22", "run")
     folder.mkdir(parents=True)
     (folder / "check-try2.json").write_text(content)
@@ -487,10 +487,10 @@ def test_the_link_names_run_try_and_map_index(operator):
 
 MAPPED = """
 from airflow.sdk import DAG, task
-from pulsebook.airflow.callbacks import tell_operations
+from pulsebook.airflow.callbacks import notify_operations
 from pulsebook.airflow.operator import NotebookOperator
 
-with DAG("mapped", schedule=None, params={"run_date": "2026-11-07"}, default_args={"on_failure_callback": tell_operations}):
+with DAG("mapped", schedule=None, params={"run_date": "2026-11-07"}, default_args={"on_failure_callback": notify_operations}):
     @task
     def days():
         return [{"run_date": f"2026-11-0{n}", "fail": n != 1} for n in (1, 2, 3)]
@@ -555,7 +555,7 @@ def records(outputs: Path, pattern: str) -> dict[str, dict]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_tasks_that_die_tell_operations_once_and_leave_true_records(airflow):
+def test_tasks_that_die_notify_operations_once_and_leave_true_records(airflow):
     airflow.cli("dags", "unpause", "trials")
     run = airflow.api("POST", "/dags/trials/dagRuns", logical_date=None)["dag_run_id"]
     place = "trials/*/*/*-try1.json"
@@ -582,10 +582,10 @@ def test_tasks_that_die_tell_operations_once_and_leave_true_records(airflow):
     assert "feed_actions has no rows on 2026-01-05" in known["missing_day"]["error"]
     until(lambda: len(airflow.bot.arrived) >= 4, 60, "the word to operations")
     time.sleep(3)
-    told = [fields["text"] for _, fields in airflow.bot.arrived]
-    assert sorted(re.search(r"(\w+), try 1: ", text)[1] for text in told) == sorted(known), "each once"
+    sent = [fields["text"] for _, fields in airflow.bot.arrived]
+    assert sorted(re.search(r"(\w+), try 1: ", text)[1] for text in sent) == sorted(known), "each once"
     assert {fields["chat_id"] for _, fields in airflow.bot.arrived} == {"-7"}, "and not a word to the team"
-    missing = [text for text in told if "missing_day, try 1" in text]
+    missing = [text for text in sent if "missing_day, try 1" in text]
     assert len(missing) == 1 and "✗ trials · 2026-01-05" in missing[0] and "has no rows on 2026-01-05" in missing[0]
     assert "missing_day-try1.html" in missing[0] and ">log</a>" in missing[0]
     # the review tab shows each of them, to whom Airflow lets see it
@@ -628,11 +628,11 @@ def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_els
     until(lambda: {s.isoformat() for s in slots} <= set(checks()), 240, "the checks")
     airflow.cli("dags", "pause", "alerts")
     assert set(checks().values()) == {"succeeded"}
-    told = [fields.get("caption") or fields.get("text") for _, fields in airflow.bot.arrived]
-    assert [text.split("\n")[0] for text in told] == [
+    sent = [fields.get("caption") or fields.get("text") for _, fields in airflow.bot.arrived]
+    assert [text.split("\n")[0] for text in sent] == [
         "⚫ <b>No data in airflow_source.feed_actions</b> · critical", "✅ <b>Over: airflow_source.feed_actions</b>"
     ]  # fmt: skip
-    assert f"since {outage:%H:%M}" in told[0] and "lasted 45 min" in told[1]
+    assert f"since {outage:%H:%M}" in sent[0] and "lasted 45 min" in sent[1]
     assert "reply_parameters" in airflow.bot.arrived[1][1]
 
 

@@ -158,8 +158,8 @@ def test_the_summaries_are_written_for_people(book, execute, capsys):
 def test_a_day_with_a_spike_and_a_day_with_an_outage_give_exactly_their_conversation(book):
     for slot in slots("2026-11-13T13:00", 96):
         run("check", slot=slot, post=True)
-    told = on_the_page()
-    opened, over, missing, back = (m["text"] for m in told)
+    sent = on_the_page()
+    opened, over, missing, back = (m["text"] for m in sent)
     assert re.match(
         r"🔴 <b>(Feed users|Views|Likes) \+1\d\d\.\d\xa0%</b> · critical\nFri 13 Nov, 15:30–15:45, since 15:30\n",
         opened,
@@ -167,9 +167,9 @@ def test_a_day_with_a_spike_and_a_day_with_an_outage_give_exactly_their_conversa
     assert "\n15:30–1" in over and "lasted" in over and "at 15:30" in over
     assert "Sat 14 Nov, 11:00–11:15, since 11:00" in missing
     assert "11:00–11:45, lasted 45 min; data are back" in back
-    assert not told[0]["reply_to"] and not told[2]["reply_to"]
-    assert told[0]["id"].startswith(told[1]["reply_to"]) and told[2]["id"].startswith(told[3]["reply_to"])
-    assert [len(m["photos"]) for m in told] == [1, 0, 1, 0]
+    assert not sent[0]["reply_to"] and not sent[2]["reply_to"]
+    assert sent[0]["id"].startswith(sent[1]["reply_to"]) and sent[2]["id"].startswith(sent[3]["reply_to"])
+    assert [len(m["photos"]) for m in sent] == [1, 0, 1, 0]
 
 
 def change(execute, book: str, first: str, last: str, factor: str, metrics: str = "'feed_users', 'views', 'likes'"):
@@ -282,7 +282,7 @@ def test_after_hours_without_checks_what_is_over_comes_in_one_summary(book):
     assert "\n15:30–1" in summary["text"]
 
 
-def test_what_is_still_there_after_hours_without_checks_is_told_as_opened(book):
+def test_what_is_still_there_after_hours_without_checks_is_reported_as_opened(book):
     run("check", slot="2026-11-14T08:00", post=True)
     run("check", slot="2026-11-14T11:15", post=True)
     (opened,) = on_the_page()
@@ -393,7 +393,7 @@ def test_a_slot_that_is_none_is_refused(value, configured):
 # -- backtest
 
 
-def test_a_backtest_tells_what_two_settings_would_have_told(book):
+def test_a_backtest_shows_what_two_settings_would_have_reported(book):
     found = run("backtest", first_day="2026-11-12", last_day="2026-11-15", sensitivity=1.0, other_sensitivity=0.3)
     told, fewer = (told for _, told in found["settings_tried"].values())
     opened = told[told["what"] == "opened"]

@@ -149,7 +149,7 @@ def test_deviation_is_negative_for_a_drop_and_positive_for_a_rise():
     assert not rise.loc["ctr", "anomaly"]
 
 
-def test_ctr_fault_is_told_by_likes_and_ctr_alone():
+def test_ctr_fault_is_reported_by_likes_and_ctr_alone():
     frame = app()
     frame.iloc[NOON, 3] = np.round(frame.iloc[NOON, 3] * 0.6)
     result = judged(frame, NOON)
@@ -266,7 +266,7 @@ def test_clean_weeks_are_quiet_at_every_scale():
         assert len(np.unique(alarms // 8)) <= 12, f"12 weeks at DAU {dau} alarmed in slots {alarms}"
 
 
-def test_below_two_days_only_outages_are_told():
+def test_below_two_days_only_outages_are_reported():
     frame = app(days=1.75)
     frame.iloc[-1] *= 3
     last = frame.index[-1]

@@ -21,8 +21,8 @@ import nbformat
 import pytest
 
 from pulsebook import runner
-from pulsebook.archive import index, index_files, index_runs
-from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive import index, index_entries, index_files
+from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.record import Record, checksum
 from pulsebook.base import redact
 from pulsebook.base.settings import ROOT, settings
@@ -213,12 +213,12 @@ def test_a_task_whose_worker_is_killed_ends_too_and_says_so(waiting, folder, out
     assert statuses(record)[-2:] == ["failed", "pending"] and agree(record, outputs)
 
 
-def test_the_next_run_in_a_folder_mends_what_is_stale_there(folder, outputs):
+def test_the_next_run_in_a_folder_closes_what_is_stale_there(folder, outputs):
     dead = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={}, pid=2**22 - 1)
     silent = Record.open(folder, "step", 2, notebook="n.ipynb", parameters={}, host="elsewhere")
     alive = Record.open(folder, "step", 3, notebook="n.ipynb", parameters={}, host="elsewhere")
     os.utime(silent.path, (time.time() - 600,) * 2)
-    mend_folder(folder)
+    close_stale_in(folder)
     found = [Record.load(r.path) for r in (dead, silent, alive)]
     assert [r.status for r in found] == ["killed", "killed", "running"]
     assert found[1].ended < found[1].started[:10] + "~" and "elsewhere ended without a word" in found[1].error
@@ -270,7 +270,7 @@ def test_200_runs_of_8_processes_are_all_there_and_whole(outputs):
     for worker in workers:
         worker.join(60)
     assert [w.exitcode for w in workers] == [0] * 8
-    paths = index_runs.records_of(outputs)
+    paths = index_entries.records_of(outputs)
     assert len(paths) == 200 and {Record.load(p).status for p in paths} == {"succeeded", "failed"}
     entries = {}
     for file in (outputs / ".index" / "days").glob("*.js"):

@@ -142,7 +142,7 @@ def test_a_run_is_kept_for_its_days_and_no_longer(dag, period, status, incidents
     assert [e.folder.parent.name for e in retention.expired(outputs, NOW + 86400 * days + 60)] == [period]
 
 
-def test_prune_says_what_is_old_removes_it_when_told_to_and_touches_nothing_else(outputs, capsys):
+def test_prune_says_what_is_old_removes_it_when_asked_to_and_touches_nothing_else(outputs, capsys):
     slot = "2026-11-22T10:45:00+03:00"
     old = a_run(outputs, "alerts", slot, 20)
     second = a_run(outputs, "alerts", slot, 19)  # another try of it

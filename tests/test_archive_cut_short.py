@@ -16,7 +16,7 @@ import pytest
 
 from pulsebook import runner
 from pulsebook.archive import diff_page, index, index_files, lookup, page, process, repair, retention, verify
-from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.record import STALE, Record
 from pulsebook.base import files
 from pulsebook.base.settings import settings
@@ -63,7 +63,7 @@ def template(tmp_path, monkeypatch):
     before.close("succeeded", ended=before.ended_at)
     index.update(outputs, before)
     assert diff_page
-    monkeypatch.setattr(verify, "SETTLED", -1.0)
+    monkeypatch.setattr(verify, "FINAL_AFTER", -1.0)
     monkeypatch.setattr(repair, "ABANDONED", -1.0)
     yield outputs
     settings.cache_clear()
@@ -122,7 +122,7 @@ def whole(outputs: Path, entries: dict) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_at_any_point_is_settled_by_the_next_try_by_verify_and_by_prune(
+def test_a_run_that_is_killed_at_any_point_is_closed_by_the_next_try_by_verify_and_by_prune(
     template, tmp_path, monkeypatch
 ):
     notebook, fates = a_notebook(tmp_path / "step.ipynb", "1"), set()
@@ -248,8 +248,8 @@ def test_a_sign_of_life_from_a_wrong_clock_is_none(ahead, stale, outputs):
     os.utime(record.path, (time.time() + ahead,) * 2)
     assert record.stale is stale
     if stale:
-        (mended,) = mend_folder(record.path.parent)
-        assert mended.ended_at <= time.time() + 1 and mended.started <= mended.ended
+        (closed,) = close_stale_in(record.path.parent)
+        assert closed.ended_at <= time.time() + 1 and closed.started <= closed.ended
 
 
 def test_a_try_whose_page_is_still_being_made_is_left_alone_and_busy(outputs, monkeypatch):

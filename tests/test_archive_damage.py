@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
 
-from pulsebook.archive import index, index_files, index_runs, lookup, retention
+from pulsebook.archive import index, index_entries, index_files, lookup, retention
 from pulsebook.archive.ending import finish
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.verify import verify
@@ -170,7 +170,7 @@ def a_new_run(outputs: Path) -> None:
     files.replace(record.executed, NOTEBOOK)
     finish(record, "succeeded")
     index.update(outputs, record)
-    assert lookup.entries(outputs)[index_runs.name_of(outputs, record.path)]["status"] == "succeeded"
+    assert lookup.entries(outputs)[index_entries.name_of(outputs, record.path)]["status"] == "succeeded"
     assert index_files.read(outputs / ".index" / "overview.js", {})["days"]["2026-11-05"]["etl"][0] >= 1
 
 
@@ -254,7 +254,7 @@ def must_be_named(hurt: dict) -> set[str]:
 @pytest.mark.parametrize(
     "name", [".index/days/2026-11-01.js", ".index/overview.js", "index.html", ".index/days", ".index"]
 )
-def test_a_command_mends_a_damaged_index_and_says_which_file_it_was(
+def test_a_command_repairs_a_damaged_index_and_says_which_file_it_was(
     name, how, command, template, tmp_path, monkeypatch, caplog
 ):
     outputs = copy_of(template, tmp_path / "outputs", monkeypatch)
@@ -267,9 +267,9 @@ def test_a_command_mends_a_damaged_index_and_says_which_file_it_was(
     else:
         put(outputs / name, how)
     main(["archive", command])
-    settled = whole | {"etl/2026-11-03/run/step-try1": seen(outputs / "etl/2026-11-03/run/step-try1.json")}
-    assert lookup.entries(outputs) == settled
-    assert index_files.read(outputs / ".index" / "overview.js", {})["days"] == counted(settled)
+    repaired = whole | {"etl/2026-11-03/run/step-try1": seen(outputs / "etl/2026-11-03/run/step-try1.json")}
+    assert lookup.entries(outputs) == repaired
+    assert index_files.read(outputs / ".index" / "overview.js", {})["days"] == counted(repaired)
     assert "<script" in (outputs / "index.html").read_text()
     if how == "a full folder" and name != ".index/days":
         assert [p for p in outputs.rglob("mine") if p.read_text() == "mine"], "set aside, not removed"
@@ -319,9 +319,9 @@ def test_an_odd_record_stops_no_command_and_is_named(odd, command, template, tmp
     main(["archive", *command.split()])
     said = caplog.text + capsys.readouterr().out
     entries = lookup.entries(outputs)
-    assert index_runs.name_of(outputs, later.path) in entries and "etl/2026-11-01/run/step-try1" in entries
+    assert index_entries.name_of(outputs, later.path) in entries and "etl/2026-11-01/run/step-try1" in entries
     if command == "index":
-        assert index_runs.name_of(outputs, file) not in entries
+        assert index_entries.name_of(outputs, file) not in entries
     if odd != "gone" and command != "prune":
         assert "etl/2026-11-04/odd/step-try1.json" in said
     if command.startswith("diff"):
@@ -460,7 +460,7 @@ def test_a_folder_in_place_of_a_page_keeps_prune_from_nothing(outputs):
     )
 
 
-def test_what_cannot_be_removed_keeps_prune_from_nothing_else_and_is_told(outputs, monkeypatch):
+def test_what_cannot_be_removed_keeps_prune_from_nothing_else_and_is_reported(outputs, monkeypatch):
     first, second = (a_run(outputs, "alerts", SLOT, 20, run=name) for name in ("a", "b"))
     unlink = os.unlink
 

@@ -251,7 +251,7 @@ def test_the_catalogue_is_data():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert all(
                     re.match(
-                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.base\.(quiet_hours|spelling))\b",
+                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.base\.(errors|quiet_hours|spelling))\b",
                         n,
                     )
                     for n in names

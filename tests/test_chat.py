@@ -108,7 +108,7 @@ def test_the_wait_that_telegram_asks_for_is_kept(bot):
 @pytest.mark.parametrize(
     ("code", "says"), [("400", "can't parse entities"), ("401", "Unauthorized"), ("403", "bot was kicked")]
 )
-def test_a_refusal_fails_at_once_with_telegrams_words_and_can_be_mended(code, says, bot):
+def test_a_refusal_fails_at_once_with_telegrams_words_and_can_be_repaired(code, says, bot):
     bot.faults += [code]
     with pytest.raises(chat.Refused, match=f"{code} .*{says}"):
         chat.post("k", "text")
@@ -141,7 +141,7 @@ def test_what_may_have_arrived_is_not_sent_again_by_itself(fault, bot):
     assert chat.post("k", "text", resend="yes").sent_now == 1 and bot.requests == 2
 
 
-def test_a_proxys_refusal_fails_at_once_and_can_be_mended(bot):
+def test_a_proxys_refusal_fails_at_once_and_can_be_repaired(bot):
     bot.faults += ["page 403"]
     with pytest.raises(chat.Refused, match="status 403 and no word of Telegram: is PULSEBOOK_TELEGRAM_API_URL right"):
         chat.post("k", "text")

@@ -23,7 +23,7 @@ from pulsebook.base.settings import ROOT, settings
 from pulsebook.catalogue import SOURCES
 from pulsebook.chat.ledger import Ledger
 from pulsebook.cli import main
-from pulsebook.cli.doctor import airflow, archive, expected, here, servers, sources
+from pulsebook.cli.doctor import airflow, expected, here, servers, sources
 from pulsebook.cli.doctor.findings import Check, Finding, Wrong, examine
 from pulsebook.incidents.store import Store
 from pulsebook.local.server import running
@@ -224,7 +224,7 @@ def record_of_another_format(world):
 
 
 def no_room(world):
-    world.patch.setattr(archive.shutil, "disk_usage", lambda path: SimpleNamespace(free=10_000_000))
+    world.patch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=10_000_000))
 
 
 def bad_token(world):
@@ -319,7 +319,7 @@ def test_settings_that_cannot_be_used_end_it_with_a_line(world, doctor):
     assert code == 1 and [check for check, _ in wrong(found)] == ["settings"] and "PULSEBOOK_TIMEZONE" in str(found)
 
 
-def test_a_run_that_was_killed_is_told_and_not_wrong(world, doctor):
+def test_a_run_that_was_killed_is_reported_and_not_wrong(world, doctor):
     index.rebuild(settings().outputs)
     record = Record.open(folder_of(settings().outputs, "etl", "2026-11-22", "run"), "load", 1, notebook="n.ipynb", parameters={}, pid=2**22 - 1)  # fmt: skip
     index.update(settings().outputs, record)

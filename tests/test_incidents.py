@@ -25,23 +25,23 @@ def verdicts(off: dict[str, float] | None = None, missing: tuple[str, ...] = ())
     return pd.DataFrame(rows)
 
 
-def story(*slots, hold=None, policy=POLICY):
-    """What is told in a row of slots: (slot number, what, metrics)."""
-    incidents, told = [], []
+def story(*slots, suppress=None, policy=POLICY):
+    """What is sent in a row of slots: (slot number, what, metrics)."""
+    incidents, sent = [], []
     for number, seen in enumerate(slots):
         incidents, events = advance(
-            incidents, START + number * QUARTER, seen, METRICS, hold=(hold or {}).get(number, ""), policy=policy
+            incidents, START + number * QUARTER, seen, METRICS, suppress=(suppress or {}).get(number, ""), policy=policy
         )
-        told += [(number, event.what, tuple(sorted(event.incident.metrics))) for event in events]
-    return told, incidents
+        sent += [(number, event.what, tuple(sorted(event.incident.metrics))) for event in events]
+    return sent, incidents
 
 
 FINE, DROP = verdicts(), verdicts({"views": -0.4, "likes": -0.5})
 
 
 def test_metrics_that_go_off_together_are_one_incident_that_ends_after_three_normal_slots():
-    told, incidents = story(FINE, DROP, DROP, FINE, FINE, FINE, FINE)
-    assert told == [(1, "opened", ("likes", "views")), (5, "resolved", ("likes", "views"))] and not incidents
+    sent, incidents = story(FINE, DROP, DROP, FINE, FINE, FINE, FINE)
+    assert sent == [(1, "opened", ("likes", "views")), (5, "resolved", ("likes", "views"))] and not incidents
 
 
 def test_it_lasts_from_its_first_slot_to_the_end_of_its_last():
@@ -50,88 +50,88 @@ def test_it_lasts_from_its_first_slot_to_the_end_of_its_last():
 
 
 def test_two_normal_slots_do_not_end_it():
-    told, incidents = story(DROP, FINE, FINE, DROP, FINE, FINE)
-    assert [what for _, what, _ in told] == ["opened"] and len(incidents) == 1
+    sent, incidents = story(DROP, FINE, FINE, DROP, FINE, FINE)
+    assert [what for _, what, _ in sent] == ["opened"] and len(incidents) == 1
 
 
 def test_while_it_lasts_there_is_a_word_every_four_hours():
-    told, _ = story(*[DROP] * 40)
-    assert [(n, what) for n, what, _ in told] == [(0, "opened"), (16, "still"), (32, "still")]
+    sent, _ = story(*[DROP] * 40)
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (16, "still"), (32, "still")]
 
 
-def test_clearly_worse_is_told_and_a_little_worse_is_not():
-    told, _ = story(
+def test_clearly_worse_is_reported_and_a_little_worse_is_not():
+    sent, _ = story(
         DROP,
         verdicts({"views": -0.45, "likes": -0.55}),
         verdicts({"views": -0.7, "likes": -0.55}),
         verdicts({"views": -0.75}),
     )
-    assert [(n, what) for n, what, _ in told] == [(0, "opened"), (2, "worse")]
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (2, "worse")]
 
 
 def test_a_metric_of_the_same_source_joins_silently_and_another_source_is_a_spread():
-    told, _ = story(
+    sent, _ = story(
         DROP, verdicts({"views": -0.4, "feed_users": -0.3}), verdicts({"views": -0.4, "messages_sent": -0.5})
     )
-    assert told == [(0, "opened", ("likes", "views")), (2, "spread", ("feed_users", "likes", "messages_sent", "views"))]
+    assert sent == [(0, "opened", ("likes", "views")), (2, "spread", ("feed_users", "likes", "messages_sent", "views"))]
 
 
 def test_the_other_direction_later_is_another_incident():
-    told, incidents = story(DROP, DROP, verdicts({"views": -0.4, "messages_sent": 2.0}))
-    assert [what for _, what, _ in told] == ["opened", "opened"] and len(incidents) == 2
+    sent, incidents = story(DROP, DROP, verdicts({"views": -0.4, "messages_sent": 2.0}))
+    assert [what for _, what, _ in sent] == ["opened", "opened"] and len(incidents) == 2
 
 
 def test_the_other_direction_in_the_same_slot_is_the_same_incident():
-    told, incidents = story(verdicts({"views": 1.5, "ctr": -0.6}))
-    assert told == [(0, "opened", ("ctr", "views"))] and len(incidents) == 1
+    sent, incidents = story(verdicts({"views": 1.5, "ctr": -0.6}))
+    assert sent == [(0, "opened", ("ctr", "views"))] and len(incidents) == 1
 
 
 def test_the_same_direction_joins_within_the_hour_and_not_later():
     feed, messenger, hour = verdicts({"views": -0.4}), verdicts({"views": -0.4, "messages_sent": -0.5}), HOUR // QUARTER
-    told, incidents = story(feed, FINE, messenger)
-    assert [what for _, what, _ in told] == ["opened", "spread"] and len(incidents) == 1
+    sent, incidents = story(feed, FINE, messenger)
+    assert [what for _, what, _ in sent] == ["opened", "spread"] and len(incidents) == 1
     gone = verdicts(missing=("feed",))  # keeps the first incident open
-    told, incidents = story(feed, *[gone] * (hour + 1), verdicts({"messages_sent": -0.5}, missing=("feed",)))
-    assert told[-1][1:] == ("opened", ("messages_sent",)) and len(incidents) == 3
+    sent, incidents = story(feed, *[gone] * (hour + 1), verdicts({"messages_sent": -0.5}, missing=("feed",)))
+    assert sent[-1][1:] == ("opened", ("messages_sent",)) and len(incidents) == 3
 
 
 def test_a_source_without_data_is_an_incident_of_its_own_and_says_nothing_of_others():
     gone = verdicts(missing=("feed",))
-    told, incidents = story(FINE, gone, gone, FINE, FINE, FINE)
-    assert told == [(1, "opened", ("feed",)), (5, "resolved", ("feed",))] and not incidents
+    sent, incidents = story(FINE, gone, gone, FINE, FINE, FINE)
+    assert sent == [(1, "opened", ("feed",)), (5, "resolved", ("feed",))] and not incidents
 
 
 def test_both_sources_without_data_are_one_incident():
-    told, _ = story(FINE, verdicts(missing=("feed", "messages")), verdicts(missing=("feed", "messages")))
-    assert told == [(1, "opened", ("feed", "messages"))]
+    sent, _ = story(FINE, verdicts(missing=("feed", "messages")), verdicts(missing=("feed", "messages")))
+    assert sent == [(1, "opened", ("feed", "messages"))]
 
 
 def test_missing_data_never_ends_an_incident():
     gone = verdicts(missing=("feed",))
-    told, incidents = story(DROP, gone, gone, gone, gone, gone)
-    assert [what for _, what, _ in told] == ["opened", "opened"]
+    sent, incidents = story(DROP, gone, gone, gone, gone, gone)
+    assert [what for _, what, _ in sent] == ["opened", "opened"]
     assert sorted(i.kind for i in incidents) == ["anomaly", "missing"]
-    told, incidents = story(DROP, FINE, FINE, gone, FINE)
-    assert (4, "resolved", ("likes", "views")) in told, "the slots before and after count"
+    sent, incidents = story(DROP, FINE, FINE, gone, FINE)
+    assert (4, "resolved", ("likes", "views")) in sent, "the slots before and after count"
 
 
-def test_a_held_incident_is_told_when_it_may_be_and_is_still_there():
-    told, _ = story(DROP, DROP, DROP, hold={0: "all", 1: "all"})
-    assert [(n, what) for n, what, _ in told] == [(2, "opened")]
+def test_a_suppressed_notification_is_sent_when_it_may_be_and_is_still_there():
+    sent, _ = story(DROP, DROP, DROP, suppress={0: "all", 1: "all"})
+    assert [(n, what) for n, what, _ in sent] == [(2, "opened")]
     minor = verdicts({"views": -0.2})
-    told, _ = story(minor, minor, minor, hold={0: "minor", 1: "minor"})
-    assert [(n, what) for n, what, _ in told] == [(2, "opened")]
+    sent, _ = story(minor, minor, minor, suppress={0: "minor", 1: "minor"})
+    assert [(n, what) for n, what, _ in sent] == [(2, "opened")]
 
 
-def test_what_is_critical_is_told_in_quiet_hours_too():
+def test_what_is_critical_is_reported_in_quiet_hours_too():
     for seen in (verdicts({"views": -0.6}), verdicts(missing=("messages",))):
-        told, _ = story(seen, hold={0: "minor"})
-        assert [what for _, what, _ in told] == ["opened"]
+        sent, _ = story(seen, suppress={0: "minor"})
+        assert [what for _, what, _ in sent] == ["opened"]
 
 
-def test_what_was_over_before_it_could_be_told_is_told_as_missed():
-    told, incidents = story(DROP, FINE, FINE, FINE, FINE, hold=dict.fromkeys(range(4), "all"))
-    assert [(n, what) for n, what, _ in told] == [(3, "missed")] and not incidents
+def test_what_was_over_before_it_could_be_reported_is_reported_as_missed():
+    sent, incidents = story(DROP, FINE, FINE, FINE, FINE, suppress=dict.fromkeys(range(4), "all"))
+    assert [(n, what) for n, what, _ in sent] == [(3, "missed")] and not incidents
 
 
 def test_the_same_slot_twice_gives_the_same_events():
@@ -142,17 +142,19 @@ def test_the_same_slot_twice_gives_the_same_events():
 
 def test_when_a_word_comes_is_the_policys():
     for hours in (1.0, 2.5):
-        told, _ = story(*[DROP] * 21, policy=Policy(repeat_hours=hours))
-        assert [n for n, what, _ in told] == list(range(0, 21, int(hours * 4))), "opened, then every so often"
-    told, _ = story(DROP, FINE, FINE, policy=Policy(normal_slots=1))
-    assert [(n, what) for n, what, _ in told] == [(0, "opened"), (1, "resolved")]
+        sent, _ = story(*[DROP] * 21, policy=Policy(repeat_hours=hours))
+        assert [n for n, what, _ in sent] == list(range(0, 21, int(hours * 4))), "opened, then every so often"
+    sent, _ = story(DROP, FINE, FINE, policy=Policy(normal_slots=1))
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (1, "resolved")]
     seen = (verdicts({"views": -0.2}), verdicts({"views": -0.31}))
     assert [what for _, what, _ in story(*seen)[0]] == ["opened"]
     assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05))[0]] == ["opened", "worse"]
     assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05, worse=2.0))[0]] == ["opened"]
-    for critical, told in ((0.31, ["opened"]), (0.32, [])):
-        assert [what for _, what, _ in story(seen[1], hold={0: "minor"}, policy=Policy(critical=critical))[0]] == told
-        assert Incident("x", "anomaly", 0, 0, {"views": -0.31}).is_critical(Policy(critical=critical)) == bool(told)
+    for critical, sent in ((0.31, ["opened"]), (0.32, [])):
+        assert [
+            what for _, what, _ in story(seen[1], suppress={0: "minor"}, policy=Policy(critical=critical))[0]
+        ] == sent
+        assert Incident("x", "anomaly", 0, 0, {"views": -0.31}).is_critical(Policy(critical=critical)) == bool(sent)
     assert Incident("x", "missing", 0, 0, {"feed": 0.0}).is_critical(Policy(critical=1.0))
 
 
@@ -177,10 +179,10 @@ def test_a_ratio_of_two_sources_says_nothing_of_either():
         )
         return pd.concat([known, pd.DataFrame([both])], ignore_index=True)
 
-    told, incidents = story(seen(("messages",)), seen(), seen(), seen())
-    assert told == [(0, "opened", ("messages",)), (3, "resolved", ("messages",))] and not incidents
-    told, incidents = story(seen(("messages",)), seen(("feed",)), seen(("feed",)), seen(("feed",)))
-    assert told == [(0, "opened", ("messages",)), (1, "spread", ("feed", "messages"))] and len(incidents) == 1
+    sent, incidents = story(seen(("messages",)), seen(), seen(), seen())
+    assert sent == [(0, "opened", ("messages",)), (3, "resolved", ("messages",))] and not incidents
+    sent, incidents = story(seen(("messages",)), seen(("feed",)), seen(("feed",)), seen(("feed",)))
+    assert sent == [(0, "opened", ("messages",)), (1, "spread", ("feed", "messages"))] and len(incidents) == 1
     off = seen().assign(anomaly=lambda rows: rows["metric"] == "messages_per_reader", deviation=-0.4)
     assert story(off)[0] == [(0, "opened", ("messages_per_reader",))]
 

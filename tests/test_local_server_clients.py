@@ -22,7 +22,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulsebook.local.statement import NO_OPERAND
+from pulsebook.local.clauses import NO_OPERAND
 
 CODE = "X-ClickHouse-Exception-Code"
 

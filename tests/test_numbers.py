@@ -108,7 +108,7 @@ def test_what_is_not_known_is_a_dash_everywhere(value):
         (0, 0, "dau", "–", "–"),
     ],
 )
-def test_a_change_is_told_by_mark_size_and_unit(now, before, name, en, ru):
+def test_a_change_is_reported_by_mark_size_and_unit(now, before, name, en, ru):
     assert change(now, before, name, "en") == en.replace(" ", "\xa0")
     assert change(now, before, name, "ru") == ru.replace(" ", "\xa0")
 

@@ -33,8 +33,8 @@ def test_of_streams_the_beginning_and_the_end_stay_and_the_rest_is_counted(writt
     for number, (name, text) in enumerate(written):
         cell.add(new_output("stream", name=name, text=text))
         if every and number % every == 0:
-            cell.settle()  # at any time: it changes nothing of what is kept
-    cell.settle()
+            cell.flush()  # at any time: it changes nothing of what is kept
+    cell.flush()
     whole, shown = "".join(text for _, text in written), "".join(output.text for output in outputs)
     assert sum(len(output.text) for output in outputs) <= LIMIT + 100
     if not NOTE.search(shown):
@@ -84,7 +84,7 @@ def test_limits_hold_whatever_comes_and_what_is_counted_is_what_is_there(taken):
             cell = notebook.of(outputs)
             cells.append((outputs, cell))
     for each, of in cells:
-        of.settle()
+        of.flush()
         text = sum(sizes(output)[0] for output in each)
         assert text <= LIMIT + 2000, "a note may come on top"
     pictures = sum(sizes(output)[1] for each, _ in cells for output in each)
@@ -103,7 +103,7 @@ def test_a_notebook_over_its_limit_lets_every_cell_say_the_least(texts_of_cells)
         outputs = []
         cell = notebook.of(outputs)
         cell.add(new_output("stream", name="stdout", text=text))
-        cell.settle()
+        cell.flush()
         said.append(sum(len(output.text) for output in outputs))
     assert all(shown >= min(len(text), LEAST // 4) for shown, text in zip(said, texts_of_cells, strict=True))
     assert sum(said) <= LIMIT + len(said) * (LEAST + 100)

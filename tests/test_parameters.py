@@ -133,7 +133,7 @@ def test_a_cell_with_a_magic_over_it_is_read(start):
 @pytest.mark.parametrize(
     "source", ["x = = 5", "x = '", "x = [", "if x:", "x = 1\n  y = 2", "x = \x00", "x = '\ud800'", "x" + ")" * 300]
 )
-def test_what_is_no_python_is_told_as_that(source):
+def test_what_is_no_python_is_reported_as_that(source):
     with pytest.raises(SyntaxError):
         read_cell(source)
 
@@ -256,7 +256,7 @@ def test_a_refusal_leaves_a_record_and_starts_no_kernel(parameters, says, writte
     assert record.status == "failed" and record.error.startswith("ParameterError: ") and record.ended
 
 
-def test_a_notebook_that_is_missing_or_damaged_is_told_with_a_record(tmp_path):
+def test_a_notebook_that_is_missing_or_damaged_is_reported_with_a_record(tmp_path):
     (tmp_path / "torn.ipynb").write_text('{"cells": [')
     a_notebook(tmp_path / "odd.ipynb", parameters="x = = 5")
     for name, says in (
@@ -272,7 +272,7 @@ def test_a_notebook_that_is_missing_or_damaged_is_told_with_a_record(tmp_path):
 @pytest.mark.parametrize(
     "text", ["", "[]", "5", '{"cells": [', '{"nbformat": 9, "nbformat_minor": 0, "cells": []}', "[" * 100_000]
 )
-def test_a_notebook_that_cannot_be_read_is_told_also_without_parameters(text, tmp_path):
+def test_a_notebook_that_cannot_be_read_is_reported_also_without_parameters(text, tmp_path):
     for name, says in (("gone", "there is no notebook"), ("odd", "is no notebook that can be read")):
         (tmp_path / "odd.ipynb").write_text(text)
         with pytest.raises(runner.ParameterError, match=says):

@@ -34,7 +34,7 @@ def test_the_lock_holds_every_dependency_with_hashes_and_no_registry():
     assert "://" not in lock
 
 
-def test_a_python_that_is_not_supported_is_told_so_at_once(tmp_path):
+def test_a_python_that_is_not_supported_is_reported_so_at_once(tmp_path):
     """A program that says what an interpreter of another version would say runs the Makefile's own check."""
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.version_info = (3, 10, 1)\n")
     asked = ["make", "setup", f"VENV={tmp_path / 'venv'}", f"PYTHON=env PYTHONPATH={tmp_path} {sys.executable}"]

@@ -60,20 +60,20 @@ def slots(configured, databases, execute):
     return table
 
 
-def told(**parameters) -> list[str]:
+def notified(**parameters) -> list[str]:
     return [event.what for event in run("check", slot=SLOT, **parameters)["events"]]
 
 
 def test_quiet_hours_are_those_of_the_run_else_of_the_settings_else_of_the_policy(slots, configured, monkeypatch):
-    assert told() == ["opened"], "30 % less are an incident, and not a critical one"
-    assert told(quiet="11:00-13:00") == [] and told(quiet="13:00-11:00") == ["opened"]
+    assert notified() == ["opened"], "30 % less are an incident, and not a critical one"
+    assert notified(quiet="11:00-13:00") == [] and notified(quiet="13:00-11:00") == ["opened"]
     configured(quiet_hours="11:00-13:00")
-    assert told() == [] and told(quiet="none") == ["opened"] and told(quiet="22:00-08:00") == ["opened"]
+    assert notified() == [] and notified(quiet="none") == ["opened"] and notified(quiet="22:00-08:00") == ["opened"]
     configured(quiet_hours="")
     monkeypatch.setattr(catalogue, "POLICY", Policy(quiet_hours=QuietHours("11:00-13:00")))
-    assert told() == [] and told(quiet="none") == ["opened"]
+    assert notified() == [] and notified(quiet="none") == ["opened"]
     configured(quiet_hours="none")
-    assert told() == ["opened"] and told(quiet="11:00-13:00") == []
+    assert notified() == ["opened"] and notified(quiet="11:00-13:00") == []
 
 
 @pytest.mark.parametrize("wrong", WRONG)

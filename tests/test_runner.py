@@ -146,7 +146,7 @@ def test_a_run_ends_within_seconds_with_what_is_known_and_not_before(name, ended
         assert statuses(record)[-2:] == ["failed", "pending"], "what comes after was not executed"
 
 
-def test_a_message_of_the_kernel_that_is_lost_is_told(ended):
+def test_a_message_of_the_kernel_that_is_lost_is_reported(ended):
     shown = text_of(outputs_of(ended["last message lost"].result(200)[0])[1])
     assert shown.startswith("done\n") and "some of it is lost" in shown
 

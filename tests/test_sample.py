@@ -31,8 +31,8 @@ def read(server):
 
 @pytest.fixture(scope="module")
 def done(server, read):
-    yield sample.fill(sample.http(server), 25, DAU, 7, UNTIL, ZONE.key, "tape")
-    read("DROP DATABASE tape")
+    yield sample.fill(sample.http(server), 25, DAU, 7, UNTIL, ZONE.key, "sampled")
+    read("DROP DATABASE sampled")
 
 
 def frame(read, table: str, zone: str = ZONE.key) -> pd.DataFrame:
@@ -48,12 +48,12 @@ def frame(read, table: str, zone: str = ZONE.key) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def feed(read, done):
-    return frame(read, "tape.feed_actions")
+    return frame(read, "sampled.feed_actions")
 
 
 @pytest.fixture(scope="module")
 def messages(read, done):
-    return frame(read, "tape.message_actions")
+    return frame(read, "sampled.message_actions")
 
 
 def usual(days: pd.Series | pd.DataFrame):
@@ -62,7 +62,7 @@ def usual(days: pd.Series | pd.DataFrame):
 
 def test_the_same_seed_gives_the_same_rows_and_another_seed_others(server, read):
     sums = []
-    for name, seed in (("tape_one", 7), ("tape_again", 7), ("tape_other", 8)):
+    for name, seed in (("sampled_one", 7), ("sampled_again", 7), ("sampled_other", 8)):
         sample.fill(sample.http(server), 1, DAU, seed, UNTIL, ZONE.key, name)
         tables = (f"{name}.feed_actions", f"{name}.message_actions")
         sums.append([read(f"SELECT count(), sum(cityHash64(*)) FROM {table}") for table in tables])
@@ -72,15 +72,15 @@ def test_the_same_seed_gives_the_same_rows_and_another_seed_others(server, read)
 
 
 def test_a_longer_sample_only_adds_older_days(server, read, done):
-    sample.fill(sample.http(server), 2, DAU, 7, UNTIL, ZONE.key, "tape_short")
+    sample.fill(sample.http(server), 2, DAU, 7, UNTIL, ZONE.key, "sampled_short")
     for table in ("feed_actions", "message_actions"):
         common = f"toDate(time, '{ZONE.key}') >= '2026-11-22'"
         short, long = (
             read(f"SELECT count(), sum(cityHash64(*)) FROM {name}.{table} WHERE {common}")
-            for name in ("tape_short", "tape")
+            for name in ("sampled_short", "sampled")
         )
-        assert short == long and short == read(f"SELECT count(), sum(cityHash64(*)) FROM tape_short.{table}")
-    read("DROP DATABASE tape_short")
+        assert short == long and short == read(f"SELECT count(), sum(cityHash64(*)) FROM sampled_short.{table}")
+    read("DROP DATABASE sampled_short")
 
 
 def test_days_reach_from_the_first_to_now_and_no_further(done, feed, messages):
@@ -185,7 +185,7 @@ def within(rows: pd.DataFrame, incident, shift: timedelta = timedelta(0)) -> pd.
     return rows[(rows.time >= incident.start + shift) & (rows.time < incident.end + shift)]
 
 
-def test_the_incidents_are_in_the_numbers_and_only_those_of_the_days_told(done, feed, messages):
+def test_the_incidents_are_in_the_numbers_and_only_those_of_these_days(done, feed, messages):
     told = {incident.name: incident for incident in done.incidents}
     assert list(told) == ["city_outage", "ads_campaign", "messenger_spike", "feed_spike", "feed_outage"]
     ago = {name: (done.last_day - incident.start.date()).days for name, incident in told.items()}
@@ -220,11 +220,11 @@ def test_a_flash_mob_doubles_the_feed_while_the_app_still_grows(server, read):
     execute = sample.http(server)
 
     def without_messages(statement: str) -> str:  # they take half of the time and have no flash mob
-        return "" if "INSERT INTO tape_mob.message_actions" in statement else execute(statement)
+        return "" if "INSERT INTO sampled_mob.message_actions" in statement else execute(statement)
 
-    done = sample.fill(without_messages, 48, 150, 7, UNTIL, ZONE.key, "tape_mob")
-    views = frame(read, "tape_mob.feed_actions").query("action == 'view'").groupby("day").size()
-    read("DROP DATABASE tape_mob")
+    done = sample.fill(without_messages, 48, 150, 7, UNTIL, ZONE.key, "sampled_mob")
+    views = frame(read, "sampled_mob.feed_actions").query("action == 'view'").groupby("day").size()
+    read("DROP DATABASE sampled_mob")
     mob = done.incidents[0]
     assert (mob.name, mob.end - mob.start) == ("flash_mob", timedelta(days=7))
     before, during, after = views.iloc[:2].mean(), views.iloc[2:9].mean(), views.iloc[9:12].mean()
@@ -236,35 +236,35 @@ def test_days_are_local_also_when_the_clock_is_changed(server, read, day, hours)
     zone = ZoneInfo("Europe/Berlin")
     start = datetime.fromisoformat(day).replace(tzinfo=zone)
     until = start + timedelta(days=1, hours=1)
-    sample.fill(sample.http(server), 1, DAU, 7, until, zone.key, "tape_clock", "reciever_id")
+    sample.fill(sample.http(server), 1, DAU, 7, until, zone.key, "sampled_clock", "reciever_id")
     for table in ("feed_actions", "message_actions"):
-        rows = frame(read, f"tape_clock.{table}", zone.key)
+        rows = frame(read, f"sampled_clock.{table}", zone.key)
         rows = rows[rows.day == day]
         passed = (rows.time - pd.Timestamp(start)).dt.total_seconds()
         assert passed.min() == 0 and passed.max() == hours * 3600 - 1
         assert (passed // 3600).nunique() >= hours - 3  # few write at night
     assert "reciever_id" in rows
-    read("DROP DATABASE tape_clock")
+    read("DROP DATABASE sampled_clock")
 
 
 def test_rows_are_never_overwritten_unasked_and_replaced_when_asked(server, read):
-    fill = [sample.http(server), 1, 100, 7, UNTIL, ZONE.key, "tape_kept"]
+    fill = [sample.http(server), 1, 100, 7, UNTIL, ZONE.key, "sampled_kept"]
     first = sample.fill(*fill)
-    with pytest.raises(SampleError, match=r"tape_kept.feed_actions must be empty or absent, but holds [\d,]+ rows"):
+    with pytest.raises(SampleError, match=r"sampled_kept.feed_actions must be empty or absent, but holds [\d,]+ rows"):
         sample.fill(*fill)
-    assert int(read("SELECT count() FROM tape_kept.feed_actions")) == first.feed_rows
+    assert int(read("SELECT count() FROM sampled_kept.feed_actions")) == first.feed_rows
     again = sample.fill(*fill, replace=True)
     assert (
         again.rows
         == first.rows
         == int(
             read(
-                "SELECT (SELECT count() FROM tape_kept.feed_actions) + (SELECT count() FROM tape_kept.message_actions)"
+                "SELECT (SELECT count() FROM sampled_kept.feed_actions) + (SELECT count() FROM sampled_kept.message_actions)"
             )
         )
     )
-    assert read("SHOW TABLES FROM tape_kept").split() == ["feed_actions", "message_actions"]
-    read("DROP DATABASE tape_kept")
+    assert read("SHOW TABLES FROM sampled_kept").split() == ["feed_actions", "message_actions"]
+    read("DROP DATABASE sampled_kept")
 
 
 @pytest.mark.parametrize(
@@ -284,13 +284,13 @@ def test_arguments_that_make_no_sense_are_refused(wrong):
 
 
 def test_the_command_line_fills_and_says_what_it_built_in(server, read, capsys, monkeypatch):
-    words = f"sample --url {server} --days 3 --dau 100 --until 2026-11-24T10:07 --database tape_cli".split()
+    words = f"sample --url {server} --days 3 --dau 100 --until 2026-11-24T10:07 --database sampled_cli".split()
     monkeypatch.setattr("sys.argv", words)
     assert sample.main() == 0
     said = capsys.readouterr().out
     assert "feed_outage      2026-11-21 11:00 to 2026-11-21 11:45" in said and "10:07:00 MSK" in said
     assert sample.main() == 1 and "--replace" in capsys.readouterr().err
-    read("DROP DATABASE tape_cli")
+    read("DROP DATABASE sampled_cli")
 
 
 def test_a_malformed_instant_is_refused_with_the_rule(capsys, monkeypatch):

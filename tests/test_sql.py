@@ -8,8 +8,9 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pulsebook.local.insert import Insert
 from pulsebook.local.sql import significant, tokens
-from pulsebook.local.statement import Insert, Statement
+from pulsebook.local.statement import Statement
 
 SIGNS = """ ' '' \\ \\' ` `` " /* */ -- // # #! $ $a $a$ $$ x' b' X'1f' 0 1 _ 0x 0b . e E+ - p a file ( ) ] [ { } ? :: | ||
     @@ \\G ; ^ ~ ! != <=> % x 1e 1_0 SELECT ‘ ’ “ ” − ж , """

@@ -17,7 +17,7 @@ import pytest
 from pulsebook.base.settings import ROOT, Settings, settings
 from pulsebook.local import lab, sample, services, stack
 from pulsebook.local.live import Plan
-from pulsebook.local.processes import MARK, Crew, CrewError, Member
+from pulsebook.local.processes import MARK, Member, ProcessError, ProcessGroup
 
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -31,61 +31,61 @@ PLAIN = "import time; print('up', flush=True); time.sleep(600)"
 
 
 @pytest.fixture
-def crew(tmp_path):
-    crew = Crew(tmp_path / "up")
-    yield crew
-    crew.stop(grace=0.2)
+def group(tmp_path):
+    group = ProcessGroup(tmp_path / "up")
+    yield group
+    group.stop(grace=0.2)
 
 
-def start(crew: Crew, name: str, program: str = PLAIN, lines: int = 1):
+def start(group: ProcessGroup, name: str, program: str = PLAIN, lines: int = 1):
     """A member that has got so far as to say so many times that it is up."""
-    started = crew.start(name, [sys.executable, "-c", program], dict(os.environ), crew.folder)
-    crew.wait_for(lambda: crew.log(name).read_text().count("up") >= lines, 20, f"{name} up")
+    started = group.start(name, [sys.executable, "-c", program], dict(os.environ), group.folder)
+    group.wait_for(lambda: group.log(name).read_text().count("up") >= lines, 20, f"{name} up")
     return started
 
 
 def marked(mark: str) -> list[str]:
-    """All processes of this machine that carry a crew's mark, found another way than by the crew itself."""
+    """All processes of this machine that carry a group's mark, found another way than by the group itself."""
     found = subprocess.run(["grep", "-lsa", f"{MARK}={mark}", *map(str, Path("/proc").glob("[0-9]*/environ"))],
                            capture_output=True, text=True).stdout  # fmt: skip
     return found.split()
 
 
-def test_all_that_a_crew_has_started_ends_with_it_also_when_half_of_it_is_dead(crew):
-    start(crew, "plain")
-    start(crew, "stubborn", STUBBORN)
-    parent = start(crew, "parent", PARENT, lines=3)
-    assert len(marked(crew.mark)) == 5
+def test_all_that_a_group_has_started_ends_with_it_also_when_half_of_it_is_dead(group):
+    start(group, "plain")
+    start(group, "stubborn", STUBBORN)
+    parent = start(group, "parent", PARENT, lines=3)
+    assert len(marked(group.mark)) == 5
     parent.send_signal(signal.SIGKILL)  # its two children live on, one of them in a session of its own
     parent.wait()
-    later = Crew.load(crew.folder)
+    later = ProcessGroup.load(group.folder)
     assert later.dead() == ["parent"]
     began = time.monotonic()
     assert later.stop("plain", grace=1) == 4
-    assert time.monotonic() - began < 8 and marked(crew.mark) == []
-    assert Crew.load(crew.folder) is None
+    assert time.monotonic() - began < 8 and marked(group.mark) == []
+    assert ProcessGroup.load(group.folder) is None
 
 
-def test_a_process_that_only_has_the_number_of_a_dead_member_is_left_alone(crew):
-    start(crew, "plain")
+def test_a_process_that_only_has_the_number_of_a_dead_member_is_left_alone(group):
+    start(group, "plain")
     stranger = subprocess.Popen([sys.executable, "-c", PLAIN], start_new_session=True, stdout=subprocess.DEVNULL)
     try:
-        crew.members.append(Member("gone", stranger.pid))
-        assert crew.dead() == ["gone"] and crew.stop(grace=1) == 1
+        group.members.append(Member("gone", stranger.pid))
+        assert group.dead() == ["gone"] and group.stop(grace=1) == 1
         assert stranger.poll() is None
     finally:
         stranger.kill()
         stranger.wait()
 
 
-def test_a_member_that_ends_too_early_is_named_with_its_last_words(crew):
-    crew.start("brief", [sys.executable, "-c", "raise SystemExit('no such port')"], dict(os.environ), crew.folder)
-    with pytest.raises(CrewError, match=r"brief has ended; this is the end of its log, .*brief\.log:\nno such port"):
-        crew.wait_for(lambda: False, 20, "something")
-    start(crew := Crew(crew.folder), "plain")
-    with pytest.raises(CrewError, match="expected within 0.1 s: a miracle; the logs are in"):
-        crew.wait_for(lambda: False, 0.1, "a miracle")
-    crew.stop()
+def test_a_member_that_ends_too_early_is_named_with_its_last_words(group):
+    group.start("brief", [sys.executable, "-c", "raise SystemExit('no such port')"], dict(os.environ), group.folder)
+    with pytest.raises(ProcessError, match=r"brief has ended; this is the end of its log, .*brief\.log:\nno such port"):
+        group.wait_for(lambda: False, 20, "something")
+    start(group := ProcessGroup(group.folder), "plain")
+    with pytest.raises(ProcessError, match="expected within 0.1 s: a miracle; the logs are in"):
+        group.wait_for(lambda: False, 0.1, "a miracle")
+    group.stop()
 
 
 @pytest.fixture
@@ -98,12 +98,12 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(stack, "PASSWORD", tmp_path / "warehouse.password")
     monkeypatch.setattr(stack, "PLAN", tmp_path / "warehouse" / "sample.json")
 
-    def begin(crew: Crew, port: int, warehouse_port: int, password: str):
-        start(crew, "plain")
+    def begin(group: ProcessGroup, port: int, warehouse_port: int, password: str):
+        start(group, "plain")
         if (tmp_path / "broken").exists():
-            raise CrewError("the port is taken")
-        crew.facts = {"airflow": f"http://127.0.0.1:{port}", "warehouse": "http://127.0.0.1:1", "ready": True}
-        crew.save()
+            raise ProcessError("the port is taken")
+        group.facts = {"airflow": f"http://127.0.0.1:{port}", "warehouse": "http://127.0.0.1:1", "ready": True}
+        group.save()
 
     monkeypatch.setattr(stack, "_start", begin)
     yield tmp_path
@@ -117,13 +117,13 @@ def test_up_says_where_everything_is_and_the_password_once(folder, capsys):
     assert services.passwords(stack.HOME, "admin") == {"admin": password}
     for what in ("http://127.0.0.1:", "chat/index.html", "index.html", "make down"):
         assert what in said
-    pid = Crew.load(stack.UP).members[0].pid
+    pid = ProcessGroup.load(stack.UP).members[0].pid
     assert stack.up(0, 0) == 0
     again = capsys.readouterr().out
     assert "it is up already" in again and password not in again and "up/airflow/passwords.json" in again
     known = services.warehouse_password(stack.PASSWORD)
     assert known in said and known in again and "http://127.0.0.1:1 " in again, "how to ask the warehouse"
-    assert [m.pid for m in Crew.load(stack.UP).members] == [pid]
+    assert [m.pid for m in ProcessGroup.load(stack.UP).members] == [pid]
     assert stack.warehouse_url() == f"http://default:{known}@127.0.0.1:1"
     assert stack.down() == 0 and capsys.readouterr().out == "stopped: 1 processes\n"
     assert stack.down() == 0 and capsys.readouterr().out == "nothing is up\n" and stack.warehouse_url() == ""
@@ -131,19 +131,19 @@ def test_up_says_where_everything_is_and_the_password_once(folder, capsys):
 
 def test_up_starts_anew_what_has_partly_died(folder, capsys):
     stack.up(0, 0)
-    first = Crew.load(stack.UP)
+    first = ProcessGroup.load(stack.UP)
     os.kill(first.members[0].pid, signal.SIGKILL)
     os.waitpid(first.members[0].pid, 0)
     assert stack.up(0, 0) == 0
     assert "plain has ended" in capsys.readouterr().out
-    assert Crew.load(stack.UP).mark != first.mark and not Crew.load(stack.UP).dead()
+    assert ProcessGroup.load(stack.UP).mark != first.mark and not ProcessGroup.load(stack.UP).dead()
 
 
 def test_up_that_fails_says_why_and_leaves_nothing_behind(folder, capsys):
     (folder / "broken").touch()
     assert stack.up(0, 0) == 1
     assert "it is not up, and what was started is stopped: the port is taken" in capsys.readouterr().err
-    assert Crew.load(stack.UP) is None and not services.passwords_file(stack.HOME).exists()
+    assert ProcessGroup.load(stack.UP) is None and not services.passwords_file(stack.HOME).exists()
     listed = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True).stdout
     assert not listed, "no process of it"
 
@@ -190,26 +190,34 @@ def test_the_warehouses_password_is_random_private_and_made_once(tmp_path):
     subprocess.run(["git", "check-ignore", "-q", str(stack.PASSWORD.relative_to(ROOT))], cwd=ROOT, check=True)
 
 
-def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_read(folder, crew, monkeypatch):
+def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_read(folder, group, monkeypatch):
     monkeypatch.setattr(stack, "ROOT", ROOT)  # where the server's module lies
-    url = stack._start_warehouse(crew, services.free_port())
+    url = stack._start_warehouse(group, services.free_port())
     password = services.warehouse_password(stack.PASSWORD)
     assert sample.http(url)("SELECT 1") == "1\n"
     with pytest.raises(sample.SampleError, match="Authentication failed"):
-        sample.http(crew.facts["warehouse"])("SELECT 1")
+        sample.http(group.facts["warehouse"])("SELECT 1")
     dau = 20_000  # so many that each minute has events, at night too
     sample.fill(sample.http(url), 1, dau, 1, None, "Europe/Moscow", "simulator")
     Plan(1, dau, 1, datetime.now(UTC).isoformat(), "Europe/Moscow", "simulator", filled=True).save(stack.PLAN)
-    feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", crew.facts["warehouse"], "--plan", str(stack.PLAN)]
+    feeder = [
+        sys.executable,
+        "-m",
+        "pulsebook.local.live",
+        "--url",
+        group.facts["warehouse"],
+        "--plan",
+        str(stack.PLAN),
+    ]
     feeder += ["--password-file", str(stack.PASSWORD), "--interval", "0.2"]
-    crew.start("live", feeder, dict(os.environ), ROOT)
+    group.start("live", feeder, dict(os.environ), ROOT)
     began = int(sample.http(url)("SELECT toUInt32(now())"))
     latest = "SELECT toUInt32(max(time)) FROM simulator.feed_actions"
-    crew.wait_for(lambda: int(sample.http(url)(latest)) > began - 60 and not crew.dead(), 60, "live events")
-    for member in crew.members:
+    group.wait_for(lambda: int(sample.http(url)(latest)) > began - 60 and not group.dead(), 60, "live events")
+    for member in group.members:
         assert password.encode() not in Path(f"/proc/{member.pid}/cmdline").read_bytes(), member.name
-        assert password not in crew.log(member.name).read_text(), member.name
-    assert password not in (crew.folder / "crew.json").read_text()
+        assert password not in group.log(member.name).read_text(), member.name
+    assert password not in (group.folder / "crew.json").read_text()
 
 
 def test_make_warehouse_says_how_to_ask_it(folder, monkeypatch, capsys):

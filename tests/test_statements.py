@@ -158,7 +158,7 @@ def test_an_error_of_any_other_kind_shows_the_authors_statement(sql, warehouse):
 
 
 @pytest.mark.parametrize("sql", ["SELECT '\ud83d'", "DROP TABLE \udfff", "SHOW TABLES LIKE '\ud800'"])
-def test_half_of_a_character_in_a_statement_is_told(sql, warehouse):
+def test_half_of_a_character_in_a_statement_is_reported(sql, warehouse):
     with pytest.raises(WarehouseError, match=r"character \d+ of the statement is half of one") as caught:
         (warehouse.execute if sql.startswith("DROP") else warehouse.read)(sql)
     str(caught.value).encode()

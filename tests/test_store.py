@@ -12,11 +12,13 @@ import requests
 from s3fs import S3FileSystem
 
 from pulsebook import runner
-from pulsebook.archive import index, index_files, index_runs, lookup, verify
-from pulsebook.archive.ending import finish, mend_folder
+from pulsebook.archive import index, index_entries, index_files, lookup, verify
+from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.record import STALE, Record, checksum
+from pulsebook.base import bucket as bucket_files
 from pulsebook.base import files
 from pulsebook.base.settings import Settings, SettingsError, place, settings
+from pulsebook.base.store import StoreError
 from pulsebook.cli import main
 from tests.object_store import KEY, SECRET, object_store, objects
 from tests.services import until
@@ -145,7 +147,7 @@ def _tries(worker: int):
 @pytest.mark.slow
 def test_40_runs_of_4_processes_are_all_there_and_none_has_overwritten_another(outputs, bucket):
     _together(_tries, [(n,) for n in range(4)])
-    records = [Record.load(path) for path in index_runs.records_of(outputs)]
+    records = [Record.load(path) for path in index_entries.records_of(outputs)]
     assert len(records) == 40 and {r.path.stem for r in records} == {f"check-try{n}" for n in range(1, 5)}
     for record in records:
         assert json.loads(record.executed.read_text()) == record.parameters, "each its own"
@@ -154,7 +156,9 @@ def test_40_runs_of_4_processes_are_all_there_and_none_has_overwritten_another(o
     assert overview == {"days": {f"2026-11-0{d}": {"alerts": [20, 10, 0, 0]} for d in (1, 2)}, "running": []}
     before = {key: data for key, data in held(bucket, outputs).items() if key.startswith(".index/")}
     entered = {name for key in before if "days" in key for name in index_files.read(outputs / key, {})}
-    assert entered == {path.relative_to(outputs).with_suffix("").as_posix() for path in index_runs.records_of(outputs)}
+    assert entered == {
+        path.relative_to(outputs).with_suffix("").as_posix() for path in index_entries.records_of(outputs)
+    }
     assert index.rebuild(outputs) == 40
     assert index_files.read(outputs / ".index" / "overview.js", {}) == overview
     index.forget(outputs, [r.path for r in records if r.period.startswith("2026-11-01")])
@@ -176,7 +180,7 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
     kernel = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     os.kill(task.pid, signal.SIGKILL)
     task.join(5)
-    (path,) = index_runs.records_of(outputs)
+    (path,) = index_entries.records_of(outputs)
     assert Record.load(path).status == "running"
     until(lambda: not any(map(lives, kernel)), 5, "the end of kernel and children")
     index.update(outputs)
@@ -186,8 +190,8 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
 
 
 @pytest.mark.slow
-def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_verify(outputs, monkeypatch):
-    monkeypatch.setattr(verify, "SETTLED", -5.0)  # its times are whole seconds
+def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_closed_by_verify(outputs, monkeypatch):
+    monkeypatch.setattr(verify, "FINAL_AFTER", -5.0)  # its times are whole seconds
     for number in (2, 5, 9, 11, 60):
         run = f"run-{number}"
         child = FORK.Process(target=_life_in_a_store, args=(number, run))
@@ -197,16 +201,16 @@ def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_settled_by_ve
         assert not [f for f in found.findings if run in f.file] and found.running == 0
         assert index_files.read(outputs / ".index" / "overview.js", {"running": []})["running"] == []
     assert child.exitcode == 0, "the last one came to its end"
-    records = [Record.load(path) for path in index_runs.records_of(outputs)]
+    records = [Record.load(path) for path in index_entries.records_of(outputs)]
     assert {record.status for record in records} == {"succeeded", "killed"} and all(record.over for record in records)
-    assert {index_runs.name_of(outputs, r.path): r.status for r in records} == {
+    assert {index_entries.name_of(outputs, r.path): r.status for r in records} == {
         name: run["status"] for name, run in lookup.entries(outputs).items()
     }
 
 
 def _life_in_a_store(number: int, run: str) -> None:
     settings.cache_clear()  # a path into a store belongs to one process
-    outputs, request, count = settings().outputs, files._request, 0
+    outputs, request, count = settings().outputs, bucket_files._request, 0
 
     def counting(path, operation, **arguments):
         nonlocal count
@@ -215,7 +219,7 @@ def _life_in_a_store(number: int, run: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return request(path, operation, **arguments)
 
-    files._request = counting
+    bucket_files._request = counting
     record = Record.open(outputs / "etl" / "2026-11-20" / run, "step", 1, notebook="n", parameters={})
     index.update(outputs, record)
     files.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook()))
@@ -224,23 +228,23 @@ def _life_in_a_store(number: int, run: str) -> None:
     os._exit(0)
 
 
-def test_of_several_that_find_a_try_dead_one_mends_it(folder, monkeypatch):
+def test_of_several_that_find_a_try_dead_one_closes_it(folder, monkeypatch):
     silent = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={}, host="elsewhere")
     alive = Record.open(folder, "step", 2, notebook="n.ipynb", parameters={}, host="elsewhere")
     time.sleep(2)
     files.touch(alive.path)
-    moment = silent.last_sign + STALE + 1
+    moment = silent.last_seen + STALE + 1
     monkeypatch.setattr("pulsebook.archive.record.time", SimpleNamespace(time=lambda: moment))
-    assert [r.path for r in mend_folder(folder)] == [silent.path] and mend_folder(folder) == []
+    assert [r.path for r in close_stale_in(folder)] == [silent.path] and close_stale_in(folder) == []
     assert "elsewhere ended without a word" in Record.load(silent.path).error
     assert Record.load(alive.path).status == "running"
 
 
 def test_a_sign_of_life_brings_no_closed_record_back(folder):
     record = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={})
-    before, read = record.path.read_text(), files._get(record.path)
+    before, read = record.path.read_text(), bucket_files._get(record.path)
     record.close("succeeded")
-    files._put(record.path, *read[:1], IfMatch=read[1])  # a sign of life that was on its way
+    bucket_files._put(record.path, *read[:1], IfMatch=read[1])  # a heartbeat that was on its way
     assert Record.load(record.path).status == "succeeded" != json.loads(before)["status"]
 
 
@@ -249,7 +253,9 @@ def test_the_chat_page_lies_in_the_store(outputs, bucket):
 
     assert page.add("team a text 1", chat="team", text="<b>first</b>", photos=[b"a picture"]) == [1]
     assert page.add("team b text 1", chat="team", text="second", photos=[], reply_to="team a") == [2]
-    assert page.add("team a text 1", chat="team", text="<b>anew</b>", photos=[]) == [1] and page.holds("team b text 1")
+    assert page.add("team a text 1", chat="team", text="<b>anew</b>", photos=[]) == [1] and page.contains(
+        "team b text 1"
+    )
     found = held(bucket, outputs)
     assert {key.rpartition(".")[2] for key in found} == {"png", "html", "jsonl"}
     shown = found["chat/index.html"].decode()
@@ -305,9 +311,7 @@ def test_the_archive_commands_work_on_a_store(outputs, bucket, capsys):
 
 
 def test_a_store_that_cannot_be_used_is_named_with_what_to_do(outputs, monkeypatch):
-    with pytest.raises(
-        files.StoreError, match="s3://no-such-bucket/x failed: .*bucket does not exist.*PULSEBOOK_OUTPUTS"
-    ):
+    with pytest.raises(StoreError, match="s3://no-such-bucket/x failed: .*bucket does not exist.*PULSEBOOK_OUTPUTS"):
         files.create(place("s3://no-such-bucket/x"), "text")
 
 

@@ -136,7 +136,7 @@ def test_a_picture_that_fits_stays_as_it_is():
     ],
     ids=["empty", "text", "cut off", "195 megapixels", "path", "none"],
 )
-def test_what_is_no_picture_for_a_chat_is_told_before_anything_is_sent(photo, says, configured):
+def test_what_is_no_picture_for_a_chat_is_reported_before_anything_is_sent(photo, says, configured):
     with pytest.raises(ValueError, match=says):
         chat.post("k", "text", [photo])
     assert not (configured().outputs / "chat").exists()

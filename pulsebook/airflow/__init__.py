@@ -80,7 +80,7 @@ def _period(name: str, kind: str, meaning: str | None) -> dict[str, Param]:
 
 
 def _dag(schedule: str, *, file: str, doc: str, params: dict, tags: list[str], tries: dict, max_active_runs: int = 1):
-    from pulsebook.airflow.callbacks import tell_operations  # it imports the operator
+    from pulsebook.airflow.callbacks import notify_operations  # it imports the operator
 
     zone = settings().timezone
     return DAG(
@@ -90,7 +90,7 @@ def _dag(schedule: str, *, file: str, doc: str, params: dict, tags: list[str], t
         start_date=datetime(2026, 1, 1, tzinfo=zone),
         catchup=False,
         max_active_runs=max_active_runs,
-        default_args={"owner": "analytics", "on_failure_callback": tell_operations, **tries},
+        default_args={"owner": "analytics", "on_failure_callback": notify_operations, **tries},
         params=params,
         render_template_as_native_obj=True,
         tags=tags,

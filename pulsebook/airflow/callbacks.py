@@ -21,7 +21,7 @@ WORDS = {
 }
 
 
-def tell_operations(context) -> None:
+def notify_operations(context) -> None:
     """`on_failure_callback` of every task: DAG, day, task, the error's first line, links to log and notebook.
 
     What failed before it had a day (its templates could not be rendered) is named by its run; a notebook is named where
@@ -46,7 +46,7 @@ def tell_operations(context) -> None:
             lines.append(f'<a href="{chat.escape(log_url)}">{words["log"]}</a>')
         dag, name = names.part(ti.dag_id), names.step_name(ti.task_id, number)
         key = f"failure/{dag}/{names.part(ti.run_id)}/{names.try_name(ti.task_id, number, ti.try_number)}"
-        if day := _day_of_slot(period, parameters, context):  # the same failure every 15 minutes is told once a day
+        if day := _day_of_slot(period, parameters, context):  # the same failure every 15 minutes is reported once a day
             key = f"failure/{dag}/{day}/{name}/{re.sub(r'[0-9T:+-]+', '#', error)[:100]}"
         print(f"operations chat: {chat.post(key, chr(10).join(lines), to='operations')}")
 
@@ -69,7 +69,7 @@ def _record_of(ti) -> Record | None:
             record = Record.load(known[one])
             if isinstance(record.airflow, dict) and record.airflow.get("try_number") == ti.try_number:
                 return record
-    except (*files.failures(outputs), ValueError, RecursionError):  # the failure must be told all the same
+    except (*files.failures(outputs), ValueError, RecursionError):  # the failure must be reported all the same
         log.exception("no record of %s, try %s, in %s", ti.task_id, ti.try_number, ti.run_id)
     return None
 

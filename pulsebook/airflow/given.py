@@ -32,7 +32,7 @@ def with_given(notebook: Path, parameters: dict, context) -> dict:
     """The parameters of a task, and what else its run has for what the notebook declares.
 
     Raises:
-        AirflowFailException: what no retry mends: a name that the DAG does not know, a period that cannot be.
+        AirflowFailException: what no retry repairs: a name that the DAG does not know, a period that cannot be.
     """
     from pulsebook.parameters import known_of  # nbformat and IPython: not at DAG import
 

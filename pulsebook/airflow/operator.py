@@ -136,7 +136,7 @@ class NotebookOperator(PapermillOperator):
                     kernel_name=self.kernel_name,
                     log_output=self.log_output,
                 )
-            except runner.ParameterError as error:  # no retry mends it
+            except runner.ParameterError as error:  # no retry repairs it
                 raise AirflowFailException(str(error)) from None
         if record.status == "skipped":
             raise AirflowSkipException(

@@ -36,7 +36,7 @@ class InWords(APIRoute):
     def get_route_handler(self):
         handle = super().get_route_handler()
 
-        async def told(request):
+        async def in_words(request):
             try:
                 return await handle(request)
             except diff.DiffError as error:
@@ -46,7 +46,7 @@ class InWords(APIRoute):
                 log.exception("%s cannot be shown", request.url.path)
                 raise HTTPException(404, UNREADABLE.format(type(error).__name__)) from None
 
-        return told
+        return in_words
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _is_own(path: Path, dag_id: str, run_id: str | None = None, task_id: str | N
     """Whether a record is of these ids, of which several shared a folder before ids were escaped.
 
     A record that names none (it was run by hand) is, if it lies in the folder of just this DAG. One that cannot be read
-    is as well: that is told when it is shown.
+    is as well: that is said when it is shown.
     """
     sure = path.parents[2].name == names.part(dag_id)
     try:

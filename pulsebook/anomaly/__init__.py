@@ -45,7 +45,7 @@ def detect(
 
     Args:
         history: see the module; 28 days or more are best. With less than 14 days limits are wider, with less than 2
-            only outages are told.
+            only outages are found.
         slot: start of the slot: a timestamp or its text, with a time zone if `history` has one.
         sensitivity: thresholds are divided by it: 1.2 alarms sooner, 0.8 later. One number or one per metric.
         min_deviation: the least |deviation| that can be an anomaly, as a share: one number or one per metric.

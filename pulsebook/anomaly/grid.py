@@ -107,7 +107,7 @@ def checked(history: pd.DataFrame, needed: tuple[str, ...]) -> pd.DataFrame:
         column = bad.any().idxmax()
         where = bad[column].idxmax()
         raise ValueError(
-            f"counts must be 0 or more and finite, found {column} = {values.loc[where, column]} at {where}: mend it"
+            f"counts must be 0 or more and finite, found {column} = {values.loc[where, column]} at {where}: correct it"
         )
     return values
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pulsebook.anomaly.rules import HELD, JUMP, LEVEL, MISSING, NORMAL, RATIO, TOGETHER, UNKNOWN, USUAL_GAP, ZEROS
+from pulsebook.anomaly.rules import JUMP, LEVEL, MISSING, NORMAL, PERSISTS, RATIO, TOGETHER, UNKNOWN, USUAL_GAP, ZEROS
 from pulsebook.anomaly.verdicts import OUTAGES_ONLY_DAYS, WEEKS_DAYS, Verdicts
 
 
@@ -28,7 +28,7 @@ def _reason(verdicts: Verdicts, row: int, metric: int) -> str:
         TOGETHER: f"{off}; sudden, together with other metrics: {far}",
         ZEROS: f"{off}; {span} zero slot{'s' * (span > 1)} in a row",
         RATIO: f"{off}; out of proportion to its companion metric, {far}",
-        HELD: f"{off}; still off since the alarm {_time(span)} ago",
+        PERSISTS: f"{off}; still off since the alarm {_time(span)} ago",
         MISSING: f"missing: no data for {span} slot{'s' * (span > 1)} in a row",
         USUAL_GAP: "missing, as often at this time: counted as zero",
     }[kind]

@@ -26,7 +26,7 @@ WINDOW_DEVIATION = 0.5  # a longer sum deviates at least by this share of min_de
 RECENT_DEVIATION = 0.8  # and the next shorter one at least by this: what is over is over
 EARLIER = 1.2  # the deviation of a sum over hours is at most so many times that of its later half
 LEAST_COUNTS = 5.0  # a deviation is at least so many counts; a rise also so many times the usual burst
-NORMAL, LEVEL, JUMP, TOGETHER, ZEROS, RATIO, HELD, MISSING, USUAL_GAP, UNKNOWN = range(10)
+NORMAL, LEVEL, JUMP, TOGETHER, ZEROS, RATIO, PERSISTS, MISSING, USUAL_GAP, UNKNOWN = range(10)
 DROP, RISE = 0, 1
 ALL = slice(None)
 

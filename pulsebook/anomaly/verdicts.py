@@ -9,12 +9,12 @@ from pulsebook.anomaly.model import GUESS_DAYS, Model, model
 from pulsebook.anomaly.noise import FILTER_SLOTS, quantile
 from pulsebook.anomaly.rules import (
     DROP,
-    HELD,
     JUMP_Z,
     LEAST_COUNTS,
     LEVEL_Z,
     MISSING,
     NORMAL,
+    PERSISTS,
     RATIO,
     RISE,
     RISE_FACTOR,
@@ -32,13 +32,17 @@ from pulsebook.anomaly.streams import Streams
 
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
 RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they need more
-HOLD_SLOTS, HOLD_DEVIATION, HOLD_Z = 32, 0.8, 2.0  # still off: this share of min_deviation, and this far in one slot
+PERSIST_SLOTS, PERSIST_DEVIATION, PERSIST_Z = (
+    32,
+    0.8,
+    2.0,
+)  # still off: this share of min_deviation, and this far in one slot
 OUTAGES_ONLY_DAYS, SHORT_DAYS, WEEKS_DAYS = 2, 7, 14
 SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 14 days of history
 SHORT_DEVIATION = 2.0  # as long as habits are a guess, min_deviation is so much more
 GUESS_DISCOUNT = 0.25  # below 2 days of history, the part of the expectation to rely on
 GAP_DAYS, GAP_SLOTS, GAP_SHARE = 28, 4, 0.25  # gaps are usual when so many days have one within ± 1 hour
-REACH_SLOTS = HOLD_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
+REACH_SLOTS = PERSIST_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Verdicts:
 def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.ndarray) -> Verdicts:
     """Verdicts on the slots from `first` on; each depends on the slots up to it only."""
     now = model(grid, max(first - REACH_SLOTS, 0))
-    slots = np.arange(max(first - HOLD_SLOTS, 0), len(grid))
+    slots = np.arange(max(first - PERSIST_SLOTS, 0), len(grid))
     streams, metrics = grid.streams, len(grid.streams.metrics)
     evidence = Evidence((len(slots), len(streams.all)))
 
@@ -84,20 +88,20 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     score, kind, span = (np.where(side == RISE, a[RISE, :, :metrics], a[DROP, :, :metrics]) for a in evidence.arrays)
     triggered = (score >= 1) & (np.abs(deviation) >= min_deviation)
 
-    still = np.abs(deviation) >= HOLD_DEVIATION * min_deviation
-    still &= np.abs(alone[:, :metrics]) >= HOLD_Z * limit[:, :metrics]
+    still = np.abs(deviation) >= PERSIST_DEVIATION * min_deviation
+    still &= np.abs(alone[:, :metrics]) >= PERSIST_Z * limit[:, :metrics]
     gone = (np.isnan(grid.count) | np.isnan(grid.exposure))[slots, :metrics]
-    held = _held(triggered, side, still, gone)
+    persists = _persists(triggered, side, still, gone)
     silent, usual_gap, gap_score = _missing(now, slots, gone, limit, discount)
 
-    kind = np.where(triggered, kind, np.where(held > 0, HELD, np.where(np.isnan(deviation), UNKNOWN, NORMAL)))
+    kind = np.where(triggered, kind, np.where(persists > 0, PERSISTS, np.where(np.isnan(deviation), UNKNOWN, NORMAL)))
     kind = np.where(silent, MISSING, np.where(usual_gap, USUAL_GAP, kind))
-    span = np.where(held > 0, held, np.where(silent, gap_score[1], span))
-    anomaly = triggered | (held > 0) | silent
+    span = np.where(persists > 0, persists, np.where(silent, gap_score[1], span))
+    anomaly = triggered | (persists > 0) | silent
     score = np.where(gone, np.where(usual_gap, gap_score[0], np.nan), score)
     low, high = _range(now, slots, forecast, limit, min_deviation)
     # What is off together with the slots before it may be within the range of a slot alone; given them, it is not.
-    edge = HOLD_DEVIATION * min_deviation
+    edge = PERSIST_DEVIATION * min_deviation
     low = np.where(anomaly & (side == DROP) & (value >= low), expected * (1 - edge), low)
     high = np.where(anomaly & (side == RISE) & (value <= high), expected * (1 + edge), high)
     result = (value, expected, low, high, deviation, score, anomaly, kind, span)
@@ -124,18 +128,18 @@ def _blame(evidence: Evidence, streams: Streams, deviation: np.ndarray, alone: n
                 evidence.add(side, score, RATIO, span, metric)
 
 
-def _held(triggered: np.ndarray, side: np.ndarray, still: np.ndarray, gone: np.ndarray) -> np.ndarray:
+def _persists(triggered: np.ndarray, side: np.ndarray, still: np.ndarray, gone: np.ndarray) -> np.ndarray:
     """For how many slots a metric that triggered has been off without pause (0: it is not, or triggers itself)."""
-    held = np.zeros(triggered.shape, int)
+    persists = np.zeros(triggered.shape, int)
     alive = ~triggered & ~gone & still
-    for back in range(1, min(HOLD_SLOTS, len(triggered) - 1) + 1):
+    for back in range(1, min(PERSIST_SLOTS, len(triggered) - 1) + 1):
         earlier_side, earlier_gone, earlier_still, trigger = (
             np.concatenate([np.zeros_like(a[:back]), a[:-back]]) for a in (side, gone, still, triggered)
         )
         alive &= earlier_gone | (earlier_side == side)
-        held = np.where(alive & trigger & (held == 0), back, held)
-        alive &= (earlier_still | earlier_gone) & (held == 0)
-    return held
+        persists = np.where(alive & trigger & (persists == 0), back, persists)
+        alive &= (earlier_still | earlier_gone) & (persists == 0)
+    return persists
 
 
 def _missing(now: Model, slots: np.ndarray, gone: np.ndarray, limit: np.ndarray, discount: np.ndarray) -> tuple:

@@ -14,18 +14,19 @@ from pulsebook.archive.figures import moved, value
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.surroundings import shortened
 from pulsebook.base import magic
+from pulsebook.base.errors import PulsebookError
 
 PICTURES, PICTURE_BYTES = 40, 20_000_000  # of one notebook that are compared: how many, characters of their addresses
 PARAMETERS, VALUE = 500, 2_000  # that are compared; characters of one that are shown
 
 
-class DiffError(ValueError):
-    """Two runs cannot be compared."""
+class DiffError(PulsebookError, ValueError):
+    """Two tries cannot be compared."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing in two runs, as written there (a picture: its `data:` address); None where it is absent."""
+    """One thing in two tries, as written there (a picture: its `data:` address); None where it is absent."""
 
     label: str
     before: str | None
@@ -39,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """An earlier run and a later one."""
+    """An earlier try and a later one."""
 
     earlier: Record
     later: Record
@@ -82,37 +83,38 @@ class Comparison:
         return [_pictures(notebook) for notebook in self.notebooks]
 
 
-def find(outputs: Path, run: str) -> Record:
-    """The record of a run that is named as in the index, or by the path of its notebook, page or record.
+def find(outputs: Path, name: str) -> Record:
+    """The record of a try that is named as in the index, or by the path of its notebook, page or record.
 
     Raises:
         DiffError: there is none.
     """
-    for path in (outputs / run, Path(run)):
+    for path in (outputs / name, Path(name)):
         for candidate in (path, path.with_name(f"{path.name}.json"), path.with_suffix(".json")):
             if candidate.suffix == ".json" and candidate.is_file():
                 try:
                     return Record.load(candidate.absolute())
                 except RecordError as error:
                     raise DiffError(str(error)) from None
-    raise DiffError(f"no run record belongs to {run}: expected a name such as etl/2026-11-22/run/load-try1, or a path")
+    raise DiffError(f"no run record belongs to {name}: expected a name such as etl/2026-11-22/run/load-try1, or a path")
 
 
 def previous(outputs: Path, record: Record) -> Record:
-    """The record of the latest succeeded run of the same step before this one.
+    """The record of the latest succeeded try of the same step before this one.
 
     Raises:
         DiffError: there is none, or the record is not of this archive.
     """
     if not record.path.is_relative_to(outputs):
         raise DiffError(f"{record.path} is not below {outputs}: name the run to compare with")
-    if not (path := lookup.previous(outputs, record)):
+    path = lookup.previous(outputs, record)
+    if not path:
         raise DiffError(f"{record.path.stem} has no earlier succeeded run: name the run to compare with")
     return find(outputs, str(path))
 
 
 def compare(earlier: Record, later: Record) -> Comparison:
-    """Compare two runs.
+    """Compare two tries.
 
     Raises:
         DiffError: one has no executed notebook that can be read.
@@ -142,7 +144,7 @@ def text(found: Comparison) -> str:
 
 
 def describe(record: Record) -> str:
-    """Which run, how it ended."""
+    """Which try, how it ended."""
     took = f" in {record.duration:.1f} s" if record.duration is not None else ""
     return f"{'/'.join(record.path.with_suffix('').parts[-4:])}: {record.status}{took}"
 

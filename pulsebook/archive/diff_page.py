@@ -1,4 +1,4 @@
-"""The comparison of two runs as a page: side by side, one file that needs nothing else."""
+"""The comparison of two tries as a page: side by side, one file that needs nothing else."""
 
 import html
 import re
@@ -23,12 +23,12 @@ def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
     """The page of a comparison.
 
     Args:
-        links: addresses of the earlier and the later run's page.
+        links: addresses of the earlier and the later try's page.
     """
     name = step_of(found.later.path.stem)
-    runs = (found.earlier, found.later)
-    sides = "".join(_side(*side) for side in zip(("before", "after"), runs, links, strict=True))
-    about = "".join(f"<section>{facts_of(record)}</section>" for record in runs)
+    tries = (found.earlier, found.later)
+    sides = "".join(_side(*side) for side in zip(("before", "after"), tries, links, strict=True))
+    about = "".join(f"<section>{facts_of(record)}</section>" for record in tries)
     return page(
         f"{name} · {found.earlier.period} and {found.later.period}",
         f"<header><h1>{html.escape(name)}: two runs compared</h1></header><div class=sides>{sides}</div>",
@@ -42,7 +42,7 @@ def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
 
 
 def links(earlier: Record, later: Record) -> tuple[str, str]:
-    """The addresses of both runs' pages as seen from the later one's folder; both are of the same DAG."""
+    """The addresses of both tries' pages as seen from the later one's folder; both are of the same DAG."""
     parts = [quote(part, safe="") for part in earlier.html.parts[-3:]]
     return f"../../{'/'.join(parts)}", quote(later.html.name, safe="")
 

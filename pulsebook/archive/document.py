@@ -13,13 +13,15 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from pulsebook.base.errors import PulsebookError
+
 LARGEST = 400_000_000  # bytes of a notebook that is read at all
 ODD = "pulsebook_odd"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair: no encoding takes it
 
 
-class DocumentError(ValueError):
+class DocumentError(PulsebookError, ValueError):
     """A file is no notebook that can be read; the message says why."""
 
 
@@ -40,18 +42,18 @@ def read(path: Path) -> NotebookNode:
         raise DocumentError(f"{path.name} cannot be read as a notebook: {type(error).__name__}: {error}") from None
     if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
         raise DocumentError(f"{path.name} is no notebook: it has no list of cells")
-    return settled(found)
+    return normalized(found)
 
 
-def settled(found: dict) -> NotebookNode:
+def normalized(found: dict) -> NotebookNode:
     """A notebook, its JSON read, in the shape that this module promises. Nothing that is given is changed."""
     cells, taken = [], set()
     for number, cell in enumerate(found["cells"], 1):
-        settled_cell = _cell(cell, number)
-        if settled_cell["id"] in taken:
-            settled_cell["id"] = f"pulsebook-{number}"
-        taken.add(settled_cell["id"])
-        cells.append(settled_cell)
+        made = _cell(cell, number)
+        if made["id"] in taken:
+            made["id"] = f"pulsebook-{number}"
+        taken.add(made["id"])
+        cells.append(made)
     return NotebookNode(cells=cells, metadata=_node(found.get("metadata")), nbformat=4, nbformat_minor=5)
 
 

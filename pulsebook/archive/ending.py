@@ -1,4 +1,4 @@
-"""How a try ends: its notebook settled, its page made, its record closed. By the runner, or by whoever finds it dead."""
+"""How a try ends: its notebook finalized, its page made, its record closed. By the runner, or by whoever finds it dead."""
 
 import glob
 import logging
@@ -20,7 +20,7 @@ from pulsebook.base.settings import settings
 
 log = logging.getLogger(__name__)
 log.addFilter(WithoutSecrets())
-TRIED = 3  # earlier runs: one that is damaged costs no later one its comparison
+TRIED = 3  # earlier tries: one that is damaged costs no later one its comparison
 
 
 def finish(record: Record, status: str, error: str | None = None, ended: float | None = None) -> None:
@@ -33,10 +33,10 @@ def finish(record: Record, status: str, error: str | None = None, ended: float |
         ended: seconds since 1970; default: now.
     """
     ended = ended or time.time()
-    with record.beating():
+    with record.heartbeat():
         has_notebook = record.executed.is_file()
         if has_notebook:
-            error = _settle(record, error)
+            error = _finalize_notebook(record, error)
         record.ending = process.own() if has_notebook else None
         record.close(status, redact(error) if error else None, ended)
         if has_notebook:
@@ -46,11 +46,11 @@ def finish(record: Record, status: str, error: str | None = None, ended: float |
             record.close(status, record.error, ended)
 
 
-def _settle(record: Record, error: str | None) -> str | None:
+def _finalize_notebook(record: Record, error: str | None) -> str | None:
     """Make the notebook's cells honest and take over what it says; returns the error with the place where it stopped."""
     try:
         executed = nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4)
-        facts.settle(executed)
+        facts.finalize(executed)
         replace(record.executed, redact_notebook(nbformat.writes(executed)), lasting=True)
         record.headline, stated = facts.headline(executed), facts.incidents(executed)
         record.incidents = None if stated is None or abs(stated) > LARGEST else int(stated)
@@ -61,10 +61,10 @@ def _settle(record: Record, error: str | None) -> str | None:
         return error
 
 
-def mend(path: Path) -> Record | None:
+def close_stale(path: Path) -> Record | None:
     """Close one stale record: what says `running` was `killed`, and what was cut off in its end is brought to its end.
 
-    Returns the record, or None if there was nothing to mend.
+    Returns the record, or None if there was nothing to close.
     """
     claimed = None
 
@@ -77,7 +77,7 @@ def mend(path: Path) -> Record | None:
         status, error, ended = record.status, record.error, record.ended_at
         if status == RUNNING:
             error = f"process {record.pid} on {record.host} ended without a word"
-            status, ended = "killed", min(record.last_sign, time.time())
+            status, ended = "killed", min(record.last_seen, time.time())
         record.ending = process.own()
         return record.stated(status, error, ended)
 
@@ -96,13 +96,14 @@ def mend(path: Path) -> Record | None:
     return claimed
 
 
-def mend_folder(folder: Path) -> list[Record]:
-    """Mend what is stale in the folder of one run; returns what was mended."""
-    return [mended for path in sorted(folder.glob(RECORDS)) if is_record(path) and (mended := mend(path))]
+def close_stale_in(folder: Path) -> list[Record]:
+    """Close the stale records in the folder of one run; returns these."""
+    closed = [close_stale(path) for path in sorted(folder.glob(RECORDS)) if is_record(path)]
+    return [record for record in closed if record]
 
 
 def _page(record: Record) -> None:
-    """The page beside the notebook. A page that cannot be made is reported and does not fail the run."""
+    """The page beside the notebook. A page that cannot be made is reported and does not fail the try."""
     try:
         from pulsebook.archive.page import render  # nbconvert takes half a second: not for records alone
 
@@ -112,7 +113,7 @@ def _page(record: Record) -> None:
 
 
 def _comparison(record: Record) -> None:
-    """A page beside the notebook that compares it with the previous succeeded run, where there is one: some 0.05 s.
+    """A page beside the notebook that compares it with the previous succeeded try, where there is one: some 0.05 s.
 
     Not after a kill, which leaves a try only seconds. Like the page, it is reported where it fails.
     """
@@ -128,9 +129,8 @@ def _comparison(record: Record) -> None:
             except (RecordError, FileNotFoundError, diff.DiffError) as error:
                 log.error("not compared with %s: %s", path, error)
                 continue
-            replace(
-                record.compared, diff_page.render(compared, diff_page.links(compared.earlier, record)), lasting=True
-            )
+            page = diff_page.render(compared, diff_page.links(compared.earlier, record))
+            replace(record.compared, page, lasting=True)
             return
     except Exception:
         log.exception("no comparison for %s", record.executed)

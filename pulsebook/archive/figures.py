@@ -1,4 +1,4 @@
-"""The numbers that a notebook's summary shows, each under a label that the same number has in another run.
+"""The numbers that a notebook's summary shows, each under a label that the same number has in another try.
 
     >>> from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
     >>> shown = new_output("stream", text="18,321 users, CTR 21.3 %")
@@ -8,7 +8,7 @@
     '+579 (+3.2 %)'
 
 In text a number is labelled by the words around it, up to the next comma or semicolon; in a table by its row and column.
-Dates and times are no numbers: they differ from run to run.
+Dates and times are no numbers: they differ from try to try.
 """
 
 import math

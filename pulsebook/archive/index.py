@@ -1,7 +1,7 @@
-"""The index of the archive: `{outputs}/index.html`, static, opens from disk, kept up to date run by run.
+"""The index of the archive: `{outputs}/index.html`, static, opens from disk, kept up to date try by try.
 
 An update changes two small files (`pulsebook.archive.index_files`) whatever the size of the archive, one after the other,
-each atomically; entering a run twice changes nothing. A day is that of the run (`run_date` or `slot`), not the one on which
+each atomically; entering a try twice changes nothing. A day is that of the run (`run_date` or `slot`), not the one on which
 it ran. All of it can be made anew from the records: `rebuild`. A file of it that is damaged is, as soon as somebody changes
 it; who only reads looks into the records instead.
 """
@@ -12,11 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pulsebook.archive import index_files
-from pulsebook.archive.ending import mend
-from pulsebook.archive.index_files import Damaged
-from pulsebook.archive.index_files import read as _read
-from pulsebook.archive.index_page import index_page
-from pulsebook.archive.index_runs import (
+from pulsebook.archive.ending import close_stale
+from pulsebook.archive.index_entries import (
     BUSY,
     by_day,
     count,
@@ -28,15 +25,19 @@ from pulsebook.archive.index_runs import (
     records_of,
     set_day,
 )  # fmt: skip
+from pulsebook.archive.index_files import Damaged
+from pulsebook.archive.index_files import read as _read
+from pulsebook.archive.index_page import index_page
 from pulsebook.archive.record import Record
 from pulsebook.base import files
+from pulsebook.base.store import StoreError
 
 log = logging.getLogger(__name__)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def update(outputs: Path, *records: Record) -> None:
-    """Enter some runs, and mend those that are not over and are dead. Milliseconds, but for the first call ever.
+    """Enter some tries, and close those that are not over and are dead. Milliseconds, but for the first call ever.
 
     Raises:
         OSError: the archive cannot be written.
@@ -44,14 +45,15 @@ def update(outputs: Path, *records: Record) -> None:
     try:
         overview = _read(index_files.overview_of(outputs), None)
     except Damaged:
-        mend_files(outputs)
+        repair_files(outputs)
         overview = _read(index_files.overview_of(outputs), None)
     if overview is None:
-        found, gone = [record for _, record in looked_at(records_of(outputs), _settled) if record], []
+        known = looked_at(records_of(outputs), _closed)
+        found, gone = [record for _, record in known if record], []
     else:
-        looked = list(looked_at([outputs / f"{name}.json" for name in overview["running"]], _settled))
-        found = [record for _, record in looked if record and record.over]
-        gone = [path for path, record in looked if not record]
+        known = list(looked_at([outputs / f"{name}.json" for name in overview["running"]], _closed))
+        found = [record for _, record in known if record and record.over]
+        gone = [path for path, record in known if not record]
     enter(outputs, [*found, *records])
     if gone:
         forget(outputs, gone)
@@ -59,9 +61,9 @@ def update(outputs: Path, *records: Record) -> None:
 
 
 def enter(outputs: Path, records: Iterable[Record]) -> None:
-    """Enter some runs. Those that begin are noted first: whoever comes after a crash looks at them again."""
+    """Enter some tries. Those that begin are noted first: whoever comes after a crash looks at them again."""
     days = by_day(outputs, records)
-    busy = {name for runs in days.values() for name, run in runs.items() if run["status"] == BUSY}
+    busy = _running(days)
     if busy:
         count(outputs, (), busy=busy)
     for day, found in days.items():
@@ -74,7 +76,7 @@ def rebuild(outputs: Path) -> int:
 
     Records that are damaged are named in the log and left out.
     """
-    looked = dict(looked_at(records_of(outputs), _settled))
+    looked = dict(looked_at(records_of(outputs), _closed))
     lost = {name_of(outputs, path) for path, record in looked.items() if not record}
     known = [record for record in looked.values() if record]
     found = by_day(outputs, known)
@@ -86,34 +88,36 @@ def rebuild(outputs: Path) -> int:
     for day in days:
         set_day(outputs, day, found[day], stays, dict)
     index_files.change(index_files.overview_of(outputs), lambda _: overview_of(outputs, days), dict)
-    if _is_cut(page := outputs / "index.html"):
+    page = outputs / "index.html"
+    if _is_cut(page):
         log.error("%s was damaged and is made anew: it is cut short, or no page of the index", page)
     _write_page(outputs)
     return len(known)
 
 
 def forget(outputs: Path, paths: list[Path]) -> None:
-    """Take runs out whose records are gone."""
+    """Take tries out whose records are gone."""
     gone = {name_of(outputs, path) for path in paths}
     own = {path.parts[-3][:10] for path in paths}
     days = {day for day in own if index_files.is_day(day)}
-    if days != own:  # runs without a period lie under the day on which they ran
+    if days != own:  # tries without a period lie under the day on which they ran
         days |= {*index_files.days(outputs)}
     for day in days:
         set_day(outputs, day, {}, lambda name: name not in gone)
     count(outputs, days, gone=gone)
 
 
-def mend_files(outputs: Path) -> tuple[dict[Path, str], dict[str, dict]]:
+def repair_files(outputs: Path) -> tuple[dict[Path, str], dict[str, dict]]:
     """Make those files of the index anew, from the records, that are damaged or do not agree with each other.
 
     Returns:
-        The damaged ones, and what was wrong with each; all runs that were known before, by name.
+        The damaged ones, and what was wrong with each; all tries that were known before, by name.
     """
     overview_file, nothing = index_files.overview_of(outputs), {"days": {}, "running": []}
     page = outputs / "index.html"
     places = (index_files.file_of(outputs, "of a day"), overview_file, page)
-    damaged = {file: why for file in places if (why := index_files.make_room(file))}
+    damaged = {file: index_files.make_room(file) for file in places}
+    damaged = {file: why for file, why in damaged.items() if why}
     if _is_cut(page):
         damaged[page] = "it is cut short, or no page of the index"
     days: dict[str, dict] = dict.fromkeys(index_files.days(outputs), {})
@@ -128,16 +132,17 @@ def mend_files(outputs: Path) -> tuple[dict[Path, str], dict[str, dict]]:
         except Damaged as error:
             damaged[index_files.file_of(outputs, day)] = str(error)
             lost.add(day)
-    known = {name: run for runs in days.values() for name, run in runs.items()}
+    known = {name: entry for entries in days.values() for name, entry in entries.items()}
     missing = (overview or nothing)["days"].keys() - days.keys()
-    for day, runs in (from_records(outputs, lost | missing) if lost | missing else {}).items():
-        days[day] = runs
-        set_day(outputs, day, runs, lost=dict)
-        if runs and day in missing:
+    to_make = lost | missing
+    for day, entries in (from_records(outputs, to_make) if to_make else {}).items():
+        days[day] = entries
+        set_day(outputs, day, entries, lost=dict)
+        if entries and day in missing:
             damaged[index_files.file_of(outputs, day)] = "missing, and its runs are there"
     if overview:
-        differ = [day for day, runs in days.items() if overview["days"].get(day, {}) != counts_of(runs)]
-        running = {name for runs in days.values() for name, run in runs.items() if run["status"] == BUSY}
+        differ = [day for day, entries in days.items() if overview["days"].get(day, {}) != counts_of(entries)]
+        running = _running(days)
         if differ or running - {*overview["running"]} or overview_file in damaged:
             count(outputs, differ, busy=running)
     for file, why in damaged.items():
@@ -145,10 +150,15 @@ def mend_files(outputs: Path) -> tuple[dict[Path, str], dict[str, dict]]:
     return damaged, known
 
 
-def _settled(path: Path) -> Record:
+def _running(days: dict[str, dict]) -> set[str]:
+    """The names of the tries that are busy, of entries by day."""
+    return {name for entries in days.values() for name, entry in entries.items() if entry["status"] == BUSY}
+
+
+def _closed(path: Path) -> Record:
     """The record of a try, brought to its end where it is dead."""
     record = Record.load(path)
-    return (mend(path) or Record.load(path)) if record.stale else record
+    return (close_stale(path) or Record.load(path)) if record.stale else record
 
 
 def _is_cut(page: Path) -> bool:
@@ -157,8 +167,10 @@ def _is_cut(page: Path) -> bool:
         return not page.read_bytes().rstrip().endswith(b"</html>")
     except FileNotFoundError:
         return False
+    except StoreError:  # says nothing of the page
+        return False
     except OSError:
-        return isinstance(page, Path)
+        return True
 
 
 def _write_page(outputs: Path) -> None:

@@ -1,18 +1,15 @@
 """The files of the archive's index: what they hold, how they are read and changed, what damage is.
 
-    .index/overview.js           per day and DAG: [runs, failed, running, incidents]; which records are not over yet
-    .index/days/2026-11-22.js    the runs of a day, by name: the record's path below `outputs`, without its suffix
+    .index/overview.js           per day and DAG: [tries, failed, running, incidents]; which records are not over yet
+    .index/days/2026-11-22.js    the tries of a day, by name: the record's path below `outputs`, without its suffix
 
 A browser fetches no JSON from disk, so each is a script that calls one function; the value is its second line.
 """
 
 import json
 import logging
-import os
 import re
-import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from pulsebook.archive.record_file import Damaged
 from pulsebook.base import files, names
+from pulsebook.base.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +51,8 @@ Instant = Annotated[str, _must(lambda text: datetime.fromisoformat(text).tzinfo 
 Count = Annotated[int, Field(ge=0)]
 
 
-class Run(BaseModel):
-    """What the page shows of a run. Later versions may add to it."""
+class Entry(BaseModel):
+    """What the page shows of a try. Later versions may add to it."""
 
     model_config = ConfigDict(strict=True)
     dag: str
@@ -73,14 +71,14 @@ class Run(BaseModel):
 
 
 class Overview(BaseModel):
-    """Counts, and the names of the runs that are to be looked at again."""
+    """Counts, and the names of the tries that are to be looked at again."""
 
     model_config = ConfigDict(strict=True)
     days: dict[Day, dict[str, Annotated[list[Count], Field(min_length=4, max_length=4)]]]
     running: list[Name]
 
 
-_OVERVIEW, _RUNS = TypeAdapter(Overview), TypeAdapter(dict[Name, Run])
+_OVERVIEW, _DAY = TypeAdapter(Overview), TypeAdapter(dict[Name, Entry])
 
 
 def overview_of(outputs: Path) -> Path:
@@ -107,12 +105,12 @@ def read(file: Path, default):
     try:
         return _value(file.read_bytes().decode("utf-8", "surrogateescape"), file)
     except FileNotFoundError:
-        if isinstance(file, Path) and file.is_symlink():
+        if file.is_symlink():
             raise Damaged("a link that leads nowhere") from None
         return default
+    except StoreError:  # says nothing of the file
+        raise
     except OSError as error:
-        if not isinstance(file, Path):
-            raise
         raise Damaged(error.strerror or str(error)) from None
 
 
@@ -137,31 +135,11 @@ def change(file: Path, function: Callable, lost: Callable) -> None:
 
 
 def make_room(file: Path) -> str:
-    """Set aside what lies in place of a file, or of its folders within the index, and is none: a folder, a link that leads
-    nowhere, a file that cannot be read. Returns what was wrong; empty where all is well."""
-    if not isinstance(file, Path):
-        return ""
-    found = []
-    for folder in (file.parent.parent, file.parent):
-        if ".index" in folder.parts[-2:] and os.path.lexists(folder) and not folder.is_dir():
-            found.append(_set_aside(folder, f"{folder.name} is no folder"))
-    try:
-        with open(file, "rb"):
-            pass
-    except FileNotFoundError:
-        if file.is_symlink():
-            found.append(_set_aside(file, "it is a link that leads nowhere"))
-    except OSError as error:
-        found.append(_set_aside(file, error.strerror or str(error)))
-    return "; ".join(found)
-
-
-def _set_aside(file: Path, why: str) -> str:
-    to = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.damaged")
-    with suppress(FileNotFoundError):  # somebody else was first
-        os.rename(file, to)
-        log.error("%s cannot be used: %s. It is called %s now", file, why, to.name)
-    return why
+    """Set aside what lies in place of a file, or of its folders within the index, and is none. Returns what was wrong; empty
+    where all is well."""
+    return files.make_room(
+        file, [folder for folder in (file.parent.parent, file.parent) if ".index" in folder.parts[-2:]]
+    )
 
 
 _TAIL = "\n)\n"
@@ -177,7 +155,7 @@ def _value(text: str, file: Path):
         raise Damaged("it is cut short, or no script of the index")
     try:
         value = json.loads(text[len(head) : -len(_TAIL)])
-        (_OVERVIEW if is_overview else _RUNS).validate_python(value)
+        (_OVERVIEW if is_overview else _DAY).validate_python(value)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         raise Damaged(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None

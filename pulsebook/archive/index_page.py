@@ -1,7 +1,7 @@
 """The page of the archive's index as one file: its style and its script within, and a policy that lets no other script in.
 
 The script loads the index's data files, which are scripts too: `'strict-dynamic'` allows what it loads itself. The pages of
-runs are shown in frames; each has a policy of its own.
+tries are shown in frames; each has a policy of its own.
 """
 
 import base64

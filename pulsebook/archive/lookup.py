@@ -1,4 +1,4 @@
-"""Looks runs up in the index of the archive: who only reads changes nothing, and looks into the records where it is damaged."""
+"""Looks tries up in the index of the archive: who only reads changes nothing, and looks into the records where it is damaged."""
 
 import glob
 import re
@@ -7,16 +7,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from pulsebook.archive import index_files
+from pulsebook.archive.index_entries import GOOD, entries_of, entry_of, looked_at, name_of
 from pulsebook.archive.index_files import Damaged
-from pulsebook.archive.index_runs import GOOD, entry, looked_at, name_of, runs_of
 from pulsebook.archive.record import Record, is_record
+from pulsebook.base import files
 from pulsebook.base.names import RECORDS, Try, parse_try, try_name
 
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def previous(outputs: Path, record: Record) -> Path | None:
-    """The record of the latest succeeded run of the same step before this one, by day and start; None if there is none.
+    """The record of the latest succeeded try of the same step before this one, by day and start; None if there is none.
 
     Records that cannot be read are passed over.
     """
@@ -25,10 +26,10 @@ def previous(outputs: Path, record: Record) -> Path | None:
 
 
 def earlier(outputs: Path, record: Record) -> Iterator[Path]:
-    """The records of the succeeded runs of the same step before this one, the latest first."""
+    """The records of the succeeded tries of the same step before this one, the latest first."""
     if not is_record(record.path):
-        return  # a copy is no run
-    own, name = entry(record), name_of(outputs, record.path)
+        return  # a copy is no try
+    own, name = entry_of(record), name_of(outputs, record.path)
     step = (own["dag"], own["task"], own.get("map"), GOOD)
     try:
         known = index_files.read(index_files.overview_of(outputs), {"days": {}})["days"]
@@ -37,37 +38,40 @@ def earlier(outputs: Path, record: Record) -> Iterator[Path]:
         days = index_files.days(outputs)
     for day in sorted((day for day in days if day <= own["day"]), reverse=True):
         same = [
-            (run["period"], run["started"], other)
-            for other, run in runs_of(outputs, day).items()
-            if (run["dag"], run["task"], run.get("map"), run["status"]) == step and other != name
+            (entry["period"], entry["started"], other)
+            for other, entry in entries_of(outputs, day).items()
+            if (entry["dag"], entry["task"], entry.get("map"), entry["status"]) == step and other != name
         ]
         for _, _, other in sorted((key for key in same if key[:2] < (own["period"], own["started"])), reverse=True):
             yield outputs / f"{other}.json"
 
 
 def entries(outputs: Path) -> dict[str, dict]:
-    """All runs that the index knows, by name (the record's path below `outputs`, without its suffix)."""
+    """All tries that the index knows, by name (the record's path below `outputs`, without its suffix)."""
     known = {}
     for day in index_files.days(outputs):
-        known |= runs_of(outputs, day)
+        known |= entries_of(outputs, day)
     return known
 
 
-def began(run: dict) -> float:
-    """When an entry's run began, in seconds since 1970."""
-    return datetime.fromisoformat(run["started"]).replace(tzinfo=UTC).timestamp()
+def began(entry: dict) -> float:
+    """When the try of an entry began, in seconds since 1970."""
+    return datetime.fromisoformat(entry["started"]).replace(tzinfo=UTC).timestamp()
 
 
-def tries(outputs: Path, run: Path, task_id: str) -> dict[Try, Path]:
+def tries(outputs: Path, folder: Path, task_id: str) -> dict[Try, Path]:
     """The records of a task's tries, of all map indexes, in a run whose folder is known but for the period."""
-    if isinstance(outputs, Path):
-        return _of_task(task_id, run.parent.parent.glob(f"*/{glob.escape(run.name)}/{RECORDS}"))
-    # An object store would list a DAG's whole history for that: the index knows it, most likely under the run's own day.
-    due = DAY.search(run.name)
+    if files.lists_by_level(outputs):
+        return _of_task(task_id, files.files(folder.parent.parent, f"*/{glob.escape(folder.name)}/{RECORDS}"))
+    # A DAG's whole history would be listed for that: the index knows the run, most likely under its own day.
+    due = DAY.search(folder.name)
     near = due[0] if due and index_files.is_day(due[0]) else "9999-12-31"
     for day in sorted(index_files.days(outputs), key=lambda day: _days_between(day, near)):
-        own = [name.split("/") for name in runs_of(outputs, day)]
-        of_run = [outputs.joinpath(*n[:3], f"{n[3]}.json") for n in own if (n[0], n[2]) == tuple(run.parts[-3::2])]
+        of_run = []
+        for name in entries_of(outputs, day):
+            dag, period, run, stem = name.split("/")
+            if (dag, run) == (folder.parts[-3], folder.parts[-1]):
+                of_run.append(outputs / dag / period / run / f"{stem}.json")
         if found := _of_task(task_id, of_run):
             return found
     return {}

@@ -15,7 +15,7 @@ FACTS = "application/vnd.pulsebook+json"
 MARKER = "papermill-error-cell-tag"  # papermill's own notes about an error
 
 
-def settle(notebook: NotebookNode) -> None:
+def finalize(notebook: NotebookNode) -> None:
     """Make every cell's status honest: what never started is pending, what was cut off has failed.
 
     papermill calls all that is pending completed when a notebook ends without a cell's error.

@@ -1,4 +1,4 @@
-"""Where a run comes from: the project's commit, and the versions of what executed it."""
+"""Where a try comes from: the project's commit, and the versions of what executed it."""
 
 import platform
 import subprocess

@@ -14,7 +14,7 @@ from pygments.formatters import HtmlFormatter
 
 from pulsebook.archive import notebook as facts
 from pulsebook.archive.cells import markup
-from pulsebook.archive.document import DocumentError, read, settled, text
+from pulsebook.archive.document import DocumentError, normalized, read, text
 from pulsebook.archive.record import Record
 from pulsebook.archive.surroundings import Surroundings, note, shortened
 from pulsebook.base.redact import lost_literals
@@ -68,7 +68,7 @@ def prepare() -> None:
 
 def body(cells: list[NotebookNode], of: NotebookNode, kind: str = "cells") -> str:
     """The markup of some cells of a notebook."""
-    return _main(settled({"cells": cells}).cells, of, kind, Surroundings())
+    return _main(normalized({"cells": cells}).cells, of, kind, Surroundings())
 
 
 def _main(cells: list[NotebookNode], of: NotebookNode, kind: str, around: Surroundings) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from pulsebook.base.errors import PulsebookError
+
 LARGEST = 10_000_000  # bytes of one picture
 KINDS = {
     "image/png": b"\x89PNG\r\n\x1a\n",
@@ -23,13 +25,13 @@ _GIVEN = re.compile(r"data:(image/[a-z0-9.+-]+)(;base64)?,", re.I)
 _SPACES = re.compile(r"\s+")
 
 
-class NoPicture(ValueError):
+class NoPicture(PulsebookError, ValueError):
     """What was given cannot be shown as a picture; the message says why, as the end of a sentence."""
 
 
 class Picture(NamedTuple):
     address: str  # data:image/…;base64,…: holds nothing that could end an attribute
-    damaged: str = ""  # what a reader is told beside it
+    damaged: str = ""  # what a reader reads beside it
 
 
 def picture(kind: str, data) -> Picture:

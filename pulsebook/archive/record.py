@@ -23,6 +23,7 @@ from pathlib import Path
 
 from pulsebook.archive import origin, process, record_file
 from pulsebook.archive.record_file import Damaged, iso
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import create, replace, touch
 from pulsebook.base.names import folder_of as folder_of
 from pulsebook.base.names import parse_try, try_name
@@ -31,12 +32,12 @@ from pulsebook.base.redact import WithoutSecrets, redact_values
 log = logging.getLogger(__name__)
 log.addFilter(WithoutSecrets())
 BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
-AHEAD = 3600.0  # seconds: a sign of life from further in the future comes from a wrong clock, and is none
+AHEAD = 3600.0  # seconds: a heartbeat from further in the future comes from a wrong clock, and is none
 RUNNING = "running"
 NO_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
-class RecordError(ValueError):
+class RecordError(PulsebookError, ValueError):
     """A file is no run record."""
 
 
@@ -61,9 +62,7 @@ class Record:
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     process: str | None = None  # what tells it from a later one with this pid
-    ending: dict | None = (
-        None  # the process that makes page and comparison: host, pid, process; None: nothing is left to do
-    )
+    ending: dict | None = None  # host, pid, process: who makes page and comparison; None: nothing is left to do
     git_commit: str = field(default_factory=lambda: origin.commit()[0])
     git_dirty: bool | None = field(default_factory=lambda: origin.commit()[1])  # whether files differed from the commit
     versions: dict = field(default_factory=lambda: dict(origin.versions()))
@@ -95,7 +94,7 @@ class Record:
         except UnicodeDecodeError as error:
             raise RecordError(f"{path} is no run record: {error}") from None
         except FileNotFoundError:
-            if isinstance(path, Path) and path.is_symlink():
+            if path.is_symlink():
                 raise RecordError(f"{path} is no run record: it is a link that leads nowhere") from None
             raise
         except OSError as error:
@@ -122,7 +121,7 @@ class Record:
 
     @property
     def compared(self) -> Path:
-        """The page that compares this run with the previous one."""
+        """The page that compares this try with the previous one."""
         return self.path.with_suffix(".diff.html")
 
     @property
@@ -141,8 +140,8 @@ class Record:
         return self.path.parent.parent.name
 
     @contextmanager
-    def beating(self):
-        """Show signs of life within this context."""
+    def heartbeat(self):
+        """Make heartbeats within this context."""
         over = threading.Event()
 
         def beat():
@@ -150,7 +149,7 @@ class Record:
                 try:
                     touch(self.path)
                 except OSError:  # the next one may reach the store again
-                    log.exception("no sign of life from %s", self.path)
+                    log.exception("no heartbeat of %s", self.path)
 
         threading.Thread(target=beat, name="heartbeat", daemon=True).start()
         try:
@@ -165,7 +164,7 @@ class Record:
 
     @property
     def stale(self) -> bool:
-        """Whether nobody works on this try any more and it is not over: the process is gone, or shows no life."""
+        """Whether nobody works on this try any more and it is not over: the process is gone, or makes no heartbeat."""
         if self.over:
             return False
         if self.ending:
@@ -174,10 +173,10 @@ class Record:
             began = datetime.fromisoformat(self.started).timestamp()
             gone = process.is_gone(self.host, self.pid, self.process, since=began)
         now = time.time()
-        return gone or not now - STALE <= self.last_sign <= now + AHEAD
+        return gone or not now - STALE <= self.last_seen <= now + AHEAD
 
     @property
-    def last_sign(self) -> float:
+    def last_seen(self) -> float:
         """When the try was last known to live, in seconds since 1970."""
         return max(_written(self.path), _written(self.executed))
 
@@ -194,8 +193,8 @@ class Record:
     def stated(self, status: str, error: str | None = None, ended: float | None = None) -> str:
         """The file's text with a statement of how the try ended; nothing is saved."""
         self.status, self.error = status, error
-        told = iso(datetime.now(UTC) if ended is None else datetime.fromtimestamp(ended, UTC))
-        self.ended = max(told, self.started)  # the times of an object store are whole seconds
+        instant = datetime.now(UTC) if ended is None else datetime.fromtimestamp(ended, UTC)
+        self.ended = max(iso(instant), self.started)  # the times of an object store are whole seconds
         span = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.started)
         self.duration = round(span.total_seconds(), 3)
         return self._json()

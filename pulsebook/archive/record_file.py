@@ -11,11 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from pulsebook.base.errors import PulsebookError
+
 LARGEST = 2**53  # a browser counts no further
 HALF = re.compile("[\ud800-\udfff]")  # half of a character: JSON can spell it, no file can hold it
 
 
-class Damaged(ValueError):
+class Damaged(PulsebookError, ValueError):
     """A file does not hold what it should; the message says what is wrong."""
 
 

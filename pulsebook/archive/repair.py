@@ -1,13 +1,13 @@
-"""Brings an archive to rest: damaged files of its index, tries that nobody works on any more, runs that the index lacks, what
-killed processes left half-written. Found from the files themselves, whatever the index says."""
+"""Repairs an archive: damaged files of its index, tries that nobody works on any more, tries that the index lacks, what killed
+processes left half-written. Found from the files themselves, whatever the index says."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, index_runs, lookup
-from pulsebook.archive.ending import mend
-from pulsebook.archive.index_runs import looked_at, records_among
+from pulsebook.archive import index, index_entries, lookup
+from pulsebook.archive.ending import close_stale
+from pulsebook.archive.index_entries import looked_at, records_among
 from pulsebook.base import draft, files
 
 ABANDONED = 3600.0  # seconds: no file is in the making for so long
@@ -15,23 +15,23 @@ ABANDONED = 3600.0  # seconds: no file is in the making for so long
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was found, and is at rest now."""
+    """What was found, and is repaired now."""
 
-    files: list[Path]  # of runs, whatever they are
+    files: list[Path]  # of tries, whatever they are
     records: dict[str, Path]  # by name
-    known: dict[str, dict]  # the runs that the index knew
+    known: dict[str, dict]  # the tries that the index knew
     damaged: dict[Path, str]  # files of the index, and what was wrong; made anew
-    lacking: set[str]  # runs that the index did not know, by name; entered
+    lacking: set[str]  # tries that the index did not know, by name; entered
 
 
 def repair(outputs: Path) -> Repaired:
-    """Mend the index, close what is dead, enter what is missing, remove abandoned drafts. Reads the records that the index
-    does not know or calls running: seconds for 100,000 runs.
+    """Repair the index, close what is dead, enter what is missing, remove abandoned drafts. Reads the records that the index
+    does not know or calls running: seconds for 100,000 tries.
 
     Raises:
         OSError: the archive cannot be written.
     """
-    damaged, known = index.mend_files(outputs)
+    damaged, known = index.repair_files(outputs)
     index.update(outputs)
     entered = lookup.entries(outputs)
     found = files.files(outputs, "[!.]*/*/*/*")
@@ -43,25 +43,24 @@ def repair(outputs: Path) -> Repaired:
 
 
 def _enter(outputs: Path, paths: list[Path]) -> set[str]:
-    """Enter runs that the index does not know; returns the names of those that nobody had to close first."""
+    """Enter tries that the index does not know; returns the names of those that nobody had to close first."""
     records, lacking = [], set()
     for path, record in looked_at(paths):
         if record and record.stale:
-            record = mend(path)
+            record = close_stale(path)
         elif record:
-            lacking.add(index_runs.name_of(outputs, path))
+            lacking.add(index_entries.name_of(outputs, path))
         if record:
             records.append(record)
     index.enter(outputs, records)
-    if gone := [record.path for record in records if not record.path.exists()]:  # pruned meanwhile
+    gone = [record.path for record in records if not record.path.exists()]  # pruned meanwhile
+    if gone:
         index.forget(outputs, gone)
     return lacking
 
 
 def _remove_drafts(outputs: Path, found: list[Path]) -> None:
-    """Remove what processes that were killed had not put in place yet. An object store has no drafts."""
-    if not isinstance(outputs, Path):
-        return
+    """Remove what processes that were killed had not put in place yet."""
     places = (outputs, outputs / ".index", outputs / ".index" / "days")
     beside = [file for place in places for file in place.glob(".*")]
     for file in (*found, *beside):

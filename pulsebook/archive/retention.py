@@ -11,17 +11,16 @@ stays. Only files that a readable record calls its own are ever removed, and fol
 not know before is entered first, and removed by the next `prune`.
 """
 
-import errno
 import logging
-import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, index_runs, lookup
+from pulsebook.archive import index, index_entries, lookup
 from pulsebook.archive.record import Record, RecordError, is_record
 from pulsebook.archive.repair import repair
+from pulsebook.base import files
 from pulsebook.base.names import RECORDS
 
 log = logging.getLogger(__name__)
@@ -46,20 +45,17 @@ def days_kept(period: str, status: str, incidents: int | None) -> int:
     """Days that a try is kept."""
     of_slot = re.match(r"\d{4}-\d\d-\d\dT", period)
     days = SLOT_DAYS if of_slot and not incidents else DAYS
-    return days * LONGER if incidents or status not in (index_runs.GOOD, index_runs.SKIPPED) else days
+    return days * LONGER if incidents or status not in (index_entries.GOOD, index_entries.SKIPPED) else days
 
 
 def expired(outputs: Path, now: float) -> list[Expired]:
     """The runs whose time is over at an instant (seconds since 1970). The index names candidates, the records decide."""
     folders = defaultdict(list)
-    for name, run in lookup.entries(outputs).items():
-        folders[name.rpartition("/")[0]].append(run)
+    for name, entry in lookup.entries(outputs).items():
+        folders[name.rpartition("/")[0]].append(entry)
     over = []
-    for name, runs in sorted(folders.items()):
-        if not all(
-            lookup.began(run) < now - 86400 * days_kept(run["period"], run["status"], run.get("incidents"))
-            for run in runs
-        ):
+    for name, tries in sorted(folders.items()):
+        if not all(_may_be_over(entry, now) for entry in tries):
             continue
         try:
             records = [Record.load(path) for path in sorted((outputs / name).glob(RECORDS)) if is_record(path)]
@@ -72,16 +68,18 @@ def expired(outputs: Path, now: float) -> list[Expired]:
 
 
 def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
-    """Find the runs whose time is over and, with `delete`, remove them from index and archive. Closes what is dead and mends
-    the index first.
+    """Find the runs whose time is over and, with `delete`, remove them from index and archive. Closes what is dead and
+    repairs the index first.
 
     Raises:
         OSError: files cannot be removed; all others are.
     """
     known = repair(outputs).known
-    over = [
-        run for run in expired(outputs, now) if all(index_runs.name_of(outputs, r.path) in known for r in run.records)
-    ]
+
+    def was_known(run: Expired) -> bool:
+        return all(index_entries.name_of(outputs, record.path) in known for record in run.records)
+
+    over = [run for run in expired(outputs, now) if was_known(run)]
     if delete and over:
         index.forget(outputs, [record.path for run in over for record in run.records])
         removed, failed = [], []
@@ -90,7 +88,8 @@ def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
                 for file in run.files:
                     file.unlink(missing_ok=True)
                 removed += [record.path for record in run.records]
-                _remove_if_empty(run.folder, run.folder.parent)
+                files.remove_if_empty(run.folder)
+                files.remove_if_empty(run.folder.parent)
             except OSError as error:  # what is left has its record still
                 log.error("not removed: %s", error)
                 failed.append(error)
@@ -100,16 +99,12 @@ def prune(outputs: Path, now: float, *, delete: bool = False) -> list[Expired]:
     return over
 
 
+def _may_be_over(entry: dict, now: float) -> bool:
+    """Whether a try may be over, as far as the index says: it ended later than it began."""
+    kept = days_kept(entry["period"], entry["status"], entry.get("incidents"))
+    return lookup.began(entry) < now - 86400 * kept
+
+
 def _is_over(record: Record, now: float) -> bool:
     kept = days_kept(record.period, record.status, record.incidents)
     return record.over and record.ended_at < now - 86400 * kept
-
-
-def _remove_if_empty(*folders: Path) -> None:
-    for folder in folders:
-        if isinstance(folder, Path) and folder.is_dir() and not any(folder.iterdir()):  # an object store has no folders
-            try:
-                os.rmdir(folder)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):  # a run has begun there just now
-                    raise

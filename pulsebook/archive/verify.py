@@ -8,15 +8,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from pulsebook.archive import index, index_runs, lookup
-from pulsebook.archive.ending import mend
-from pulsebook.archive.index_runs import records_among
+from pulsebook.archive import index, index_entries, lookup
+from pulsebook.archive.ending import close_stale
+from pulsebook.archive.index_entries import records_among
 from pulsebook.archive.record import Record, RecordError, checksum
 from pulsebook.archive.repair import repair
 from pulsebook.base import names
 
 SUFFIXES = (".ipynb", ".html", ".json")  # of a try's files
-SETTLED = 60.0  # seconds after its end what is beside a try's files, and the index, are as they stay
+FINAL_AFTER = 60.0  # seconds after its end what is beside a try's files, and the index, are as they stay
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Finding:
 class Verdict:
     """What a look at the whole archive found."""
 
-    runs: int
+    tries: int
     running: int
     files: int  # whose checksums were compared
     findings: list[Finding]
 
 
 def verify(outputs: Path) -> Verdict:
-    """Compare everything with the records; closes those that are dead and mends the index first. Reads every file."""
+    """Compare everything with the records; closes those that are dead and repairs the index first. Reads every file."""
     found = repair(outputs)
     known = lookup.entries(outputs)
     findings = [Finding(_below(outputs, file), "altered", f"{why}; made anew") for file, why in found.damaged.items()]
@@ -49,32 +49,32 @@ def verify(outputs: Path) -> Verdict:
         try:
             record = Record.load(path)
             if record.stale:  # although the index says that it has ended
-                record = mend(path) or Record.load(path)
+                record = close_stale(path) or Record.load(path)
                 index.update(outputs, record)
-                entered = index_runs.entry(record)
+                entered = index_entries.entry_of(record)
         except FileNotFoundError:
             continue  # pruned meanwhile
         except RecordError as error:
             findings.append(Finding(f"{name}.json", "altered", str(error).partition(": ")[2] or str(error)))
             continue
-        running += record.status == index_runs.BUSY
+        running += record.status == index_entries.BUSY
         if not record.over:
             continue
         files += len(record.sha256)
         findings += _of_files(record, outputs)
-        if not _has_settled(record):
+        if not _is_final(record):
             continue
         findings += _beside(record, outputs)
         if name in found.lacking or entered is None:
             findings.append(Finding(f"{name}.json", "not in the index", "entered now" if entered else ""))
-        elif not entered.items() <= index_runs.entry(record).items():
+        elif not entered.items() <= index_entries.entry_of(record).items():
             findings.append(Finding(f"{name}.json", "altered", "differs from the index"))
     gone = [Finding(f"{name}.json", "missing", "the index knows this run") for name in known]
     return Verdict(len(found.records), running, files, [*findings, *gone, *_without_record(outputs, found.files)])
 
 
-def _has_settled(record: Record) -> bool:
-    return abs(time.time() - record.ended_at) > SETTLED  # an end in the future is a wrong clock's
+def _is_final(record: Record) -> bool:
+    return abs(time.time() - record.ended_at) > FINAL_AFTER  # an end in the future is a wrong clock's
 
 
 def _below(outputs: Path, file: Path) -> str:

@@ -1,9 +1,9 @@
 """`%pulsebook try`, the magic of JupyterLab, as it stands in a cell: nothing of the notebook's own.
 
-    >>> lines("x = 1\\n%pulsebook try")
-    [(2, '%pulsebook try')]
-    >>> without("x = 1\\n%pulsebook try")
-    'x = 1'
+>>> lines("x = 1\\n%pulsebook try")
+[(2, '%pulsebook try')]
+>>> without("x = 1\\n%pulsebook try")
+'x = 1'
 """
 
 import re

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.settings import settings
 
 EPOCH = date(1970, 1, 1)
 EARLIEST = date(1971, 1, 1)  # ClickHouse's DateTime begins with 1970, and notebooks look back
 
 
-class PeriodError(ValueError):
+class PeriodError(PulsebookError, ValueError):
     """A date or a time cannot be used."""
 
 

@@ -1,4 +1,4 @@
-"""Quiet hours: the time of day in which only what is critical is told.
+"""Quiet hours: the time of day in which only what is critical is notified.
 
 >>> QuietHours("23:00-08:00").covers(datetime(2026, 11, 22, 3, 0))
 True

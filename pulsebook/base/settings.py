@@ -20,12 +20,12 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.quiet_hours import QuietHours
 from pulsebook.base.secret_names import secrets_of
 
-ROOT = Path(
-    os.environ.get("PULSEBOOK_HOME") or Path(__file__).resolve().parents[2]
-)  # the checkout: relative paths start here
+HOME = os.environ.get("PULSEBOOK_HOME")
+ROOT = Path(HOME or Path(__file__).resolve().parents[2])  # the checkout: relative paths start here
 LIMITS = ("cell_output_limit", "notebook_output_limit")
 SHOWN = {
     "table_engine",
@@ -37,7 +37,7 @@ SHOWN = {
 }  # in errors: no secrets
 
 
-class SettingsError(ValueError):
+class SettingsError(PulsebookError, ValueError):
     """A setting is missing or cannot be used."""
 
 
@@ -61,9 +61,7 @@ def place(name: str | Path):
     address = urlsplit(str(name))
     if address.scheme != "s3" or not address.netloc or "@" in address.netloc:
         raise ValueError("must be a folder or s3://bucket/prefix, with the credentials in AWS's own variables")
-    from pulsebook.base.objects import (
-        Object,  # its first request imports s3fs: most of a second that a folder does not need
-    )
+    from pulsebook.base.objects import Object  # most of a second to import, which a folder does not need
 
     return Object(str(name).rstrip("/"), use_listings_cache=False)  # others write there too
 
@@ -98,7 +96,7 @@ class Settings(BaseSettings):
     working_folder: str = ""  # where kernels work, seen from the project; empty: in the notebook's own folder
     archive_url: str = ""  # where `outputs` is served; messages then link to the executed notebook
     dashboard_url: str = ""  # linked in alerts
-    executed_as: str = ""  # the notebook's page below `outputs`; the runner tells it to the kernel
+    executed_as: str = ""  # the notebook's page below `outputs`; the runner passes it to the kernel
     in_lab: bool = False  # `%pulsebook` in a notebook asks: what JupyterLab has in a notebook's file is no fault
     telegram_token: SecretStr = SecretStr("")  # empty: messages go to a local page
     telegram_chat_id: str = ""  # the team's chat

@@ -1,4 +1,4 @@
-"""The catalogue: what is counted, by what it is sliced, and when people are told. The analysts' room.
+"""The catalogue: what is counted, by what it is sliced, and when people are notified. The analysts' room.
 
     >>> METRICS["views"].label("ru")
     'Просмотры'

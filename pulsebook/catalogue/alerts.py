@@ -1,4 +1,4 @@
-"""When people are told: what makes a metric watched, and the policy of all alerts.
+"""When people are notified: what makes a metric watched, and the policy of all alerts.
 
 Tune with `notebooks/alerts/backtest.ipynb`, which replays a period.
 """
@@ -29,14 +29,16 @@ class Alert:
 
 @dataclass(frozen=True)
 class Policy:
-    """What decides when people are told. Deviations are shares, times hours, slots quarters of an hour."""
+    """What decides when people are notified. Deviations are shares, times hours, slots quarters of an hour."""
 
     repeat_hours: float = 4.0  # while an incident lasts, a word every so often
     normal_slots: int = 3  # so many normal slots in a row end an incident
     worse: float = 1.5  # clearly worse: the deviation has grown by this factor …
     worse_by: float = 0.15  # … and at least so much
     critical: float = 0.5  # |deviation| from which an incident is critical
-    quiet_hours: QuietHours = QuietHours()  # then only critical incidents are told; PULSEBOOK_QUIET_HOURS comes first
+    quiet_hours: QuietHours = (
+        QuietHours()
+    )  # then only critical incidents are notified; PULSEBOOK_QUIET_HOURS comes first
 
     def __post_init__(self):
         for name in ("repeat_hours", "normal_slots", "worse", "worse_by", "critical"):
@@ -50,7 +52,7 @@ class Policy:
 
 
 POLICY = Policy()
-# ISO day -> why it is unusual (holiday, campaign): only critical incidents are told then
+# ISO day -> why it is unusual (holiday, campaign): only critical incidents are notified then
 KNOWN_DAYS: dict[str, str] = {}
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.spelling import meant
 
 EVENT_COLUMNS = (
@@ -13,7 +14,7 @@ TABLE_COLUMNS = ("event_date", "dimension", "dimension_value", "user", "latest",
 PLACEHOLDERS = ("receiver", "timezone")  # what a server and the settings fill in
 
 
-class CatalogueError(ValueError):
+class CatalogueError(PulsebookError, ValueError):
     """An entry of the catalogue cannot be used."""
 
 

@@ -16,17 +16,11 @@ from pulsebook.catalogue.checks import (
     check_sql,
     check_texts,
     once,
-)
+)  # fmt: skip
 from pulsebook.catalogue.sources import SOURCES
 
-GIVEN = (
-    "views",
-    "likes",
-    "messages_received",
-    "messages_sent",
-    "users_received",
-    "users_sent",
-)  # columns that others rely on
+# columns that others rely on
+GIVEN = ("views", "likes", "messages_received", "messages_sent", "users_received", "users_sent")
 APP = "app"  # feed and messenger as one: counted by the app's report
 
 

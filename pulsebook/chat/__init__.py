@@ -115,7 +115,7 @@ def post(
         claim = _deliver(Part(key, request.part, chat, headline, task), ledger, telegram, send)
         if claim.status == "uncertain":
             uncertain.append(f"part {request.part}: {claim.detail}")
-        if not page.holds(id):
+        if not page.contains(id):
             show(note="may not have arrived" if claim.status == "uncertain" else "")
         ids, sent_now = [*ids, *claim.message_ids], sent_now + (claim.status == "sending")
     if uncertain:

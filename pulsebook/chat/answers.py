@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import requests
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.redact import redact
 from pulsebook.base.texts import short
 
@@ -22,7 +23,7 @@ DESCRIBED = 300  # characters of a description that are shown
 NO_ANSWER_YET = {504, 524}  # of a gateway that handed the request on and waited in vain: it may have arrived
 
 
-class ChatError(RuntimeError):
+class ChatError(PulsebookError, RuntimeError):
     """A message was not delivered, or it is not known whether it was."""
 
 

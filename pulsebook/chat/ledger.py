@@ -142,10 +142,10 @@ class PageLedger:
     """The page's own log in place of the table: for a word to operations while the warehouse cannot be reached."""
 
     def claim(self, part: Part) -> Claim:
-        return Claim("sent" if page.holds(f"operations {part.key} {part.part}") else "sending")
+        return Claim("sent" if page.contains(f"operations {part.key} {part.part}") else "sending")
 
     def begun(self, key: str, chat: str) -> dict[str, str]:
-        return {name: "" for name in ("text 1", "pictures 1") if page.holds(f"operations {key} {name}")}
+        return {name: "" for name in ("text 1", "pictures 1") if page.contains(f"operations {key} {name}")}
 
     def first_message(self, key: str, chat: str) -> None:
         """Not known here: the message goes out as one of its own."""

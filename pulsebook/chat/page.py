@@ -67,7 +67,7 @@ def add(id: str, *, chat: str, text: str, photos: list[bytes], reply_to: str = "
     return [[message["id"] for message in _messages(log)].index(redact(id)) + 1]
 
 
-def holds(id: str) -> bool:
+def contains(id: str) -> bool:
     """Whether a message was added."""
     return any(message["id"] == id for message in read(settings().outputs / "chat"))
 

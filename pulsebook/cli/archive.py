@@ -4,7 +4,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from pulsebook.archive import index, index_runs, lookup
+from pulsebook.archive import index, index_entries, lookup
 from pulsebook.base import files
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
@@ -59,14 +59,14 @@ def _verify(_) -> int:
     from pulsebook.archive.verify import verify
 
     with _archive() as outputs:
-        if not (index_runs.records_of(outputs) or lookup.entries(outputs)):
+        if not (index_entries.records_of(outputs) or lookup.entries(outputs)):
             raise SystemExit(f"the archive at {outputs} holds no run; is PULSEBOOK_OUTPUTS right?")
         found = verify(outputs)
     for finding in found.findings:
         line = f"{finding.what:<16} {finding.file}{f'  ({finding.detail})' if finding.detail else ''}"
         print(line.replace("\n", "\\n").encode("utf-8", "backslashreplace").decode())  # odd names are one line, too
     print(
-        f"{found.runs:,} runs, {found.running:,} of them running; {found.files:,} files compared: {_outcome(found.findings)}"
+        f"{found.tries:,} runs, {found.running:,} of them running; {found.files:,} files compared: {_outcome(found.findings)}"
     )
     return 1 if found.findings else 0
 

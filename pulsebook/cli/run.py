@@ -67,7 +67,7 @@ def dag_of(notebook: Path) -> str:
         try:
             tasks = Dag(path, path.name).tasks
         except SyntaxError:
-            continue  # `pulsebook check` tells
+            continue  # `pulsebook check` reports it
         if any(matched(task, [name]) for task in tasks):
             return path.stem
     return notebook.stem

@@ -68,7 +68,7 @@ class Client(PapermillNotebookClient):
             except BaseException:  # also one that a signal's handler raises: it leaves the cell's loop as it stands
                 if self._running:
                     self._running.cancel()
-                    self._cell.settle()
+                    self._cell.flush()
                 self.shutdown_kernel = "immediate"  # it is busy with a cell that nobody waits for
                 raise
         return self.nb
@@ -93,7 +93,7 @@ class Client(PapermillNotebookClient):
         try:
             reply = await self._reply(self.kc.execute(cell.source, stop_on_error=not may_fail), cell, cell_index)
         finally:
-            self._cell.settle()
+            self._cell.flush()
             if self.log_output:  # at the cell's end: a secret may come in several messages
                 for output in cell.outputs:
                     self.log_output_message(output)

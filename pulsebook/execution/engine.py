@@ -8,6 +8,7 @@ from nbformat import NotebookNode
 from papermill.engines import NBClientEngine, papermill_engines
 from traitlets.config import Config
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.execution.client import Client
 from pulsebook.execution.guard import Guard
 from pulsebook.execution.kernel_output import KernelOutput
@@ -18,7 +19,7 @@ DEFAULT = "python3"  # the kernel of this environment
 log = logging.getLogger("pulsebook.runner.kernel")
 
 
-class KernelMissing(RuntimeError):
+class KernelMissing(PulsebookError, RuntimeError):
     """The kernel that a notebook asks for is not installed here."""
 
 

@@ -5,6 +5,7 @@ import re
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.execution.trim import FIELD, shortened, writable
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -15,15 +16,15 @@ LOST = (
 )
 
 
-class CellFailed(RuntimeError):
+class CellFailed(PulsebookError, RuntimeError):
     """A cell raised an exception; the message is what it said."""
 
 
-class KernelDied(RuntimeError):
+class KernelDied(PulsebookError, RuntimeError):
     """The kernel cannot go on; the message says why, as far as that can be known."""
 
 
-class CellTimedOut(RuntimeError):
+class CellTimedOut(PulsebookError, RuntimeError):
     """A cell took longer than it may."""
 
 
@@ -52,7 +53,7 @@ def failure_of(cell: NotebookNode, reply: dict | None, stated: dict | None) -> t
 
 
 def said(name: str, message: str, cell: NotebookNode) -> str:
-    """What a cell raised, in one text. An exception without a message is told by the line that raised it."""
+    """What a cell raised, in one text. An exception without a message is named by the line that raised it."""
     name = name.strip() or "an exception without a name"
     if message.strip():
         return f"{name}: {message}"

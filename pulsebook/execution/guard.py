@@ -83,7 +83,7 @@ class Guard:
 
 @contextmanager
 def ending_with(parent: int):
-    """Within this context the process is told to stop (SIGTERM) within a second after its parent is gone."""
+    """Within this context the process is asked to stop (SIGTERM) within a second after its parent is gone."""
     over = threading.Event()
 
     def watch():

@@ -3,7 +3,7 @@
     >>> notebook, outputs = NotebookOutputs(Limits()), []
     >>> cell = notebook.of(outputs)  # one for each cell; fills that list
     >>> cell.add(new_output("stream", text="2 rows\\n"))  # any number of times
-    >>> cell.settle()  # the list is now what the cell has put out: head, what was left out, tail
+    >>> cell.flush()  # the list is now what the cell has put out: head, what was left out, tail
     >>> outputs
     [{'output_type': 'stream', 'name': 'stdout', 'text': '2 rows\\n'}]
 
@@ -24,7 +24,7 @@ from pulsebook.execution.trim import FRAME, fit, head_of, left_out, sizes, tail_
 
 LEAST = 10_000  # characters that every cell may say
 PARTS = 16  # of a full tail: so much of it goes at once
-SETTLE = 1.0  # seconds after which a cell's list is brought up to date
+FLUSH_EVERY = 1.0  # seconds after which a cell's list is brought up to date
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class CellOutputs:
         self.notebook, self.outputs, self.half = notebook, outputs, room // 2
         self._picture_room = picture_room
         self.incomplete = False  # whether the kernel sent more than arrived
-        self._settled = time.monotonic()
+        self._flushed = time.monotonic()
         self._begin()
 
     def _begin(self) -> None:
@@ -109,8 +109,8 @@ class CellOutputs:
         else:
             fit(output, self.half, self._picture_room)
             self._keep(_Entry(output, *sizes(output), display_id, self))
-        if time.monotonic() - self._settled > SETTLE:
-            self.settle()
+        if time.monotonic() - self._flushed > FLUSH_EVERY:
+            self.flush()
 
     def clear(self, wait: bool = False) -> None:
         """Forget everything, at once or when the next output comes."""
@@ -131,7 +131,7 @@ class CellOutputs:
         entry.node["data"], entry.node["metadata"] = output.data, output.metadata
         self._drop()
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Make the list say what there is now."""
         for entry in (*self._head, *self._tail):
             if entry.parts:
@@ -144,7 +144,7 @@ class CellOutputs:
         elif head and tail and self._head[-1].stream and self._head[-1].stream == self._tail[0].stream:
             head[-1:] = [new_output("stream", name=head[-1].name, text=head[-1].text + tail.pop(0).text)]
         self.outputs[:] = head + tail
-        self._settled = time.monotonic()
+        self._flushed = time.monotonic()
 
     def _add_stream(self, name: str, text: str) -> None:
         if not self._full:

@@ -30,12 +30,12 @@ class Incident:
     metrics: dict[str, float]  # metric -> deviation farthest from normal; of `missing`: source -> 0
     worst: dict[str, int] = field(default_factory=dict)  # metric -> slot of that deviation
     normal: int = 0  # normal slots in a row
-    told: int | None = None  # slot of the last message; None: not told yet
-    told_metrics: dict[str, float] = field(default_factory=dict)  # what that message said
+    told: int | None = None  # slot of the last notification; None: there was none yet
+    told_metrics: dict[str, float] = field(default_factory=dict)  # what it said
     resolved: int | None = None
 
     def is_critical(self, policy: Policy = POLICY) -> bool:
-        """Whether it is told at any time: a source sends no data, or a metric is that far from normal."""
+        """Whether it is notified at any time: a source sends no data, or a metric is that far from normal."""
         return self.kind == "missing" or max(map(abs, self.metrics.values())) >= policy.critical
 
     @property
@@ -49,7 +49,7 @@ class Incident:
 
 @dataclass(frozen=True)
 class Event:
-    """What there is to tell. `what`: opened, still, worse, spread, resolved, or missed (over before it was told)."""
+    """A notification. `what`: opened, still, worse, spread, resolved, or missed (over before it was notified)."""
 
     what: str
     incident: Incident
@@ -61,10 +61,10 @@ def advance(
     verdicts: pd.DataFrame,
     source_of: dict[str, str],
     *,
-    hold: str = "",
+    suppress: str = "",
     policy: Policy = POLICY,
 ) -> tuple[list[Incident], list[Event]]:
-    """The open incidents after a slot, and what there is to tell.
+    """The open incidents after a slot, and the notifications to send.
 
     Args:
         incidents: those that were open before the slot.
@@ -72,8 +72,9 @@ def advance(
         verdicts: one row per metric, as `anomaly.detect` gives them.
         source_of: metric -> the source that it is counted from. One that is not in it (a ratio of two sources) can be off,
             but that it is missing says nothing of any source.
-        hold: `all` tells nothing yet (a slot that is checked late), `minor` only what is critical (quiet hours).
-        policy: when a word is repeated, what is clearly worse, what is critical, what ends an incident.
+        suppress: `all` notifications wait (a slot that is checked late), or the `minor` ones (quiet hours): what is not
+            critical.
+        policy: when a notification is repeated, what is clearly worse, what is critical, what ends an incident.
     """
     rows = verdicts.set_index("metric")
     absent = {m: source_of[m] for m in rows.index[rows["value"].isna() & rows["anomaly"]] if m in source_of}
@@ -86,8 +87,8 @@ def advance(
     known = _joined(known, "missing", slot, dict.fromkeys(absent.values(), 0.0))
     known = _joined(known, "anomaly", slot, off)
     known = [_calmed(i, slot, rows, source_of, policy) for i in known]
-    told = [_told(i, slot, source_of, hold, policy) for i in known]
-    return [i for i, _ in told if i.resolved is None], [e for _, e in told if e]
+    known = [_notified(i, slot, source_of, suppress, policy) for i in known]
+    return [i for i, _ in known if i.resolved is None], [event for _, event in known if event]
 
 
 def _watched(incidents: list[Incident], watched: set[str]) -> list[Incident]:
@@ -140,10 +141,10 @@ def _calmed(incident: Incident, slot: int, rows: pd.DataFrame, source_of: dict[s
     return replace(incident, normal=normal, resolved=slot if normal >= policy.normal_slots else None)
 
 
-def _told(
-    incident: Incident, slot: int, source_of: dict[str, str], hold: str, policy: Policy
+def _notified(
+    incident: Incident, slot: int, source_of: dict[str, str], suppress: str, policy: Policy
 ) -> tuple[Incident, Event | None]:
-    """Whether there is something to tell, and the incident once it is told."""
+    """The incident once its notification is sent, and that; None where there is nothing to say, or not yet."""
     what = ""
     if incident.resolved is not None:
         what = "resolved" if incident.told is not None else "missed"
@@ -157,15 +158,15 @@ def _told(
         what = "worse"
     elif slot - incident.told >= policy.repeat_hours * HOUR:
         what = "still"
-    held = hold == "all" or hold == "minor" and not incident.is_critical(policy)
-    if not what or held and incident.resolved is None:
+    suppressed = suppress == "all" or (suppress == "minor" and not incident.is_critical(policy))
+    if not what or (suppressed and incident.resolved is None):
         return incident, None
     incident = replace(incident, told=slot, told_metrics=dict(incident.metrics))
     return incident, Event(what, incident)
 
 
-def _clearly_worse(now: float, told: float, policy: Policy) -> bool:
-    return abs(now) >= policy.worse * abs(told) and abs(now) - abs(told) >= policy.worse_by
+def _clearly_worse(now: float, before: float, policy: Policy) -> bool:
+    return abs(now) >= policy.worse * abs(before) and abs(now) - abs(before) >= policy.worse_by
 
 
 def _sources(metrics: dict[str, float], source_of: dict[str, str]) -> set[str]:

@@ -27,7 +27,7 @@ class Answer(Response):
 
     async def begun(self, size: int) -> None:
         """Wait for so many bytes of the result, or all; an error until then is raised, and a client that left, too."""
-        begun = asyncio.create_task(self.spool.holds(size))
+        begun = asyncio.create_task(self.spool.wait_for(size))
         try:
             await asyncio.wait({begun, self._left}, return_when=asyncio.FIRST_COMPLETED)
             if not begun.done():

@@ -2,6 +2,8 @@
 
 import re
 
+from pulsebook.base.errors import PulsebookError
+
 STATUS = {516: 403, 193: 403, 192: 403, 497: 403, 164: 403, 60: 404, 81: 404, 372: 404, 394: 500, 48: 501}
 BAD_REQUEST = {
     6, 16, 26, 27, 36, 38, 41, 43, 46, 47, 50, 53, 62, 69, 70, 72, 73, 115, 117, 130, 215, 377, 456, 457, 511,
@@ -9,7 +11,7 @@ BAD_REQUEST = {
 TOO_LARGE = 396
 
 
-class Failure(RuntimeError):
+class Failure(PulsebookError, RuntimeError):
     """An error of the server's own, worded as the engine words its errors."""
 
     def __init__(self, code: int, name: str, text: str, status: int | None = None):

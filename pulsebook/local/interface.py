@@ -15,7 +15,8 @@ from starlette.routing import Route
 from pulsebook.local import query
 from pulsebook.local.answer import Answer
 from pulsebook.local.bodies import accepted, packed_as
-from pulsebook.local.engine import Engine, escaped
+from pulsebook.local.connection import escaped
+from pulsebook.local.engine import Engine
 from pulsebook.local.failure import Failure, code_of, status_of, text_of
 from pulsebook.local.query import Query, header
 from pulsebook.local.spool import Room, Spool

@@ -22,7 +22,9 @@ import requests
 
 from pulsebook.base.files import replace
 from pulsebook.local import sample
-from pulsebook.local.sample import TABLES, SampleError, Tape
+from pulsebook.local.sample import SampleError
+from pulsebook.local.sample_events import TABLES, Events
+from pulsebook.local.sample_people import SHARES, People
 from pulsebook.local.story import Story
 
 log = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ PATIENCE = 30  # batches that may fail one after another, for want of a server, 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sample was made from: enough to tell its story on. Kept in a file beside the data."""
+    """What a sample was made from: enough to go on with its story. Kept in a file beside the data."""
 
     days: int
     dau: int
@@ -54,7 +56,7 @@ class Plan:
 
 
 def prepare(execute: Callable[[str], str], file: Path, days: int, dau: int, timezone: str, database: str) -> Plan:
-    """The sample that `file` tells of, filled now where it is not yet; a fill that was cut off is begun anew.
+    """The sample that `file` names, filled now where it is not yet; a fill that was cut off is begun anew.
 
     Raises:
         SampleError: the tables hold rows that are not of this sample.
@@ -86,14 +88,14 @@ def _holds_rows(execute: Callable[[str], str], database: str, table: str) -> boo
 
 
 class Live:
-    """Tells the story of a plan on. A day is made as a whole in tables in memory (`…_ahead`), and moved as time passes."""
+    """Goes on with the story of a plan. A day is made as a whole in tables in memory (`…_ahead`), and moved as time passes."""
 
     def __init__(self, execute: Callable[[str], str], plan: Plan):
         self.execute, self.plan = execute, plan
         self.zone = ZoneInfo(plan.timezone)
         self.began = datetime.fromisoformat(plan.until).astimezone(self.zone)
         self.work = f"{plan.database}_ahead"
-        self._told: date | None = None  # the day in the tables in memory
+        self._prepared: date | None = None  # the day in the tables in memory
 
     def advance(self, now: datetime) -> datetime:
         """Write what has happened up to and including the second `now`; returns the instant to which the rows reached.
@@ -105,7 +107,7 @@ class Live:
         reached = {table: self._latest(table) for table in TABLES}
         day = (min(reached.values()) + timedelta(seconds=1)).date()
         while day <= now.date():
-            self._tell(day)
+            self._prepare(day)
             for table, latest in reached.items():
                 self.execute(
                     # one thread and one block: the part of a day appears at once
@@ -119,7 +121,7 @@ class Live:
     def close(self) -> None:
         """Remove the tables in memory."""
         self.execute(f"DROP DATABASE IF EXISTS {self.work}")
-        self._told = None
+        self._prepared = None
 
     def _latest(self, table: str) -> datetime:
         latest = int(self.execute(f"SELECT toUInt32(max(time)) FROM {self.plan.database}.{table}"))
@@ -127,24 +129,25 @@ class Live:
             raise SampleError(f"{self.plan.database}.{table} must hold the sample, but is empty: fill it anew")
         return datetime.fromtimestamp(latest, self.zone)
 
-    def _tell(self, date: date) -> None:
+    def _prepare(self, date: date) -> None:
         """Have the whole day in memory."""
-        if self._told == date and self.execute(f"EXISTS TABLE {self.work}.{TABLES[-1]}").strip() == "1":
+        if self._prepared == date and self.execute(f"EXISTS TABLE {self.work}.{TABLES[-1]}").strip() == "1":
             return
         more = max(0, (date - self.began.date()).days)
         story = Story(self.plan.days, self.plan.dau, self.plan.seed, self.began, self.zone, more)
-        tape = Tape(story, self.plan.seed, self.work, self.plan.receiver_column)
-        day = next(day for day in story.days_told if day.date == date)
+        people = People(story, self.plan.seed, self.work)
+        events = Events(story, people, self.work, self.plan.receiver_column)
+        day = next(day for day in story.days if day.date == date)
         self.execute(f"CREATE DATABASE IF NOT EXISTS {self.work}")
-        for statement in tape.tables("ENGINE = Memory"):
+        for statement in events.tables("ENGINE = Memory"):
             self.execute(statement)
-        for share in range(sample.SHARES):
-            self.execute(tape.users(share))
+        for share in range(SHARES):
+            self.execute(people.fill(share))
         end = story.midnight(date + timedelta(days=1))
-        self.execute(tape.feed(day, end))
-        self.execute(tape.messages(day, end))
-        self.execute(f"DROP TABLE {tape.people}")
-        self._told = date
+        self.execute(events.feed(day, end))
+        self.execute(events.messages(day, end))
+        self.execute(f"DROP TABLE {people.table}")
+        self._prepared = date
 
 
 def keep_alive(

@@ -1,8 +1,8 @@
 """Processes that outlive the command that starts them, and their end: of them and of all that they have started.
 
-    >>> crew = Crew(Path("up"))
-    >>> member = crew.start("sleeper", ["sleep", "60"], dict(os.environ), cwd=Path.cwd())
-    >>> Crew.load(Path("up")).stop()  # how many processes were ended
+    >>> group = ProcessGroup(Path("up"))
+    >>> member = group.start("sleeper", ["sleep", "60"], dict(os.environ), cwd=Path.cwd())
+    >>> ProcessGroup.load(Path("up")).stop()  # how many processes were ended
     1
 
 Each member runs in a session of its own, and all that it starts inherits a mark in the environment. Where there is /proc,
@@ -21,13 +21,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import replace
 
 MARK = "PULSEBOOK_CREW"
 PROC = Path("/proc")
 
 
-class CrewError(RuntimeError):
+class ProcessError(PulsebookError, RuntimeError):
     """A process did not start, or did not end; the message says which and what it said last."""
 
 
@@ -41,7 +42,7 @@ class Member:
 
 
 @dataclass
-class Crew:
+class ProcessGroup:
     """Some processes, remembered in `folder/crew.json` as soon as they start; their output goes to `folder/{name}.log`."""
 
     folder: Path
@@ -50,8 +51,8 @@ class Crew:
     facts: dict = field(default_factory=dict)  # what else is to be remembered: addresses
 
     @classmethod
-    def load(cls, folder: Path) -> "Crew | None":
-        """The crew that was started from this folder and not stopped since."""
+    def load(cls, folder: Path) -> "ProcessGroup | None":
+        """The group that was started from this folder and not stopped since."""
         file = folder / "crew.json"
         if not file.exists():
             return None
@@ -94,15 +95,17 @@ class Crew:
         """Wait until something is true and return it, for as long as all members live.
 
         Raises:
-            CrewError: a member has ended, or the time is over.
+            ProcessError: a member has ended, or the time is over.
         """
         deadline = time.monotonic() + seconds
         while not (value := happens()):
             for name in self.dead():
                 said = self.log(name).read_text("utf-8", "replace").strip().splitlines()[-15:]
-                raise CrewError("\n".join([f"{name} has ended; this is the end of its log, {self.log(name)}:", *said]))
+                raise ProcessError(
+                    "\n".join([f"{name} has ended; this is the end of its log, {self.log(name)}:", *said])
+                )
             if time.monotonic() > deadline:
-                raise CrewError(f"expected within {seconds:g} s: {what}; the logs are in {self.folder}")
+                raise ProcessError(f"expected within {seconds:g} s: {what}; the logs are in {self.folder}")
             time.sleep(0.25)
         return value
 
@@ -114,7 +117,7 @@ class Crew:
         removed when none is left.
 
         Raises:
-            CrewError: some are left all the same.
+            ProcessError: some are left all the same.
         """
         spared = {m.pid for m in self.members if m.name in last}
         ended = self._end(spared, grace) | self._end(set(), grace)
@@ -142,7 +145,7 @@ class Crew:
             empty = 0 if left else empty + 1
             passed = time.monotonic() - began
             if left and passed > grace + 5:
-                raise CrewError(f"expected to end all processes, but could not end {sorted(left)}")
+                raise ProcessError(f"expected to end all processes, but could not end {sorted(left)}")
             for pid, session in left.items():
                 how = signal.SIGTERM if passed < grace else signal.SIGKILL
                 if asked.get(pid) != how and (session in sessions or passed > grace / 2):

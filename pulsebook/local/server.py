@@ -41,12 +41,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.local.landlock import confine
 
 os.environ.setdefault("TZ", "UTC")  # one zone for the engine and for the header that names it
 
 
-class FolderTaken(RuntimeError):
+class FolderTaken(PulsebookError, RuntimeError):
     """Another server owns the data folder."""
 
 

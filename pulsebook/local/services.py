@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 
 from pulsebook.base.settings import ROOT
-from pulsebook.local.processes import Crew
+from pulsebook.local.processes import ProcessGroup
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 LOGIN = "admin"
@@ -120,7 +120,7 @@ def run(environment: dict[str, str], *words: str) -> str:
     return done.stdout
 
 
-def start(crew: Crew, environment: dict[str, str], triggerer: bool = False) -> None:
+def start(group: ProcessGroup, environment: dict[str, str], triggerer: bool = False) -> None:
     """Start the API server for people and the one for tasks, DAG processor and scheduler.
 
     On SQLite the two cannot be one process: a click would wait, and all else with it, for the request of a task that has
@@ -137,7 +137,7 @@ def start(crew: Crew, environment: dict[str, str], triggerer: bool = False) -> N
     if triggerer:
         commands["triggerer"] = ["triggerer", "--skip-serve-logs"]
     for name, words in commands.items():
-        crew.start(name, [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
+        group.start(name, [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
 
 
 def healthy(environment: dict, parts: tuple[str, ...] = ("metadatabase", "scheduler", "dag_processor")) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pulsebook.local.engine import Connection
+from pulsebook.local.connection import Connection
 from pulsebook.local.failure import Failure
 
 TIMEOUT, LONGEST = 60, 3600  # seconds: ClickHouse's defaults

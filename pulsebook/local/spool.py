@@ -3,7 +3,7 @@
 The engine's side writes from a thread, the client's side reads from the event loop, and neither holds the other up: a
 result that fits is complete, and its statement over, before the client has read a byte. When `waiting` bytes are unread
 the writer waits for the reader, which has to be quick then (`patience` seconds and one more for each `PACE` bytes that it
-read), or both are told that it is too slow. While other statements wait in line less may be unread, and while they wait
+read), or both get an error: it is too slow. While other statements wait in line less may be unread, and while they wait
 for nothing but the place of this one, the reader has `HURRY` seconds. However many results wait, some room is left.
 """
 
@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.local.failure import Failure
 
 IN_MEMORY = 64 << 10  # bytes of a part that stay in memory; more go to a file
@@ -53,7 +54,7 @@ class Room:
         return tempfile.SpooledTemporaryFile(IN_MEMORY, dir=self.folder)
 
 
-class Closed(Exception):
+class Closed(PulsebookError):
     """Nobody wants the rest."""
 
 
@@ -88,13 +89,13 @@ class Spool:
             part[0].write(data)
             part[1] += len(data)
             self.written += len(data)
-        self._tell()
+        self._wake_reader()
 
     def finish(self, error: Exception | None = None) -> None:
         """Nothing more comes: all is there, or an error took the rest."""
         self.error = self.error or error
         self.complete = True
-        self._tell()
+        self._wake_reader()
 
     def _wait_for_room(self, size: int) -> None:
         waited = 0.0
@@ -129,12 +130,12 @@ class Spool:
             part[0].close()
         self._parts.clear()
 
-    def _tell(self) -> None:
+    def _wake_reader(self) -> None:
         self._loop.call_soon_threadsafe(self._news.set)
 
     # the client's side
 
-    async def holds(self, size: int) -> None:
+    async def wait_for(self, size: int) -> None:
         """Wait until so many bytes were written, or all."""
         while self.written < size and not self.complete:
             self._news.clear()
@@ -143,7 +144,7 @@ class Spool:
 
     async def read(self, size: int) -> bytes:
         """The next bytes, at most `size`; none at the end. Raises the error that took the rest, after what came before."""
-        await self.holds(self.read_bytes + 1)
+        await self.wait_for(self.read_bytes + 1)
         with self._changed:
             if self.read_bytes < self.written:
                 return self._next(size)
@@ -164,7 +165,7 @@ class Spool:
         return data
 
     def close(self) -> None:
-        """Nobody wants the rest: what waits is gone, and a writer is told."""
+        """Nobody wants the rest: what waits is gone, and a writer learns so."""
         with self._changed:
             if self.closed:
                 return

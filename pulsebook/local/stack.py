@@ -20,7 +20,7 @@ import requests
 from pulsebook.base.settings import ROOT, SettingsError, settings
 from pulsebook.local import live, sample, services
 from pulsebook.local.demo import DAU, DAYS, phase
-from pulsebook.local.processes import Crew, CrewError
+from pulsebook.local.processes import ProcessError, ProcessGroup
 
 LOCAL = ROOT / ".local"
 UP, WAREHOUSE = LOCAL / "up", LOCAL / "warehouse"
@@ -34,48 +34,48 @@ PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 
 def up(port: int, warehouse_port: int) -> int:
     """Start everything, unless it is up. What cannot be started as a whole is stopped again."""
-    if crew := Crew.load(UP):
-        dead = crew.dead()
-        if crew.facts.get("ready") and not dead:
+    if group := ProcessGroup.load(UP):
+        dead = group.dead()
+        if group.facts.get("ready") and not dead:
             print("it is up already")
-            _say_where(crew)
+            _say_where(group)
             return 0
         why = f"{', '.join(dead)} has ended" if dead else "the start was cut off"
         print(f"not all of it is running ({why}): what is left is stopped, then all is started anew")
-        crew.stop("warehouse")
+        group.stop("warehouse")
     new = not services.passwords_file(HOME).exists()
     password = services.passwords(HOME, services.LOGIN)[services.LOGIN]
-    crew = Crew(UP)
+    group = ProcessGroup(UP)
     try:
-        _start(crew, services.free_port(port), services.free_port(warehouse_port), password)
+        _start(group, services.free_port(port), services.free_port(warehouse_port), password)
     except BaseException as error:
-        crew.stop("warehouse")
+        group.stop("warehouse")
         if new:
             services.passwords_file(HOME).unlink()  # nobody has seen it
-        if isinstance(error, CrewError | sample.SampleError | RuntimeError | requests.RequestException):
+        if isinstance(error, ProcessError | sample.SampleError | RuntimeError | requests.RequestException):
             print(f"it is not up, and what was started is stopped: {error}", file=sys.stderr)
             return 1
         raise
-    _say_where(crew, password if new else "")
+    _say_where(group, password if new else "")
     return 0
 
 
 def down() -> int:
     """End everything, also what is left after a part of it has died."""
-    crew = Crew.load(UP)
-    if crew is None:
+    group = ProcessGroup.load(UP)
+    if group is None:
         print("nothing is up")
         return 0
-    print(f"stopped: {crew.stop('warehouse')} processes")
+    print(f"stopped: {group.stop('warehouse')} processes")
     return 0
 
 
 def warehouse_url() -> str:
     """Where the warehouse of the running stack listens, with its password; empty where it is not up."""
-    crew = Crew.load(UP)
-    if not crew or not crew.facts.get("ready") or crew.dead():
+    group = ProcessGroup.load(UP)
+    if not group or not group.facts.get("ready") or group.dead():
         return ""
-    return sample.with_password(crew.facts["warehouse"], PASSWORD)
+    return sample.with_password(group.facts["warehouse"], PASSWORD)
 
 
 def prepare(url: str) -> live.Plan:
@@ -86,40 +86,40 @@ def prepare(url: str) -> live.Plan:
     return plan
 
 
-def _start(crew: Crew, port: int, warehouse_port: int, password: str) -> None:
+def _start(group: ProcessGroup, port: int, warehouse_port: int, password: str) -> None:
     address = f"http://127.0.0.1:{port}"
-    crew.facts["airflow"] = address
-    url = _start_warehouse(crew, warehouse_port)
+    group.facts["airflow"] = address
+    url = _start_warehouse(group, warehouse_port)
     environment = {**services.served(HOME, port), **services.sample_only(url)}
     with ThreadPoolExecutor(1) as beside, phase("filling the warehouse up to now; preparing Airflow's database"):
         migrated = beside.submit(services.run, environment, "db", "migrate")
         prepare(url)  # before Airflow starts: a DAG must not meet a day that is still being filled
         migrated.result()
     with phase("starting Airflow and the live events"):
-        feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", crew.facts["warehouse"], "--plan", str(PLAN)]
-        crew.start("live", [*feeder, "--password-file", str(PASSWORD)], environment, cwd=ROOT)
-        services.start(crew, environment, triggerer=True)
-        crew.wait_for(lambda: services.healthy(environment, PARTS), 120, f"Airflow in good health at {address}")
+        feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", group.facts["warehouse"], "--plan", str(PLAN)]
+        group.start("live", [*feeder, "--password-file", str(PASSWORD)], environment, cwd=ROOT)
+        services.start(group, environment, triggerer=True)
+        group.wait_for(lambda: services.healthy(environment, PARTS), 120, f"Airflow in good health at {address}")
         airflow = _Api(address, services.bearer(address, services.LOGIN, password))
-        crew.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
+        group.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
     with phase("scheduling the DAGs; what is due runs at once"):
         airflow.unpause(FIRST)
         latest = time.monotonic() + 30  # the others do not wait for one that fails and is tried again
-        crew.wait_for(lambda: all(map(airflow.has_run, FIRST)) or time.monotonic() > latest, 120, "the first runs")
+        group.wait_for(lambda: all(map(airflow.has_run, FIRST)) or time.monotonic() > latest, 120, "the first runs")
         airflow.unpause(DAGS - FIRST)
-    crew.facts["ready"] = True
-    crew.save()
+    group.facts["ready"] = True
+    group.save()
 
 
-def _start_warehouse(crew: Crew, port: int) -> str:
+def _start_warehouse(group: ProcessGroup, port: int) -> str:
     """Returns its URL with the password, which stands in no command and no file but its own: those others can read."""
     services.warehouse_password(PASSWORD)
-    crew.facts["warehouse"] = f"http://127.0.0.1:{port}"
+    group.facts["warehouse"] = f"http://127.0.0.1:{port}"
     server = [sys.executable, "-m", "pulsebook.local.server", "--path", str(WAREHOUSE), "--port", str(port)]
     server += ["--password-file", str(PASSWORD)]
-    crew.start("warehouse", server, dict(os.environ), cwd=ROOT)
-    crew.wait_for(lambda: _answers(f"{crew.facts['warehouse']}/ping"), 30, "an answer of the embedded warehouse")
-    return sample.with_password(crew.facts["warehouse"], PASSWORD)
+    group.start("warehouse", server, dict(os.environ), cwd=ROOT)
+    group.wait_for(lambda: _answers(f"{group.facts['warehouse']}/ping"), 30, "an answer of the embedded warehouse")
+    return sample.with_password(group.facts["warehouse"], PASSWORD)
 
 
 class _Api:
@@ -133,10 +133,10 @@ class _Api:
         """The DAGs that Airflow knows.
 
         Raises:
-            CrewError: a DAG file cannot be imported.
+            ProcessError: a DAG file cannot be imported.
         """
         if wrong := self._ask("GET", "importErrors")["import_errors"]:
-            raise CrewError("\n".join(f"{e['filename']} cannot be imported:\n{e['stack_trace']}" for e in wrong))
+            raise ProcessError("\n".join(f"{e['filename']} cannot be imported:\n{e['stack_trace']}" for e in wrong))
         return {dag["dag_id"] for dag in self._ask("GET", "dags")["dags"]}
 
     def unpause(self, dags: set[str]) -> None:
@@ -161,19 +161,19 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _say_where(crew: Crew, password: str = "") -> None:
+def _say_where(group: ProcessGroup, password: str = "") -> None:
     outputs, kept = settings().outputs, services.passwords_file(HOME).relative_to(ROOT)
     secret = f"{password}   (shown this once, kept in {kept})" if password else f"the one kept in {kept}"
     print(f"""
-Airflow    {crew.facts["airflow"]}
+Airflow    {group.facts["airflow"]}
   login    {services.LOGIN}
   password {secret}
 chat       {outputs / "chat" / "index.html"}
 archive    {outputs / "index.html"}   (both pages appear with the first runs, within a minute)
-warehouse  {crew.facts["warehouse"]}   (new events every {live.INTERVAL:g} s)
+warehouse  {group.facts["warehouse"]}   (new events every {live.INTERVAL:g} s)
   login    default
   password {services.warehouse_password(PASSWORD)}   (kept in {PASSWORD.relative_to(ROOT)})
-  ask it   {services.how_to_query(crew.facts["warehouse"], PASSWORD)}
+  ask it   {services.how_to_query(group.facts["warehouse"], PASSWORD)}
 logs       {UP.relative_to(ROOT)}/*.log
 
 `make down` stops all of it.""")
@@ -187,7 +187,7 @@ def _alone():
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CrewError("another `make up` or `make down` is at work here; wait for it, or end it") from None
+            raise ProcessError("another `make up` or `make down` is at work here; wait for it, or end it") from None
         yield
 
 
@@ -200,7 +200,7 @@ def main() -> int:
     try:
         with _alone():
             return up(arguments.port, arguments.warehouse_port) if arguments.what == "up" else down()
-    except (CrewError, SettingsError) as error:
+    except (ProcessError, SettingsError) as error:
         print(error, file=sys.stderr)
         return 1
 

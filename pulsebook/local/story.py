@@ -1,4 +1,4 @@
-"""The story that the sample data tell: who comes, who stays, what happens on which day.
+"""The story behind the sample data: who comes, who stays, what happens on which day.
 
 Pure arithmetic over days, no SQL and no I/O: `sample` turns a story into rows. Every figure scales with `dau`, the
 active feed users of a day on the plateau; what is drawn at random here comes from the seed alone.
@@ -87,10 +87,10 @@ class Day:
 
 
 class Story:
-    """`days` full local days before the day of `until`, that day, and `more` after it: `days_told` has them all, oldest
+    """`days` full local days before the day of `until`, that day, and `more` after it: `days` has them all, oldest
     first. The incidents stay where they are, so a story with more days only adds to the same story with fewer.
 
-    `newcomers` counts the users whose first day in the feed is day 0, 1, 2, … of the app, up to the last day told; the
+    `newcomers` counts the users whose first day in the feed is day 0, 1, 2, … of the app, up to the last of these days; the
     campaign's own (`campaign`) are the last of `campaign_day` and counted there too.
     """
 
@@ -100,18 +100,18 @@ class Story:
         self.last_day, self.first_day = today - timedelta(days=1), today - timedelta(days=days)
         self.age = max(STORY_DAYS, days)
         self.begin = today - timedelta(days=self.age)
-        self.numbers = self.age + 1 + more  # days of the app up to the last that is told
+        self.numbers = self.age + 1 + more  # days of the app up to the last of these
         self.posts_per_day = max(20, round(200 * math.sqrt(dau / 18_500)))
         self.messenger_newcomers = max(2, round(MESSENGER_USERS * dau / (1 + MESSENGER_STAY / 2 * MESSENGER_CHANCE)))
         self.every_incident = {name: self._incident(name, *rest) for name, *rest in INCIDENTS}
         self.campaign_day = (self.every_incident["ads_campaign"].start.date() - self.begin).days
         self.campaign = round(CAMPAIGN_SIZE * dau)
         self.newcomers = self._newcomers()
-        self.days_told = self._days(random.Random(f"{seed} story"))[-days - 1 - more :]
+        self.days = self._days(random.Random(f"{seed} story"))[-days - 1 - more :]
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
-        """Those that the days told hold from beginning to end, oldest first."""
+        """Those that lie in these days from beginning to end, oldest first."""
         return tuple(i for i in self.every_incident.values() if i.start.date() >= self.first_day)
 
     def midnight(self, day: date) -> datetime:

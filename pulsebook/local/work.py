@@ -3,7 +3,8 @@
 import asyncio
 import os
 
-from pulsebook.local.engine import Connection, Engine
+from pulsebook.local.connection import Connection
+from pulsebook.local.engine import Engine
 from pulsebook.local.failure import Failure
 from pulsebook.local.query import Query
 from pulsebook.local.session import Session, Sessions
@@ -115,7 +116,7 @@ class Desk:
                 elif work.killed:
                     error = Failure(394, "QUERY_WAS_CANCELLED", "Query was cancelled")
         except Closed:
-            pass  # the client has left: nobody is to be told
+            pass  # the client has left: nobody is to be answered
         except Exception as raised:  # whatever the engine raises is the client's answer
             error = raised
         finally:

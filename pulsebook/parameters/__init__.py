@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.redact import redact
 from pulsebook.parameters.cell import Parameter, read_cell
 from pulsebook.parameters.types import UNKNOWN
@@ -17,7 +18,7 @@ SHOWN = 300  # characters of a refused value
 SECRET = re.compile("pass|pwd|secret|token|key|credential", re.I)  # such a parameter's value is not shown
 
 
-class ParameterError(ValueError):
+class ParameterError(PulsebookError, ValueError):
     """A parameter is not one of the notebook's, or is not what its parameters cell declares."""
 
 
@@ -70,7 +71,7 @@ def accepted(notebook: Path, parameters: dict) -> dict:
         )
     if parameters:
         known = declared(notebook)
-    else:  # a cell that is no Python is the kernel's to tell
+    else:  # a cell that is no Python is the kernel's to report
         _read(notebook)
     taken = {}
     for name, value in parameters.items():
@@ -100,7 +101,7 @@ def known_of(notebook: Path) -> dict:
 def from_templates(notebook: Path, parameters: dict) -> dict:
     """Parameters that templates rendered to text, as what the notebook declares where their meaning is beyond doubt.
 
-    Nothing is refused here: whatever does not fit stays as it is, for `accepted` to tell.
+    Nothing is refused here: whatever does not fit stays as it is, for `accepted` to report.
     """
     if not isinstance(parameters, dict):
         return parameters

@@ -89,7 +89,7 @@ class _Translator(PythonTranslator):
     def inspect(cls, parameters_cell):
         try:
             known = read_cell(parameters_cell["source"])
-        except SyntaxError:  # running it will tell
+        except SyntaxError:  # running it will show
             return []
         return [PapermillParameter(p.name, p.type.text or "None", str(p.default), p.help) for p in known.values()]
 

@@ -26,6 +26,7 @@ from jinja2 import Environment, StrictUndefined, TemplateError, UndefinedError
 from jinja2.meta import find_undeclared_variables
 from markupsafe import Markup
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.spelling import meant
 from pulsebook.base.texts import escape, short
 from pulsebook.catalogue import Dimension
@@ -35,7 +36,7 @@ NAME = 40  # characters of a name from data
 _ALONE = re.compile(r"^[ \t]*((?:\{%[^%]*%\}[ \t]*)+)\n", re.M)  # a line of tags alone
 
 
-class MessageError(ValueError):
+class MessageError(PulsebookError, ValueError):
     """A template cannot be filled in."""
 
 

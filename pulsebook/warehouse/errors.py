@@ -1,7 +1,9 @@
 """What can go wrong between us and ClickHouse. All of it is a `WarehouseError`."""
 
+from pulsebook.base.errors import PulsebookError
 
-class WarehouseError(RuntimeError):
+
+class WarehouseError(PulsebookError, RuntimeError):
     """ClickHouse refused a statement, answered with an error, or could not be reached; or a value does not fit."""
 
 

@@ -10,6 +10,8 @@ pulsebook.warehouse.statement.StatementError: line 1, column 10: leave out FORMA
 import re
 from dataclasses import dataclass
 
+from pulsebook.base.errors import PulsebookError
+
 # Each alternative takes what it has begun to the end, without going back: time grows with the length alone
 _TOKEN = re.compile(
     r"""(?P<space>\s++|--[^\n]*+|//[^\n]*+|\#[ !][^\n]*+)
@@ -31,7 +33,7 @@ _END = "the end of the statement"
 _POSITION = re.compile(r"position (\d+)( \(.*?\))?? \(line \d+, col \d+\)", re.S)
 
 
-class StatementError(ValueError):
+class StatementError(PulsebookError, ValueError):
     """A statement cannot be read as it stands."""
 
 

@@ -1,7 +1,9 @@
 """A value that a column cannot hold as it is."""
 
+from pulsebook.base.errors import PulsebookError
 
-class UnfitError(ValueError):
+
+class UnfitError(PulsebookError, ValueError):
     """Says the value, the type and its range."""
 
 

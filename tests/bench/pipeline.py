@@ -19,7 +19,7 @@ from pathlib import Path
 import requests
 
 from pulsebook.local import services
-from pulsebook.local.processes import Crew
+from pulsebook.local.processes import ProcessGroup
 from pulsebook.local.server import running
 from tests.bench.etl import DAY, fill
 
@@ -49,17 +49,17 @@ def main() -> None:
             )
         address, password = f"http://127.0.0.1:{port}", services.passwords(home, services.LOGIN)[services.LOGIN]
         services.run(environment, "db", "migrate")
-        crew = Crew(Path(folder) / "crew")
+        group = ProcessGroup(Path(folder) / "processes")
         try:
-            services.start(crew, environment)
-            crew.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
+            services.start(group, environment)
+            group.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
             api = Api(address, services.bearer(address, services.LOGIN, password))
-            crew.wait_for(lambda: {"etl", "alerts"} <= api.dags(), 90, "the DAGs")
+            group.wait_for(lambda: {"etl", "alerts"} <= api.dags(), 90, "the DAGs")
             for dag, conf in (("etl", {"run_date": DAY}), ("alerts", {"slot": LAST_SLOT})):
                 for n in range(arguments.runs + 1):
-                    report(dag, n, *api.timed(crew, dag, conf), outputs)
+                    report(dag, n, *api.timed(group, dag, conf), outputs)
         finally:
-            crew.stop()
+            group.stop()
 
 
 class Api:
@@ -76,12 +76,12 @@ class Api:
     def dags(self) -> set[str]:
         return {dag["dag_id"] for dag in self.call("GET", "/dags")["dags"]}
 
-    def timed(self, crew: Crew, dag: str, conf: dict) -> tuple[float, list[dict]]:
+    def timed(self, group: ProcessGroup, dag: str, conf: dict) -> tuple[float, list[dict]]:
         """Seconds from the trigger to the end of the last task, and the tasks."""
         triggered = time.time()
         run = self.call("POST", f"/dags/{dag}/dagRuns", logical_date=None, conf=conf)["dag_run_id"]
         path = f"/dags/{dag}/dagRuns/{run}"
-        state = crew.wait_for(lambda: self.over(path), 300, f"the end of {dag}")
+        state = group.wait_for(lambda: self.over(path), 300, f"the end of {dag}")
         if state != "success":
             raise SystemExit(f"{dag} ended as {state}")
         tasks = self.call("GET", f"{path}/taskInstances")["task_instances"]

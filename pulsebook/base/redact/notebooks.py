@@ -1,4 +1,4 @@
-"""The JSON of a notebook without secrets: it stays a valid notebook, since the format's own words are told by their place."""
+"""The JSON of a notebook without secrets: it stays a valid notebook, since the format's own words are known by their place."""
 
 import base64
 import binascii
@@ -25,19 +25,9 @@ _FIELDS = {  # whose names are the format's, by where they stand
     "output": {"output_type", "name", "text", "data", "metadata", "ename", "evalue", "traceback", "execution_count"},
 }
 _METADATA = {
-    "kernelspec",
-    "language_info",
-    "papermill",
-    "tags",
-    "name",
-    "display_name",
-    "language",
-    "parameters",
-    "status",
-}
+    "kernelspec", "language_info", "papermill", "tags", "name", "display_name", "language", "parameters", "status",
+}  # fmt: skip
 _TEXTUAL = re.compile(r"text/|.*(json|xml|javascript|latex|html|markdown)\b")
-
-
 _DIGITS = (string.ascii_letters + string.digits + "+/=\n\r").encode()
 LONG = 2000  # characters of base64 that are no token
 

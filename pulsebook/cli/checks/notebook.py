@@ -12,6 +12,7 @@ from pathlib import Path
 from nbformat.validator import ValidationError, iter_validate
 
 from pulsebook.base import magic
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.settings import settings
 from pulsebook.parameters.cell import Parameter, parsed, read_cell
 
@@ -35,7 +36,7 @@ class Finding:
         return f"{self.file}{cell}{line}: {'hint: ' if self.hint else ''}{self.text}"
 
 
-class Unreadable(ValueError):
+class Unreadable(PulsebookError, ValueError):
     """A file is no notebook."""
 
 

@@ -1,7 +1,6 @@
 """The archive: whether it can be written, read and listed, what is left of its disk, what its index and records hold."""
 
 import os
-import shutil
 import uuid
 from pathlib import Path
 
@@ -20,8 +19,8 @@ REMEDY = "pulsebook archive verify makes anew what can be, and names the rest."
 def writable() -> str:
     """Whether files can be made, read, listed and removed there: tried with one that is removed again."""
     outputs = settings().outputs
-    if isinstance(outputs, Path) and not outputs.exists():
-        above = next(folder for folder in outputs.parents if folder.exists())
+    above = files.nearest(outputs)
+    if above != outputs:
         if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
             raise Wrong(
                 f"{outputs} to be there or to be made",
@@ -70,9 +69,9 @@ def _remove(trial: Path) -> None:
 def space() -> str:
     """Whether there is room for executed notebooks."""
     outputs = settings().outputs
-    if not isinstance(outputs, Path):
+    free = files.free_space(outputs)
+    if free is None:
         return "an object store, which tells no limit"
-    free = shutil.disk_usage(next(folder for folder in (outputs, *outputs.parents) if folder.exists())).free / 1e9
     if free < FREE:
         raise Wrong(
             f"{FREE:g} GB free for {outputs}",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import SettingsError
 
@@ -12,14 +13,14 @@ LIMIT = 10.0  # seconds that a check may take
 SHOWN = 600  # characters of a finding
 
 
-class Wrong(Exception):
+class Wrong(PulsebookError):
     """Something must be done: what was expected, what was found, what to do."""
 
     def __init__(self, expected: str, found: str, do: str):
         super().__init__(f"expected {expected}, found {found}. {do}")
 
 
-class Skipped(Exception):
+class Skipped(PulsebookError):
     """Nothing was looked at; the message says why."""
 
 

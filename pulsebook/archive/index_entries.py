@@ -1,4 +1,4 @@
-"""The runs of the index: what is shown of each, as its record says, and how they come into a day's file and its counts."""
+"""The entries of the index, one per try: what is shown, as the record says, and how it comes into a day's file and counts."""
 
 import logging
 from collections import defaultdict
@@ -21,18 +21,18 @@ def records_of(outputs: Path) -> list[Path]:
 
 
 def records_among(found: list[Path]) -> dict[str, Path]:
-    """The records among some files of runs, by name and in that order; a copy beside one is called otherwise."""
+    """The records among some files, by name and in that order; a copy beside one is called otherwise."""
     named = {"/".join(path.parts[-4:]).removesuffix(".json"): path for path in found if is_record(path)}
     return {name: named[name] for name in sorted(named) if index_files.names_a_record(name)}
 
 
 def name_of(outputs: Path, path: Path) -> str:
-    """How the index calls the run of a record: the record's path below `outputs`, without its suffix."""
+    """How the index calls a try: the path of its record below `outputs`, without its suffix."""
     return path.relative_to(outputs).with_suffix("").as_posix()
 
 
-def entry(record: Record) -> dict:
-    """What the page shows of a run. While the page of its end is being made, it is busy."""
+def entry_of(record: Record) -> dict:
+    """What the page shows of a try. While the page of its end is being made, it is busy."""
     known = parse_try(record.path.stem)
     day = record.period[:10] if index_files.is_day(record.period[:10]) else record.started[:10]
     return {
@@ -73,14 +73,19 @@ def looked_at(
 
 
 def from_records(outputs: Path, days: set[str]) -> dict[str, dict]:
-    """The runs of some days as their records say; those without a period may belong to any day."""
-    own = [path for path in records_of(outputs) if (day := path.parts[-3][:10]) in days or not index_files.is_day(day)]
+    """The entries of some days as their records say; tries without a period may belong to any day."""
+
+    def may_be_of_them(path: Path) -> bool:
+        day = path.parts[-3][:10]
+        return day in days or not index_files.is_day(day)
+
+    own = filter(may_be_of_them, records_of(outputs))
     found = by_day(outputs, [record for _, record in looked_at(own) if record])
     return {day: found[day] for day in days}
 
 
-def runs_of(outputs: Path, day: str) -> dict[str, dict]:
-    """The runs of a day for somebody who only reads."""
+def entries_of(outputs: Path, day: str) -> dict[str, dict]:
+    """The entries of a day for somebody who only reads."""
     file = index_files.file_of(outputs, day)
     try:
         return index_files.read(file, {})
@@ -90,27 +95,27 @@ def runs_of(outputs: Path, day: str) -> dict[str, dict]:
 
 
 def by_day(outputs: Path, records: Iterable[Record]) -> dict[str, dict]:
-    """What is shown of some runs, by day and name."""
+    """The entries of some tries, by day and name."""
     found = defaultdict(dict)
     for record in records:
-        run = entry(record)
-        found[run["day"]][name_of(outputs, record.path)] = run
+        entry = entry_of(record)
+        found[entry["day"]][name_of(outputs, record.path)] = entry
     return found
 
 
 def set_day(outputs: Path, day: str, found: dict, stays: Callable = lambda name: True, lost: Callable | None = None):
-    """Enter runs into the file of a day; of the others those stay that `stays` says. A try that has ended never runs again.
+    """Enter tries into the file of a day; of the others those stay that `stays` says. A try that has ended never runs again.
 
     Args:
         lost: what a damaged file held; default: as the records say.
     """
 
     def entered(known: dict | None) -> dict | None:
-        runs = {name: run for name, run in (known or {}).items() if name in found or stays(name)}
-        for name, run in found.items():
-            if run["status"] != BUSY or runs.get(name, run)["status"] == BUSY:
-                runs[name] = run
-        return runs or None
+        entries = {name: entry for name, entry in (known or {}).items() if name in found or stays(name)}
+        for name, entry in found.items():
+            if entry["status"] != BUSY or entries.get(name, entry)["status"] == BUSY:
+                entries[name] = entry
+        return entries or None
 
     index_files.change(index_files.file_of(outputs, day), entered, lost or (lambda: from_records(outputs, {day})[day]))
 
@@ -132,20 +137,23 @@ def overview_of(outputs: Path, days: Iterable[str], known: dict | None = None, g
     known = known or {"days": {}, "running": []}
     counts, running = dict(known["days"]), {*known["running"], *busy} - {*gone}
     for day in days:
-        runs = runs_of(outputs, day)
-        for name, run in runs.items():
-            (running.add if run["status"] == BUSY else running.discard)(name)
-        counts[day] = counts_of(runs)
-        if not runs:
-            del counts[day]
+        entries = entries_of(outputs, day)
+        busy_now = {name for name, entry in entries.items() if entry["status"] == BUSY}
+        running = (running - entries.keys()) | busy_now
+        if entries:
+            counts[day] = counts_of(entries)
+        else:
+            counts.pop(day, None)
     return {"days": counts, "running": sorted(running)}
 
 
-def counts_of(runs: dict) -> dict[str, list[int]]:
-    """Per DAG: runs, failed, running, incidents."""
+def counts_of(entries: dict) -> dict[str, list[int]]:
+    """Per DAG: tries, failed, running, incidents."""
     counts = defaultdict(lambda: [0, 0, 0, 0])
-    for run in runs.values():
-        failed, busy = run["status"] not in (GOOD, BUSY, SKIPPED), run["status"] == BUSY
-        one = (1, int(failed), int(busy), max(run.get("incidents") or 0, 0))
-        counts[run["dag"]] = [sum(pair) for pair in zip(counts[run["dag"]], one, strict=True)]
+    for entry in entries.values():
+        of_dag = counts[entry["dag"]]
+        of_dag[0] += 1
+        of_dag[1] += entry["status"] not in (GOOD, BUSY, SKIPPED)
+        of_dag[2] += entry["status"] == BUSY
+        of_dag[3] += max(entry.get("incidents") or 0, 0)
     return dict(counts)

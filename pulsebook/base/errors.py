@@ -1,0 +1,46 @@
+"""The exceptions of Pulsebook: one tree, drawn here with what each also is, and where it is made.
+
+    PulsebookError
+        PeriodError (ValueError)                  base.periods
+        SettingsError (ValueError)                base.settings
+        StoreError (OSError)                      base.store
+        CatalogueError (ValueError)               catalogue.checks
+        WarehouseError (RuntimeError)             warehouse.errors
+            PassingError                          warehouse.errors
+            RefusedError                          warehouse.errors
+        StatementError (ValueError)               warehouse.statement
+        UnfitError (ValueError)                   warehouse.unfit
+        ParameterError (ValueError)               parameters
+        MessageError (ValueError)                 present.messages
+        DiffError (ValueError)                    archive.diff
+        DocumentError (ValueError)                archive.document
+        NoPicture (ValueError)                    archive.pictures
+        RecordError (ValueError)                  archive.record
+            RecordUnreadable                      archive.record
+        Damaged (ValueError)                      archive.record_file
+        ChatError (RuntimeError)                  chat.answers
+            KeyTaken                              chat.answers
+            Refused                               chat.answers
+            Uncertain                             chat.answers
+            Undelivered                           chat.answers
+                TryLater                          chat.answers
+        KernelMissing (RuntimeError)              execution.engine
+        CellFailed (RuntimeError)                 execution.failures
+        CellTimedOut (RuntimeError)               execution.failures
+        KernelDied (RuntimeError)                 execution.failures
+        NotebookFailed (RuntimeError)             runner
+        Unreadable (ValueError)                   cli.checks.notebook
+        Skipped                                   cli.doctor.findings
+        Wrong                                     cli.doctor.findings
+        Failure (RuntimeError)                    local.failure
+        ProcessError (RuntimeError)               local.processes
+        SampleError                               local.sample
+        FolderTaken (RuntimeError)                local.server
+        Closed                                    local.spool
+
+One stands outside: `runner.Killed` (BaseException), which nothing that catches an Exception may stop.
+"""
+
+
+class PulsebookError(Exception):
+    """What Pulsebook raises itself. The message says what was expected, what was found and what to do."""
