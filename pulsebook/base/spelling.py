@@ -1,7 +1,7 @@
 """A name that is not there: which of those that are may be meant.
 
-    >>> meant("veiws", ["views", "likes"])
-    ': is views meant?'
+>>> meant("veiws", ["views", "likes"])
+': is views meant?'
 """
 
 import difflib

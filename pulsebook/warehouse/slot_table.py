@@ -1,6 +1,6 @@
 """`{target_db}.slot_metrics`: what is watched, counted every 15 minutes; of a slot that was counted again the newest count.
 
-table = by_slot(slot_rows(target, first.start, last.end), ["views", "likes"], zone)
+`slot_rows` reads them, `by_slot` makes a table of some metrics of them.
 """
 
 from collections.abc import Sequence
