@@ -8,6 +8,7 @@
         WarehouseError (RuntimeError)             warehouse.errors
             PassingError                          warehouse.errors
             RefusedError                          warehouse.errors
+            Occupied                              cli.trial.database
         StatementError (ValueError)               warehouse.statement
         UnfitError (ValueError)                   warehouse.unfit
         ParameterError (ValueError)               parameters
@@ -32,6 +33,7 @@
         Unreadable (ValueError)                   cli.checks.notebook
         Skipped                                   cli.doctor.findings
         Wrong                                     cli.doctor.findings
+        NotTried (RuntimeError)                   cli.trial.attempt
         Failure (RuntimeError)                    local.failure
         ProcessError (RuntimeError)               local.processes
         SampleError                               local.sample

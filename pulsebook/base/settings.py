@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     query_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)  # seconds that one statement may take
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")  # business time zone: where days begin
     language: Literal["en", "ru"] = "en"  # of chat texts, labels, number formats
-    # in which only critical incidents are told, such as 23:00-08:00; none; empty: the catalogue's
+    # in which only critical incidents are notified, such as 23:00-08:00; none; empty: the catalogue's
     quiet_hours: str = ""
     notebooks: Path = ROOT / "notebooks"  # folder of the notebooks
     outputs: Any = ROOT / "outputs"  # the archive: a folder, or s3://bucket/prefix

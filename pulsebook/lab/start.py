@@ -79,7 +79,7 @@ def _docs(folder: Path) -> Iterator[tuple[str, str]]:
 def _results() -> Iterator[str]:
     outputs = settings().outputs
     pages = {"archive": outputs / "index.html", "chat": outputs / "chat" / "index.html"}
-    there = [_link(path, name) for name, path in pages.items() if isinstance(path, Path) and path.is_file()]
+    there = [_link(path, name) for name, path in pages.items() if path.is_relative_to(ROOT) and path.is_file()]
     if there:
         yield "## Results"
         yield " · ".join(there)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pulsebook.archive import index_runs
+from pulsebook.archive import index_entries
 from pulsebook.archive.record import Record
 from pulsebook.base.environment import variables
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.names import period_of
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import ROOT, settings
@@ -25,7 +26,7 @@ from pulsebook.warehouse import Warehouse
 LEDGER = "chat_messages"  # is not received: what has been posted is shown again
 
 
-class NotTried(RuntimeError):
+class NotTried(PulsebookError, RuntimeError):
     """A try has not come to its notebook."""
 
 
@@ -58,7 +59,7 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> Record:
                 if _executed(task["notebook"], _fitting(task, parameters), surroundings):
                     raise NotTried(f"{task['notebook']}, a step before {notebook.name}, failed: see above")
         exit_code = _executed(notebook, own["parameters"] | parameters, surroundings)
-    records = [Record.load(path) for path in index_runs.records_of(outputs) if path.stem == f"{notebook.stem}-try1"]
+    records = [Record.load(path) for path in index_entries.records_of(outputs) if path.stem == f"{notebook.stem}-try1"]
     if not records:
         raise NotTried(f"{notebook.name} was not begun (exit code {exit_code})")
     return max(records, key=lambda record: record.started)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import nbformat
 
-from pulsebook.archive import diff, diff_page, index_runs, lookup
-from pulsebook.archive.index_runs import GOOD
+from pulsebook.archive import diff, diff_page, index_entries, lookup
+from pulsebook.archive.index_entries import GOOD
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import settings
 from pulsebook.chat import page
@@ -57,10 +57,10 @@ def archived(record: Record, notebook: Path) -> Record | None:
     outputs, own = settings().outputs, values(record, notebook)
     names = [
         name
-        for name, run in lookup.runs_of(outputs, index_runs.entry(record)["day"]).items()
+        for name, run in lookup.entries_of(outputs, index_entries.entry_of(record)["day"]).items()
         if (run["dag"], run["period"], run["status"]) == (record.path.parents[2].name, record.period, GOOD)
     ]
-    known = index_runs.looked_at(outputs / f"{name}.json" for name in names)
+    known = index_entries.looked_at(outputs / f"{name}.json" for name in names)
     same = [other for _, other in known if other and Path(other.notebook).name == notebook.name]
 
     def likeness(other: Record) -> tuple:
