@@ -32,11 +32,8 @@ from pulsebook.anomaly.streams import Streams
 
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
 RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they need more
-PERSIST_SLOTS, PERSIST_DEVIATION, PERSIST_Z = (
-    32,
-    0.8,
-    2.0,
-)  # still off: this share of min_deviation, and this far in one slot
+PERSIST_SLOTS = 32  # an anomaly that was found persists for up to so many slots while one is
+PERSIST_DEVIATION, PERSIST_Z = 0.8, 2.0  # still off: this share of min_deviation, and this far in one slot
 OUTAGES_ONLY_DAYS, SHORT_DAYS, WEEKS_DAYS = 2, 7, 14
 SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 14 days of history
 SHORT_DEVIATION = 2.0  # as long as habits are a guess, min_deviation is so much more
