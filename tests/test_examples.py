@@ -50,7 +50,9 @@ def words_of(docstring: str) -> list[str]:
 
 
 def test_code_in_a_docstring_is_an_example():
+    found = []
     for path in FILES:
         nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, DOCUMENTED)]
-        found = [line for node in nodes for line in words_of(ast.get_docstring(node) or "") if is_code(line)]
-        assert not found, f"{name_of(path)}: write it as an example, with >>>, or in words: {found}"
+        lines = [line for node in nodes for line in words_of(ast.get_docstring(node) or "")]
+        found += [f"{name_of(path)}: {line}" for line in lines if is_code(line)]
+    assert not found, "write it as an example, with >>>, or in words:\n" + "\n".join(found)
