@@ -6,86 +6,36 @@
     >>> picture.png()[1:4]  # the bytes that the chat takes
     b'PNG'
 
-Figures are drawn without pyplot: nothing global, nothing to close.
+Each function draws one kind of chart into a panel; what they share is in `pulsebook.present.panels`.
 """
 
-import io
-import math
 from collections.abc import Sequence
-from datetime import date
-from decimal import Decimal
 from itertools import cycle
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from babel.dates import format_date
-from babel.numbers import format_compact_decimal
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
-from pulsebook.base.texts import short, visible
+from pulsebook.base.texts import visible
 from pulsebook.present import numbers
+from pulsebook.present.panels import NAME as NAME
+from pulsebook.present.panels import SMALL, Picture, amount_axis, day_axis, label, legend
 from pulsebook.present.parts import PARTS, largest
 
-PIXELS, DPI = 1080, 120  # width of a picture; its height is half as much for each row of panels
-SMALL, LARGE = 13, 17  # points
 PALETTE = sns.color_palette("deep")
-NAME, TITLE = 40, 120  # characters of a name from data, of a title
 MAIN, FAINT = PALETTE[0], "#b8bec6"
 ALARM = PALETTE[3]
 BAND = ("value", "low", "high", "week_ago", "anomaly")  # columns that a band is drawn of
 WORDS = {
     "en": {
-        "before": "the week before",
-        "nothing": "no data",
-        "expected": "expected",
-        "ago": "a week ago",
-        "rest": "other",
+        "before": "the week before", "nothing": "no data", "expected": "expected", "ago": "a week ago", "rest": "other",
     },
     "ru": {
-        "before": "неделей раньше",
-        "nothing": "нет данных",
-        "expected": "ожидание",
-        "ago": "неделю назад",
-        "rest": "другие",
+        "before": "неделей раньше", "nothing": "нет данных", "expected": "ожидание", "ago": "неделю назад", "rest": "другие",
     },
-}
-
-
-class Picture:
-    """A figure of panels, in rows of `columns` from the upper left: it grows with its panels. A single one is as wide as the
-    picture; a place without a panel stays blank."""
-
-    def __init__(self, title: str, columns: int = 2):
-        self.figure = Figure(dpi=DPI, layout="constrained")
-        self.figure.get_layout_engine().set(hspace=0.05, wspace=0.04, h_pad=0.1, w_pad=0.1)
-        self.figure.suptitle(_name(title, TITLE), fontsize=LARGE + 3, fontweight="bold")
-        self._columns = columns
-
-    def panel(self, title: str) -> Axes:
-        """The next panel."""
-        with sns.axes_style("whitegrid", {"axes.edgecolor": "#d5d9de"}):
-            ax = self.figure.add_subplot()
-        panels = self.figure.axes
-        columns = min(self._columns, len(panels))
-        rows = math.ceil(len(panels) / columns)
-        self.figure.set_size_inches(PIXELS / DPI, PIXELS / DPI * rows / 2)
-        grid = self.figure.add_gridspec(rows, columns)
-        for place, panel in enumerate(panels):
-            panel.set_subplotspec(grid[divmod(place, columns)])
-        ax.set_title(_name(title, TITLE), loc="left", fontweight="bold", fontsize=LARGE)
-        ax.tick_params(labelsize=SMALL)
-        ax.grid(axis="x", visible=False)
-        sns.despine(ax=ax, left=True)
-        return ax
-
-    def png(self) -> bytes:
-        """The picture; the same data give the same bytes."""
-        self.figure.savefig(buffer := io.BytesIO(), format="png", metadata={"Software": None})
-        return buffer.getvalue()
+}  # fmt: skip
 
 
 def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
@@ -108,9 +58,9 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
     ax.plot(range(7), before, color=FAINT, linewidth=2, label=WORDS[language]["before"])
     ax.plot(range(7), now, color=MAIN, linewidth=3, marker="o", markersize=6)
     if np.isfinite(now[-1]):
-        _label(ax, 6, now[-1], numbers.text(now[-1], name, language), MAIN, below=now[-2] > now[-1])
-    _days(ax, days, language)
-    _amounts(ax, language, share=numbers.is_share(name))
+        label(ax, 6, now[-1], numbers.text(now[-1], name, language), MAIN, below=now[-2] > now[-1])
+    day_axis(ax, days, language)
+    amount_axis(ax, language, share=numbers.is_share(name))
     ax.margins(y=0.25)
     ax.legend(frameon=False, fontsize=SMALL, loc="best")
 
@@ -138,11 +88,11 @@ def lines(ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = (
         drawn += ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o")
         if np.isfinite(last := float(values.iloc[-1])):
             written = numbers.text(last, names[place], language) if names else numbers.number(last, language)
-            _label(ax, len(values) - 1, last, written, color)
-    _days(ax, frame.index, language)
-    _amounts(ax, language, share)
+            label(ax, len(values) - 1, last, written, color)
+    day_axis(ax, frame.index, language)
+    amount_axis(ax, language, share)
     ax.set_ylim(0, np.nanmax([0.01 if share else 1, *frame.max().astype(float)]) * 1.2)
-    _legend(ax, drawn, frame, loc="best")
+    legend(ax, drawn, frame, loc="best")
 
 
 def days(picture: Picture, frame: pd.DataFrame, names: Sequence[str], language: str, title: str = "") -> None:
@@ -175,14 +125,14 @@ def bars(ax: Axes, frame: pd.DataFrame, language: str, share: bool = False) -> N
             color="#6b7280",
             fontsize=SMALL,
         )
-    _days(ax, frame.index, language)
-    _amounts(ax, language, share)
+    day_axis(ax, frame.index, language)
+    amount_axis(ax, language, share)
     top = bottom.max() if len(bottom) and bottom.max() > 0 else 1
     ax.set_ylim(0, top * 1.3)
     if share:
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     if frame.shape[1]:
-        _legend(
+        legend(
             ax, drawn, frame, ncols=2, loc="upper left", columnspacing=0.8, handlelength=0.8, handletextpad=0.4,
             borderaxespad=0, labelspacing=0.2,
         ).set_in_layout(False)  # fmt: skip
@@ -194,10 +144,10 @@ def curve(ax: Axes, values: pd.Series, language: str, unit: str) -> None:
     ax.plot(values.index, values, color=MAIN, linewidth=3, marker="o")
     known = values.dropna()
     for place in {known.index[0], known.index[-1]} if len(known) else ():
-        _label(ax, place, known[place], numbers.percent(known[place], language), MAIN)
+        label(ax, place, known[place], numbers.percent(known[place], language), MAIN)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel(unit, fontsize=SMALL)
-    _amounts(ax, language, share=True)
+    amount_axis(ax, language, share=True)
     ax.set_ylim(0, (known.max() if len(known) else 1) * 1.25)
     ax.set_xlim(values.index[0] - 1.5, values.index[-1] + 1.5)
 
@@ -216,9 +166,9 @@ def clock(ax: Axes, frame: pd.DataFrame, language: str) -> None:
         color, width = (MAIN, 2.5) if place == 0 else ("#9aa3ad", 2)
         drawn += ax.plot(frame.index / 60, values.astype(float), color=color, linewidth=width)
     ax.set_xticks(range(0, 25, 6), [f"{hour:02}:00" for hour in range(0, 25, 6)])
-    _amounts(ax, language)
+    amount_axis(ax, language)
     ax.set_ylim(bottom=0)
-    _legend(ax, drawn, frame.iloc[:, ::-1], loc="lower right")
+    legend(ax, drawn, frame.iloc[:, ::-1], loc="lower right")
 
 
 def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
@@ -247,50 +197,11 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     for missing in place[off & values.isna().to_numpy()]:
         ax.axvspan(missing - 0.5, missing + 0.5, color=ALARM, alpha=0.25, linewidth=0)
     if len(values) and np.isfinite(last := values.iloc[-1]):
-        _label(ax, place[-1], last, numbers.text(last, name, language), ALARM if off[-1] else MAIN)
+        label(ax, place[-1], last, numbers.text(last, name, language), ALARM if off[-1] else MAIN)
     marks = [n for n, at in enumerate(slots.index) if at.minute == 0 and at.hour % 6 == 0]
     ax.set_xticks(marks, [f"{slots.index[n]:%H:%M}" for n in marks], fontsize=SMALL)
     ax.set_xlim(-1, len(slots) + 3)
-    _amounts(ax, language, share=numbers.is_share(name))
+    amount_axis(ax, language, share=numbers.is_share(name))
     if not numbers.is_share(name):
         ax.set_ylim(bottom=0)
     ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
-
-
-def _name(text, most: int = NAME) -> str:
-    """A text as matplotlib shows it to the letter: a `$` of its own would begin a formula."""
-    return short(text, most).replace("$", r"\$")
-
-
-def _legend(ax: Axes, drawn: list, frame: pd.DataFrame, **how):
-    """A legend of what was drawn, named by the frame's columns. matplotlib leaves out labels that begin with `_`, unless
-    they are handed to the legend itself."""
-    return ax.legend(drawn, [_name(column) for column in frame], frameon=False, fontsize=SMALL, **how)
-
-
-def _label(ax: Axes, x: float, y: float, text: str, color, below: bool = False) -> None:
-    """A value above its point, or below it where the line comes from above; legible where another line passes."""
-    ax.annotate(
-        text, (x, y), xytext=(0, -9 if below else 9), textcoords="offset points", ha="center", va="top" if below else "bottom",
-        fontweight="bold", color=color, fontsize=SMALL + 1, path_effects=[withStroke(linewidth=4, foreground="white")], zorder=5,
-    )  # fmt: skip
-
-
-def _days(ax: Axes, days, language: str) -> None:
-    """Day names on the axis."""
-    labels = [format_date(date(d.year, d.month, d.day), "EEE\nd", locale=language) for d in days]
-    ax.set_xticks(range(len(labels)), labels, fontsize=SMALL)
-    ax.set_xlim(-0.5, len(labels) - 0.3)
-
-
-def _amounts(ax: Axes, language: str, share: bool = False) -> None:
-    """Short numbers on the axis, never rounded: 500K, 5.85K, 20 %, 20.5 %."""
-
-    def shown(value, _):
-        exact = Decimal(f"{value * (100 if share else 1):.10g}") + 0  # without a float's noise, and no -0
-        if share:
-            return numbers.percent(exact / 100, language, max(0, -exact.as_tuple().exponent))
-        return format_compact_decimal(exact, locale=language, fraction_digits=10)
-
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))  # few digits
-    ax.yaxis.set_major_formatter(FuncFormatter(shown))
