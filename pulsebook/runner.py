@@ -19,7 +19,7 @@ import IPython  # noqa: F401 (its modules import each other: begun by the kernel
 import papermill
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
-from papermill.iorw import load_notebook_node, papermill_io
+from papermill.iorw import load_notebook_node
 
 from pulsebook.archive import index
 from pulsebook.archive.ending import close_stale_in, finish
@@ -27,16 +27,15 @@ from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
 from pulsebook.base import magic
 from pulsebook.base.errors import PulsebookError
-from pulsebook.base.files import replace
 from pulsebook.base.redact import (
     WithoutSecrets,
     holds_secret,
     redact,
-    redact_notebook,
     register_literals_of,
     register_secrets_of,
 )
 from pulsebook.base.settings import ROOT, place, settings
+from pulsebook.execution.archive_io import SCHEME
 from pulsebook.execution.client import Client as _Client  # noqa: F401 (the name of old)
 from pulsebook.execution.engine import Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied
@@ -45,7 +44,6 @@ from pulsebook.parameters import ParameterError as ParameterError
 from pulsebook.parameters import accepted, recorded
 
 log = logging.getLogger(__name__)
-SCHEME = "archive:"
 kernel_log = logging.getLogger(f"{__name__}.kernel")
 for logger in (log, kernel_log, logging.getLogger("papermill")):
     logger.addFilter(WithoutSecrets())
@@ -133,27 +131,6 @@ def run(
     if error:  # outside of what handles the first one: that is not shown beside it
         raise NotebookFailed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
     return record
-
-
-class _Handler:
-    """papermill's way to a file of the archive."""
-
-    def read(self, path):
-        return place(path.removeprefix(SCHEME)).read_text(encoding="utf-8")
-
-    def write(self, text, path):
-        # no file holds half a surrogate pair
-        whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        replace(place(path.removeprefix(SCHEME)), redact_notebook(whole))
-
-    def listdir(self, path):
-        return [str(p) for p in place(path.removeprefix(SCHEME)).iterdir()]
-
-    def pretty_path(self, path):
-        return path.removeprefix(SCHEME)
-
-
-papermill_io.register(SCHEME, _Handler())
 
 
 def _execute(notebook: Path, parameters: dict, executed: Path, kernel_name: str | None, **how) -> NotebookNode:

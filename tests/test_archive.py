@@ -26,6 +26,7 @@ from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.record import Record, checksum
 from pulsebook.base import redact
 from pulsebook.base.settings import ROOT, settings
+from pulsebook.execution import archive_io
 from pulsebook.execution.guard import ending_with
 from tests.services import until
 
@@ -394,7 +395,7 @@ def test_a_short_or_common_secret_does_not_shred_the_document(secret, folder, ou
     settings.cache_clear()
     record = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={"x": f"is {secret} here?"})
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f"x = {secret!r}")])
-    runner._Handler().write(nbformat.writes(notebook), str(record.executed))
+    archive_io.Handler().write(nbformat.writes(notebook), str(record.executed))
     read = nbformat.read(record.executed, 4)
     nbformat.validate(read)
     finish(record, "succeeded")

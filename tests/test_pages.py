@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pulsebook.archive import code_diff, diff, diff_page, figures, outputs, page, pictures
+from pulsebook.archive import code_diff, diff, diff_page, diff_text, figures, outputs, page, pictures
 from pulsebook.archive.index_page import index_page
 from pulsebook.archive.inert import clean
 from pulsebook.archive.record import Record
@@ -220,7 +220,7 @@ def test_any_two_notebooks_can_be_compared_and_nothing_in_it_is_active(earlier, 
         ]
         found = diff.compare(*pair)
         made = diff_page.render(found, ("../a'b.html", "b.html"))
-        said = diff.text(found)
+        said = diff_text.render(found)
     made.encode()
     said.encode()
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", said), "a terminal is told nothing"

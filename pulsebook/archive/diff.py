@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 from pulsebook.archive import code_diff, document, figures, lookup, pictures
 from pulsebook.archive import notebook as facts
 from pulsebook.archive.code_diff import CellChange
-from pulsebook.archive.figures import moved, value
+from pulsebook.archive.figures import value
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.surroundings import shortened
 from pulsebook.base import magic
@@ -130,19 +130,6 @@ def compare(earlier: Record, later: Record) -> Comparison:
     return Comparison(earlier, later, tuple(read))
 
 
-def text(found: Comparison) -> str:
-    """The comparison for a terminal."""
-    lines = [f"{word}  {describe(record)}" for word, record in (("from", found.earlier), ("to  ", found.later))]
-    if changed := [c for c in found.parameters if not c.same]:
-        lines += ["", "parameters", *_columns([(c.label, shown(c.before), shown(c.after)) for c in changed])]
-    lines += ["", f"numbers of the summaries: {count(found.numbers)}"]
-    changed = [c for c in found.numbers if not c.same and None not in (c.before, c.after)]
-    lines += _columns([(c.label, c.before, c.after, moved(c.before, c.after)) for c in changed])
-    lines += ["", f"pictures: {count(found.pictures)}" if found.pictures else "no pictures"]
-    lines += [*found.left_out, "", *(["code", *_code(found.code)] if found.code else ["the code is the same"])]
-    return "\n".join(map(_printable, lines))
-
-
 def describe(record: Record) -> str:
     """Which try, how it ended."""
     took = f" in {record.duration:.1f} s" if record.duration is not None else ""
@@ -159,16 +146,6 @@ def count(changes: list[Change]) -> str:
 def shown(given: str | None) -> str:
     """A text as it is shown: a long one without its middle; a dash where there is none."""
     return "–" if given is None else shortened(given, VALUE)
-
-
-def _code(changed: list[CellChange]) -> list[str]:
-    lines = []
-    for cell in changed:
-        lines.append(f"  {cell.heading}")
-        for before, after in (row for row in cell.lines if row[0] != row[1]):
-            lines += [f"  {mark} {line}" for mark, line in (("<", before), (">", after)) if line is not None]
-        lines += [f"  … {cell.left_out:,} more lines"] * bool(cell.left_out)
-    return lines
 
 
 def _sources(notebook: NotebookNode) -> list[str]:
@@ -211,13 +188,3 @@ def _paired(old: dict[str, str], new: dict[str, str]) -> list[Change]:
     for label in new:
         labels += [label, *after.get(label, [])]
     return [Change(label, old.get(label), new.get(label)) for label in labels]
-
-
-def _printable(line: str) -> str:
-    """A line that a terminal takes for text."""
-    return "".join(c if c.isprintable() or c == "\t" else "�" for c in line)
-
-
-def _columns(rows: list[tuple]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -14,24 +14,23 @@ import logging
 import math
 import os
 import platform
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pulsebook.archive import origin, process, record_file
+from pulsebook.archive.heartbeat import heartbeat
 from pulsebook.archive.record_file import Damaged, iso
 from pulsebook.base.errors import PulsebookError
-from pulsebook.base.files import create, replace, touch
+from pulsebook.base.files import create, replace
 from pulsebook.base.names import folder_of as folder_of
 from pulsebook.base.names import parse_try, try_name
 from pulsebook.base.redact import WithoutSecrets, redact_values
 
 log = logging.getLogger(__name__)
 log.addFilter(WithoutSecrets())
-BEAT, STALE = 15.0, 120.0  # seconds between heartbeats; without one for so long, a try is over
+STALE = 120.0  # seconds: without a heartbeat for so long, a try is over
 AHEAD = 3600.0  # seconds: a heartbeat from further in the future comes from a wrong clock, and is none
 RUNNING = "running"
 NO_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
@@ -139,23 +138,9 @@ class Record:
         """The day or slot of the run: the name of its folder's parent."""
         return self.path.parent.parent.name
 
-    @contextmanager
     def heartbeat(self):
-        """Make heartbeats within this context."""
-        over = threading.Event()
-
-        def beat():
-            while not over.wait(BEAT):
-                try:
-                    touch(self.path)
-                except OSError:  # the next one may reach the store again
-                    log.exception("no heartbeat of %s", self.path)
-
-        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
-        try:
-            yield
-        finally:
-            over.set()
+        """A context in which the record's file shows that somebody works on the try."""
+        return heartbeat(self.path)
 
     @property
     def over(self) -> bool:

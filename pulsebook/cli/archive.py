@@ -82,7 +82,7 @@ def _index(_) -> int:
 
 
 def _diff(arguments) -> int:
-    from pulsebook.archive import diff, diff_page
+    from pulsebook.archive import diff, diff_page, diff_text
 
     if len(arguments.runs) > 2:
         arguments.refuse(f"expected one run or two, got {len(arguments.runs)}")
@@ -97,7 +97,7 @@ def _diff(arguments) -> int:
         arguments.html.write_text(diff_page.render(compared), encoding="utf-8")
         print(arguments.html)
     else:
-        print(diff.text(compared))
+        print(diff_text.render(compared))
     return 0
 
 

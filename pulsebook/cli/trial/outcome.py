@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from pulsebook.archive import diff, diff_page, index_entries, lookup
+from pulsebook.archive import diff, diff_page, diff_text, index_entries, lookup
 from pulsebook.archive.index_entries import GOOD
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import settings
@@ -44,7 +44,7 @@ def shown(record: Record, notebook: Path, html: Path | None) -> int:
         print(f"\nnothing to compare with: the archive has no succeeded run of {notebook.name} for {record.period}")
     else:
         compared = _as_if_there(diff.compare(earlier, record))
-        print(f"\ncompared with the archived run of {record.period}:\n{diff.text(compared)}")
+        print(f"\ncompared with the archived run of {record.period}:\n{diff_text.render(compared)}")
         if html:
             html.write_text(diff_page.render(compared), encoding="utf-8")
             print(html)
