@@ -41,11 +41,16 @@ def changes(old: list[str], new: list[str]) -> list[CellChange]:
         if room <= 0 or number == CELLS:
             return [*found, CellChange(f"{len(pairs) - number:,} more cells that differ", ())]
         lines = _lines("" if before is None else old[before], "" if after is None else new[after], effort)
-        heading = "new cell" if before is None else "removed cell" if after is None else f"cell {before + 1}"
         shown = tuple((_cut(left), _cut(right)) for left, right in lines[:room])
-        found.append(CellChange(heading, shown, len(lines) - len(shown)))
+        found.append(CellChange(_heading(before, after), shown, len(lines) - len(shown)))
         room -= len(shown)
     return found
+
+
+def _heading(before: int | None, after: int | None) -> str:
+    if before is None:
+        return "new cell"
+    return "removed cell" if after is None else f"cell {before + 1}"
 
 
 class _Effort:

@@ -83,7 +83,9 @@ def _table(changes: list[Change]) -> str:
 def _row(change: Change) -> str:
     said = moved(change.before, change.after)
     kind = "" if change.same else " class=changed"
-    sign = " class=up" if said.startswith("+") else " class=down" if said else ""
+    sign = ""
+    if said:
+        sign = " class=up" if said.startswith("+") else " class=down"
     before, after = (html.escape(shown(text)) for text in (change.before, change.after))
     return f"<tr><th>{html.escape(change.label)}</th><td>{before}</td><td{kind}>{after}</td><td{sign}>{said}</td></tr>"
 

@@ -27,6 +27,7 @@ WEB = Path(__file__).with_name("web")
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
 )
+KINDS = {"succeeded": "good", "running": "busy", "skipped": "busy"}  # of a status, for the style sheet; else: bad
 TITLE, LINKS, FACT, ERROR = 300, 500, 4_000, 100_000  # characters of a title; links; characters of a fact, of an error
 
 
@@ -119,7 +120,7 @@ def facts_of(record: Record) -> str:
 
 def outcome(record: Record) -> str:
     """How a try ended, as markup."""
-    kind = "good" if record.status == "succeeded" else "busy" if record.status in ("running", "skipped") else "bad"
+    kind = KINDS.get(record.status, "bad")
     took = f"in {record.duration:.1f} s" if isinstance(record.duration, int | float) else ""
     error = f"<pre class=error>{_escaped(shortened(text(record.error), ERROR))}</pre>" if record.error else ""
     return f"<p><b class='status {kind}'>{_escaped(record.status)}</b> {_escaped(record.period)} {took}</p>{error}"
@@ -148,7 +149,10 @@ def _contents(cells: list[NotebookNode], first: set[str]) -> str:
 
 def _tagged(cell: NotebookNode) -> NotebookNode:
     """The cell with tags that the style sheet knows; it is this page's own."""
-    cell.metadata["tags"] += ["never-ran"] if facts.never_ran(cell) else ["stopped"] if facts.has_failed(cell) else []
+    if facts.never_ran(cell):
+        cell.metadata["tags"].append("never-ran")
+    elif facts.has_failed(cell):
+        cell.metadata["tags"].append("stopped")
     return cell
 
 

@@ -10,7 +10,6 @@ makes page, comparison and checksums, is gone: somebody else makes them.
 import errno
 import hashlib
 import json
-import logging
 import math
 import os
 import platform
@@ -26,10 +25,8 @@ from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import create, replace
 from pulsebook.base.names import folder_of as folder_of
 from pulsebook.base.names import parse_try, try_name
-from pulsebook.base.redact import WithoutSecrets, redact_values
+from pulsebook.base.redact import redact_values
 
-log = logging.getLogger(__name__)
-log.addFilter(WithoutSecrets())
 STALE = 120.0  # seconds: without a heartbeat for so long, a try is over
 AHEAD = 3600.0  # seconds: a heartbeat from further in the future comes from a wrong clock, and is none
 RUNNING = "running"

@@ -45,7 +45,9 @@ class Store:
     def save(self, slot: int, incidents: list[Incident]) -> None:
         """State what became of incidents in a slot."""
         for incident in incidents:
-            status = "resolved" if incident.resolved is not None else "opened" if incident.opened == slot else "updated"
+            status = "opened" if incident.opened == slot else "updated"
+            if incident.resolved is not None:
+                status = "resolved"
             self._add(slot, incident.id, status, incident.opened, json.dumps(incident.as_dict()))
 
     def close(self, slot: int) -> None:
