@@ -41,7 +41,8 @@ def forget_days(target: Warehouse, keep: int) -> list[date]:
     these days."""
     activity = etl_table(target, "user_activity")
     old = target.read(
-        f"SELECT event_date FROM {activity} WHERE version != 0 AND origin != '{FORGOTTEN}' AND event_date < '{today() - keep}'"
+        f"SELECT event_date FROM {activity} WHERE version != 0 AND origin != '{FORGOTTEN}' AND event_date < '{today() - keep}' "
+        "ORDER BY event_date"
     )["event_date"]
     if len(old):
         first_days(target)
