@@ -25,7 +25,7 @@ from pulsebook.warehouse.events import Events
 
 FORGOTTEN = "forgotten"  # origin in the row with the version of a day whose users are no longer kept
 MOST_ROWS, MOST_DAYS = 20_000_000, 31  # that one statement reads; a single day may have more rows
-MARK = date(1970, 1, 1)  # its partition says that the days before `day.filled` (days since then) are filled
+MARK = date(1970, 1, 2)  # its partition says that the days before `day.filled` (days since then) are filled
 
 
 def metrics_by_day(target: Warehouse, day: Day, days: int) -> pd.DataFrame:
