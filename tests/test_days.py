@@ -1,6 +1,7 @@
 """The small tables of days: whatever happened to them, a report's numbers are those of the raw rows."""
 
 import random
+import re
 import threading
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from pulsebook.base.settings import ROOT
 from pulsebook.warehouse import Warehouse, days
 from pulsebook.warehouse.days import fill_days, require_days, require_history
 from pulsebook.warehouse.first_days import first_days, forget_days
+from tests.etl import before_the_catalogue
 
 ZONE = ZoneInfo("Europe/Moscow")
 FIRST, LAST = date(2026, 10, 1), date(2026, 11, 20)
@@ -246,6 +248,45 @@ def test_users_are_kept_as_long_as_is_set_and_their_first_days_for_good(fill, co
     compare(report(LAST), source.frames(), LAST)
     gone = forgotten[-1]  # an earlier report needs these days again: they are filled from the source
     compare(report(gone), source.frames(), gone)
+
+
+def test_the_first_report_in_a_database_of_the_version_before_is_right(fill, configured, databases, execute):
+    source, target = Source(fill, random.Random(5)), databases[1]
+    for statement in before_the_catalogue(target, str(LAST)):
+        execute(statement)
+    for table, columns in (
+        ("staging_user_days", "event_date Date, user_id UInt64, day Date, feed UInt8, messenger UInt8"),
+        ("staging_first_days", "event_date Date, user_id UInt64, first_day Date, source String"),
+    ):
+        execute(
+            f"CREATE TABLE {target}.{table} ({columns}) ENGINE = MergeTree PARTITION BY event_date ORDER BY user_id"
+        )
+        execute(f"INSERT INTO {target}.{table} (event_date, user_id) VALUES ('{LAST}', 1), ('{LAST}', 999)")
+    compare(report(LAST), source.frames(), LAST)
+    compare(report(DAYS[40]), source.frames(), DAYS[40])
+
+
+def test_a_report_reads_no_older_events_than_its_own_day_where_the_day_before_was_reported(
+    fill, configured, monkeypatch
+):
+    source = Source(fill, random.Random(6))
+    report(DAYS[-2])
+    asked, midnight = [], int(run_day(str(LAST)).start.timestamp())
+    post = Warehouse._post
+    monkeypatch.setattr(Warehouse, "_post", lambda *given, **more: asked.append(given[1]) or post(*given, **more))
+    read = Warehouse.read
+    monkeypatch.setattr(Warehouse, "read", lambda self, sql: asked.append(sql) or read(self, sql))
+    execute = Warehouse.execute
+    monkeypatch.setattr(Warehouse, "execute", lambda self, sql: asked.append(sql) or execute(self, sql))
+    found = report(LAST)
+    events = [sql for sql in asked if re.search(r"FROM \S+\.(feed|message)_actions", sql)]
+    assert events and all(set(re.findall(r"time >= toDateTime\((\d+)\)", sql)) == {str(midnight)} for sql in events)
+    compare(found, source.frames(), LAST)
+    asked.clear()
+    load(LAST)()
+    report(LAST)
+    after = [sql for sql in asked if re.search(r"FROM \S+\.(feed|message)_actions", sql)]
+    assert len(after) <= len(events), "a day that was loaded is not counted again"
 
 
 def test_a_day_of_the_window_that_was_not_finished_is_asked_again(fill, configured):
