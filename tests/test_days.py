@@ -12,10 +12,11 @@ import pytest
 
 from pulsebook.base.periods import run_day
 from pulsebook.base.settings import ROOT
+from pulsebook.cli import main
 from pulsebook.warehouse import Warehouse, days
 from pulsebook.warehouse.days import fill_days, require_days, require_history
 from pulsebook.warehouse.first_days import first_days, forget_days
-from tests.etl import before_the_catalogue
+from tests.etl import before_the_catalogue, quick
 
 ZONE = ZoneInfo("Europe/Moscow")
 FIRST, LAST = date(2026, 10, 1), date(2026, 11, 20)
@@ -214,6 +215,7 @@ def test_whatever_happened_to_the_tables_the_numbers_are_those_of_the_raw_rows(s
     compare(report(LAST), source.frames(), LAST)
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_statements_is_noticed_by_the_next_reader(fill, workers):
     source, own = Source(fill, random.Random(1)), workers(1)
     own.run(prepare(LAST))
@@ -248,6 +250,28 @@ def test_users_are_kept_as_long_as_is_set_and_their_first_days_for_good(fill, co
     compare(report(LAST), source.frames(), LAST)
     gone = forgotten[-1]  # an earlier report needs these days again: they are filled from the source
     compare(report(gone), source.frames(), gone)
+
+
+@pytest.mark.slow
+def test_a_user_is_forgotten_in_every_table(fill, configured, databases, execute, capsys):
+    source, target = Source(fill, random.Random(7)), databases[1]
+    report(LAST)
+    quick(LAST)
+    rows = {t: execute(f"SELECT count() FROM {target}.{t}") for t in ("user_activity", "first_days", "staging_users")}
+    user = int(
+        execute(f"SELECT user_id FROM {target}.user_activity WHERE version = 0 AND event_date = '{LAST}' LIMIT 1")
+    )
+    assert main(["forget", str(user)]) == 0
+    said = dict(re.findall(r"^(\w+): ([\d,]+) rows$", capsys.readouterr().out, re.M))
+    for table, before in rows.items():
+        assert int(said[table]) > 0 and int(execute(f"SELECT count() FROM {target}.{table}")) == int(before) - int(
+            said[table]
+        )
+        assert execute(f"SELECT count() FROM {target}.{table} WHERE user_id = {user}") == "0\n"
+    compare(report(LAST), tuple(frame[frame["user_id"] != user] for frame in source.frames()), LAST)
+    versions = f"SELECT count() FROM {target}.user_activity WHERE version != 0"
+    before = execute(versions)
+    assert main(["forget", "0"]) == 0 and execute(versions) == before, "rows that hold versions are no user's"
 
 
 def test_the_first_report_in_a_database_of_the_version_before_is_right(fill, configured, databases, execute):
