@@ -1,8 +1,9 @@
 """
 ### app_report: the whole app, to the team's chat
 
-Daily at 11:00 in the business time zone, for the day before. Reads `feed_actions`, `message_actions` and what `etl` has
-loaded; posts users, activity and where they are, with two pictures.
+Daily at 11:00 in the business time zone, for the day before. Reads what `etl` has loaded, and its day in
+`feed_actions`; posts users, activity and where they are, with two pictures. Days that `etl` has not loaded it counts from the
+event tables: at its first run all of them, once.
 
 **A day by hand**: trigger with `run_date`. A day that was posted is not posted again: a retry, a cleared task or a
 backfill does no harm. `resend` posts it once more.

@@ -1,8 +1,8 @@
 """
 ### feed_report: yesterday's feed, to the team's chat
 
-Daily at 11:00 in the business time zone, for the day before. Reads `feed_actions`; posts DAU, views, likes and CTR with
-their changes and a chart of seven days.
+Daily at 11:00 in the business time zone, for the day before. Reads what `etl` has loaded; posts DAU, views, likes
+and CTR with their changes and a chart of seven days. Days that `etl` has not loaded it counts from the event tables.
 
 **A day by hand**: trigger with `run_date`. A day that was posted is not posted again: a retry, a cleared task or a
 backfill does no harm. `resend` posts it once more.

@@ -27,6 +27,10 @@ BLOCK = re.compile(r"(?s)(<!-- generated: (\w+) -->\n).*?(<!-- end -->)")
 
 TABLES = {
     "metrics_by_dimension": "The result of `etl`: a row for each day, dimension and value.",
+    "daily_metrics": "Of `load`, and of who needs a day that is missing: the catalogue's counts of each day.",
+    "user_activity": "Likewise: a row for each day and user who acted, and one a day with its version.",
+    "first_days": "Made from `user_activity` by who reads it: each user in the partition of their first day, and one row a day that "
+    "says what it was made from.",
     "slot_metrics": "What alerts compare: each metric in each slot. Filled from the source where it is missing.",
     "incidents": "A row for each slot in which an incident changed, and one for each check. **Not in the source.**",
     "chat_messages": "The ledger of what was sent; rows are only added. **Not in the source.**",
@@ -35,8 +39,6 @@ TABLES = {
     "staging_profiles": "Of `merge_users`: older profiles, of users who only received.",
     "staging_users": "Of `merge_users`: one row per user of the day, with one profile.",
     "staging_slices": "Of `slice`: a day's sums by one dimension, which `load` proves and loads.",
-    "staging_user_days": "Of `app_report`: on which of the last 30 days a user was active.",
-    "staging_first_days": "Of `app_report`: the day of a user's first action ever.",
 }
 COLUMNS = {
     "event_date": "day in the business time zone",
@@ -50,13 +52,13 @@ COLUMNS = {
     "messages_sent": "messages sent",
     "users_received": "distinct senders, summed over the receiving users",
     "users_sent": "distinct receivers, summed over the sending users",
-    "day": "a day on which the user was active",
     "feed": "1: in the feed, else 0",
     "messenger": "1: in the messenger (sent), else 0",
-    "first_day": "day of the first action, in either product",
-    "source": "where the user came from: `ads` or `organic`",
+    "origin": "where the user came from, by the first action of the day: `ads` or `organic`",
+    "version": "0: a user; else the row says by which writing the day is there",
+    "basis": "what the day was made from: its version in `user_activity` and the version of the day before; 0: a user",
     "slot": "start of the 15 minutes",
-    "metric": "a metric of the catalogue",
+    "metric": "a metric of the catalogue; in `daily_metrics` also what is known of the day: `feed.rows`, `dau.1795294800`, `day.version`",
     "value": "its value; NULL where the source has no data",
     "base": "of a ratio its denominator; else NULL",
     "collected": "when it was counted; of several rows the newest counts",
@@ -76,7 +78,7 @@ COLUMNS = {
 }
 KINDS = {
     "SecretStr": "text, kept secret", "Identifier": "name of a database", "Identifier | Literal['']": "name of a database",
-    "str": "text", "float": "number", "int | None": "whole number", "bool": "true or false",
+    "str": "text", "float": "number", "int": "whole number", "int | None": "whole number", "bool": "true or false",
     "ZoneInfo": "IANA time zone", "Path": "folder", "Any": "folder or `s3://…`",
 }  # fmt: skip
 

@@ -147,7 +147,7 @@ def test_a_healthy_installation_is_well_and_stays_as_it_is(world, doctor):
     assert [one["check"] for one in found if one["status"] == "skipped"] == ["connections"]
     said = {one["check"]: one["text"] for one in found}
     assert "receiver spelt reciever_id" in said["source messages"] and "index of 1 days" in said["archive runs"]
-    assert said["target tables"].startswith("10 as expected; the next runs make slot_metrics")
+    assert said["target tables"].startswith("11 as expected; the next runs make slot_metrics")
     assert said["chat"] == "The team (supergroup): the bot is member and may post, topic 5"
     assert sorted(map(str, settings().outputs.rglob("*"))) == before
     assert world.execute(f"SELECT name FROM system.tables WHERE database = '{world.target}' ORDER BY name") == listed
@@ -358,7 +358,12 @@ target.ensure(f"{DATABASE}.sums", {"users": "UInt64"}, partition="users", order=
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "churn.ipynb")
     found = {table.name: table for table in expected.tables(tmp_path)}
     assert found["churn"].refill and found["churn"].columns == {"event_date": "Date", "users": "UInt64"}
-    assert not found["sums"].refill and found["staging_user_days"].refill and not found["metrics_by_dimension"].refill
+    assert (
+        not found["user_activity"].refill
+        and not found["sums"].refill
+        and found["staging_users"].refill
+        and not found["metrics_by_dimension"].refill
+    )
     assert list(found["slot_metrics"].columns) == ["slot", "metric", "value", "base", "collected"]
     assert found.keys() == {*tables(), "slot_metrics", "chat_messages", "incidents", "churn", "sums"}
 

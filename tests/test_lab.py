@@ -149,7 +149,7 @@ def test_the_start_page_lists_what_the_tree_has_at_the_moment(workbench):
     def page():
         return workbench.api("GET", "contents/start.md")["content"]
 
-    row = r"\| \[Report on the feed\]\(notebooks/reports/feed_report.ipynb\) \| \[feed_report\]\(dags/feed_report.py\) \| Reads `feed"
+    row = r"\| \[Report on the feed\]\(notebooks/reports/feed_report.ipynb\) \| \[feed_report\]\(dags/feed_report.py\) \| Reads `daily"
     assert re.search(row, page()) and "[For analysts](docs/analysts.md) | First · Second |" in page()
     assert "A trial" not in page()
     new = keep(workbench.home / "notebooks" / "trial.ipynb")

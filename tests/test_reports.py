@@ -499,6 +499,31 @@ def test_one_word_shows_a_metric_of_the_feed_with_its_changes_and_a_panel(name, 
     assert Image.open(io.BytesIO(shown["chart"])).size == (1080, 1620)
 
 
+@pytest.mark.parametrize("name", ["messages_sent", "messages_per_sender", "dau"])
+def test_the_feed_report_also_shows_what_is_counted_elsewhere_and_wants_it_finished(
+    name, app, databases, execute, configured
+):
+    source, feed, messages = app
+    configured(source_database=source)
+    day, word = DAYS["an ordinary day"], ('"likes", "ctr")', f'"likes", "ctr", "{name}")')
+    both = dict(list(pd.concat([feed, messages]).groupby("day"))), dict(list(messages.groupby("day")))
+    value, places = {
+        "messages_sent": (lambda d: len(both[1][d]), 0),
+        "messages_per_sender": (lambda d: len(both[1][d]) / both[1][d]["user_id"].nunique(), 1),
+        "dau": (lambda d: both[0][d]["user_id"].nunique(), 0),
+    }[name]
+    told = run("feed_report", word, run_date=str(day))["message"].split("\n")
+    assert told[7] == with_changes(METRICS[name].en, value, day, "en", places=places)
+    cut = databases[0]
+    for table in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {cut}.{table} AS {source}.{table}")
+    execute(f"INSERT INTO {cut}.feed_actions SELECT * FROM {source}.feed_actions")
+    configured(source_database=cut)
+    run("feed_report", run_date=str(day))
+    with pytest.raises(ValueError, match=f"message_actions has no rows on {day}. Nothing was posted"):
+        run("feed_report", word, run_date=str(day))
+
+
 def test_one_word_less_is_a_metric_less(app, configured):
     configured(source_database=app[0])
     day = str(DAYS["an ordinary day"])
@@ -566,9 +591,9 @@ def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, 
 @pytest.mark.parametrize(
     ("report", "changed", "says"),
     [
-        ("feed_report", ('"likes", "ctr")', '"likes", "messages_sent")'), "messages_sent is counted from messages, this SELECT reads feed"),
+        ("feed_report", ('"likes", "ctr")', '"likes", "wau")'), "wau needs the column wau; the frame has "),
         ("feed_report", ('"likes", "ctr")', '"likes", "clicks")'), "no metric is named clicks; there are dau, feed_users"),
-        ("app_report", (ACTIVITY, '"views", "dau"'), "dau needs the column dau; the frame has feed_users|dau needs the column dau; the frame has views"),
+        ("app_report", (ACTIVITY, '"views", "mau"'), "mau needs the column mau; the frame has "),
         ("app_report", ('(("ctr",), ', '(("ctr", "posts"), '), "metrics of one panel must all be shares, or none; got ctr, posts"),
     ],
 )  # fmt: skip

@@ -30,6 +30,7 @@ LIMITS = ("cell_output_limit", "notebook_output_limit")
 SHOWN = {
     "table_engine",
     "query_timeout",
+    "user_days",
     "timezone",
     "language",
     "telegram_thread_id",
@@ -83,6 +84,9 @@ class Settings(BaseSettings):
     # engine of our tables: ReplicatedMergeTree, or in full ReplicatedMergeTree('/clickhouse/{shard}/{table}', '{replica}')
     table_engine: str = "MergeTree"
     query_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)  # seconds that one statement may take
+    user_days: int = Field(
+        400, ge=31, le=20_000
+    )  # days for which user_activity keeps who acted; then only first days stay
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")  # business time zone: where days begin
     language: Literal["en", "ru"] = "en"  # of chat texts, labels, number formats
     # in which only critical incidents are notified, such as 23:00-08:00; none; empty: the catalogue's

@@ -4,9 +4,9 @@ import argparse
 import logging
 
 from pulsebook.base.settings import SettingsError
-from pulsebook.cli import archive, check, doctor, new, run, trial
+from pulsebook.cli import archive, check, doctor, forget, new, run, trial
 
-COMMANDS = (new, check, trial, run, archive, doctor)
+COMMANDS = (new, check, trial, run, archive, forget, doctor)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -220,7 +220,14 @@ class Warehouse:
         Raises:
             WarehouseError: a name is not the table's, or one of the table's is missing; nothing was replaced.
         """
-        return partitions.replace(self, table, partition, selects, source)
+        return partitions.replace(self, table, [partition], selects, source)
+
+    def replace_partitions(
+        self, table: str, given: list[str], rows: str | list[str] | pd.DataFrame, source: "Warehouse | None" = None
+    ) -> int:
+        """`replace_partition` for several partitions at once, at most 100, each replaced in a step of its own: one that gets
+        no rows is dropped. The rows may be a frame's, too."""
+        return partitions.replace(self, table, given, rows, source)
 
     def drop_stale(self, database: str, prefix: str, days: int) -> list[str]:
         """Drop partitions of tables named `prefix…` that were last written over `days` days ago, and the scratch

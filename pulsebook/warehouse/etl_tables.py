@@ -1,5 +1,5 @@
 """The tables that a day fills: those of the ETL, whose columns follow from the catalogue's dimensions and per-user counts, and
-those of the report on the whole app.
+those that reports read in place of older events (`days`, `first_days`).
 
 >>> users = etl_table(Warehouse.target(), "staging_users")  # its name; made, or brought up to the catalogue
 """
@@ -11,6 +11,7 @@ from pulsebook.warehouse import profile
 from pulsebook.warehouse.client import Warehouse
 
 FINAL = "metrics_by_dimension"
+STAGING = "staging_"  # begins the names of tables with a step's rows for the next one
 
 
 def metrics_of(source: str = "") -> list[str]:
@@ -27,7 +28,7 @@ def etl_table(target: Warehouse, name: str) -> str:
     """
     columns, partition, order = tables()[name]
     table = f"{settings().target_database}.{name}"
-    return target.ensure(table, columns, partition=partition, order=order, refill=name != FINAL)
+    return target.ensure(table, columns, partition=partition, order=order, refill=name.startswith(STAGING))
 
 
 def tables() -> dict[str, tuple[dict[str, str], str, str]]:
@@ -45,12 +46,21 @@ def tables() -> dict[str, tuple[dict[str, str], str, str]]:
         "staging_users": (user | profiles | _counts(), "event_date", "user_id"),
         "staging_slices": (value | _counts(), "(event_date, dimension)", "dimension_value"),
         FINAL: (value | dict.fromkeys(GIVEN, "UInt64") | later, "event_date", "(dimension, dimension_value)"),
-        "staging_user_days": (
-            user | {"day": "Date", "feed": "UInt8", "messenger": "UInt8"},
+        "daily_metrics": (
+            {"event_date": "Date", "metric": "String", "value": "Nullable(Float64)"},
             "event_date",
-            "(user_id, day)",
+            "metric",
         ),
-        "staging_first_days": (user | {"first_day": "Date", "source": "String"}, "event_date", "user_id"),
+        "user_activity": (
+            user | {"feed": "UInt8", "messenger": "UInt8", "origin": "String", "version": "UInt64"},
+            "event_date",
+            "(version, user_id)",
+        ),
+        "first_days": (
+            user | {"origin": "String", "version": "UInt64", "basis": "UInt64"},
+            "event_date",
+            "(version, user_id)",
+        ),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pulsebook.base.periods import Day
 from pulsebook.base.settings import settings
 from pulsebook.catalogue import SOURCES, CatalogueError, Source, counts_of, select
+from pulsebook.catalogue.checks import EVENT_COLUMNS
 from pulsebook.warehouse.client import Warehouse
 
 
@@ -17,6 +18,7 @@ class Events:
     source: Source
     table: str
     receiver: str = ""  # the column of who receives, as this server spells it
+    columns: frozenset[str] = frozenset()  # that it has there
 
     def rows(self, bounds: str) -> str:
         """SQL that is true for the rows that count within bounds of time."""
@@ -26,6 +28,11 @@ class Events:
         """An expression of the catalogue as this server takes it."""
         places = {"receiver": self.receiver, "timezone": settings().timezone.key}
         return re.sub(r"\{(\w+)\}", lambda place: places[place[1]], expression)
+
+    def has(self, expression: str) -> bool:
+        """Whether the columns of events that an expression of the catalogue names are there."""
+        words = re.findall(r"\w+", re.sub(r"'[^']*'", "", self.sql(expression)))
+        return {*words}.intersection(EVENT_COLUMNS) <= self.columns
 
     def select(self, *names: str) -> str:
         """The columns of a SELECT that compute these metrics' counts; `with_ratios` then adds the ratios.
@@ -86,9 +93,7 @@ def events(server: Warehouse, name: str, *columns: str) -> Events:
     """
     source = SOURCES[name]
     table = f"{settings().source_database}.{source.table}"
-    receiver = ""
-    if source.receivers:
-        found = server.columns(table)
-        receiver = next((spelt for spelt in source.receivers if spelt in found), source.receivers[0])
+    found = server.columns(table)
+    receiver = next((spelt for spelt in source.receivers if spelt in found), (*source.receivers, "")[0])
     server.require(table, tuple(dict.fromkeys(filter(None, (*source.columns, receiver, *columns)))))
-    return Events(source, table, receiver)
+    return Events(source, table, receiver, frozenset(found))

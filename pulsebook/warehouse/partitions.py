@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pandas as pd
+
 from pulsebook.warehouse.errors import WarehouseError
 from pulsebook.warehouse.kinds import identifier, quoted
 from pulsebook.warehouse.tables import alone
@@ -12,24 +14,30 @@ from pulsebook.warehouse.tables import alone
 SCRATCH = re.compile(r"__scratch_[0-9a-f]{12}$")  # ends the names of scratch tables
 
 
-def replace(warehouse, table: str, partition: str, selects: str | list[str], source) -> int:
-    """See `Warehouse.replace_partition`."""
+def replace(warehouse, table: str, given: list[str], rows: str | list[str] | pd.DataFrame, source) -> int:
+    """See `Warehouse.replace_partitions`."""
     with scratch_table(warehouse, table) as scratch:
         columns = warehouse.columns(table)
-        for select in [selects] if isinstance(selects, str) else selects:
+        if isinstance(rows, pd.DataFrame):
+            warehouse.write(rows, scratch)
+            rows = []
+        for select in [rows] if isinstance(rows, str) else rows:
             names = _matched(table, columns, (source or warehouse).types(select))
             if source is None or source.url == warehouse.url:
                 warehouse.execute(f"INSERT INTO {scratch} ({', '.join(map(identifier, names))}) {select}")
             else:
                 _stream(warehouse, source, select, scratch, {name: columns[name] for name in names})
         partitions = _partitions(warehouse, scratch)
-        expected = _partition_text(partition)
-        if partitions.keys() - {expected}:
-            raise WarehouseError(f"rows for {table} fall into {sorted(partitions)}, expected only {expected}")
-        if partitions:
-            warehouse.execute(f"ALTER TABLE {table} REPLACE PARTITION {partition} FROM {scratch}")
-        else:  # ClickHouse does not replace from an empty partition
-            warehouse.execute(f"ALTER TABLE {table} DROP PARTITION {partition}")
+        expected = {_partition_text(partition): partition for partition in given}
+        if partitions.keys() - expected.keys():
+            raise WarehouseError(
+                f"rows for {table} fall into {sorted(partitions)}, expected only {', '.join(expected)}"
+            )
+        for text, partition in expected.items():
+            if text in partitions:
+                warehouse.execute(f"ALTER TABLE {table} REPLACE PARTITION {partition} FROM {scratch}")
+            else:  # ClickHouse does not replace from an empty partition
+                warehouse.execute(f"ALTER TABLE {table} DROP PARTITION {partition}")
     return sum(partitions.values())
 
 

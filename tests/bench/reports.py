@@ -1,18 +1,20 @@
 """Both reports and the alert check on a day of many events, side by side with the usual way on the same embedded server.
 
-    python -m tests.bench.reports [--millions 5 20]
+    python -m tests.bench.reports [--millions 5 20] [--history]
 
 The usual way reads with pandahouse and counts in pandas: per-user frames (ClickHouse groups by user), or the raw rows.
 It computes the feed report's numbers of one day alone, without changes, chart or delivery.
 """
 
 import argparse
+import json
 import tempfile
 
 import nbformat
 
 from pulsebook.base.settings import ROOT
 from pulsebook.local.server import running
+from pulsebook.warehouse.days import MARK
 from tests.bench.etl import DAY, READ, fill, measured, query
 
 SLOT = 1795122000 + 12 * 3600  # noon of the bench's day
@@ -53,14 +55,71 @@ def book(url: str, days: int = 28) -> None:
     )
 
 
+def remember(url: str, days: int) -> None:
+    """So many days before the bench's day in the small tables, each like it, with users who come and go."""
+    for table in ("daily_metrics", "user_activity"):
+        for (old,) in json.loads(query(url, f"SELECT DISTINCT event_date FROM test.{table} FORMAT JSONCompact"))[
+            "data"
+        ]:
+            if old not in (DAY, str(MARK)):
+                query(url, f"ALTER TABLE test.{table} DROP PARTITION '{old}'")
+    query(url, "TRUNCATE TABLE test.first_days")
+    shifted = f"event_date = '{DAY}'"
+    for first in range(1, days, 90):  # a statement writes at most 100 partitions
+        ago = f"(SELECT arrayJoin(range({first}, {min(first + 90, days)})) AS ago) AS shift"
+        query(
+            url,
+            f"""
+            INSERT INTO test.daily_metrics
+            SELECT event_date - ago, multiIf(metric LIKE 'dau.%', concat('dau.', toString(toUInt32(substring(metric, 5)) - 86400 * ago)), metric),
+                if(metric LIKE '%.last_event', value - 86400 * ago, value)
+            FROM test.daily_metrics CROSS JOIN {ago} WHERE {shifted}
+        """,
+        )
+        query(
+            url,
+            f"""
+            INSERT INTO test.user_activity
+            SELECT event_date - ago, if(version = 0, user_id + 2000 * ago, 0), feed, messenger, origin, version
+            FROM test.user_activity CROSS JOIN {ago} WHERE {shifted}
+        """,
+        )
+
+
+def with_history(url: str) -> None:
+    """Both reports with little and with much history, one after the other, three times."""
+    seconds: dict[tuple[str, int], list[float]] = {}
+    for _ in range(3):
+        for days in (30, 365):
+            remember(url, days)
+            measured(report("reports/app_report"), url)  # makes first_days, once
+            for name in ("feed_report", "app_report"):
+                seconds.setdefault((name, days), []).append(measured(report(f"reports/{name}"), url)[0])
+    for name in ("feed_report", "app_report"):
+        little, much = (min(seconds[name, days]) for days in (30, 365))
+        print(
+            f"{name}: {little:.1f} s with 30 days of history, {much:.1f} s with 365: x{much / little:.2f}", flush=True
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, nargs="+", default=[5, 20])
+    parser.add_argument("--history", action="store_true", help="only the reports, with 30 and with 365 days of history")
+    arguments = parser.parse_args()
+    if arguments.history:
+        for size in arguments.millions:
+            with tempfile.TemporaryDirectory() as folder, running(folder) as url:
+                fill(url, int(size * 1e6))
+                measured(report("reports/app_report"), url)  # makes the tables
+                print(f"{size:g} M events a day:")
+                with_history(url)
+        return
     print("feed events of the day (a quarter as many messages); seconds of a whole process, its peak memory\n")
     print(
         " size |  per-user frames |         raw rows |      feed_report |       app_report |          collect |            check"
     )
-    for size in parser.parse_args().millions:
+    for size in arguments.millions:
         with tempfile.TemporaryDirectory() as folder, running(folder) as url:
             fill(url, int(size * 1e6))
             runs = [

@@ -24,7 +24,7 @@ class Table:
 
 def tables(notebooks: Path) -> list[Table]:
     """All tables of the target database that the code knows."""
-    etl = [Table(n, c, refill=n != etl_tables.FINAL) for n, (c, *_) in etl_tables.tables().items()]
+    etl = [Table(n, c, refill=n.startswith(etl_tables.STAGING)) for n, (c, *_) in etl_tables.tables().items()]
     known = {"chat_messages": ledger.COLUMNS, "incidents": store.COLUMNS, "slot_metrics": slot_table.COLUMNS}
     own = [Table(name, columns) for name, columns in known.items()]
     files = sorted(path for path in notebooks.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)

@@ -22,6 +22,7 @@ from pulsebook.cli.trial import database, environment, gate
 from pulsebook.execution.guard import Guard
 from pulsebook.parameters import known_of
 from pulsebook.warehouse import Warehouse
+from pulsebook.warehouse.etl_tables import STAGING
 
 LEDGER = "chat_messages"  # is not received: what has been posted is shown again
 
@@ -48,9 +49,7 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> Record:
         entry = stack.enter_context(gate.opened(target.url, name, timeout))
         source = "" if one_server else stack.enter_context(gate.opened(Warehouse.source().url, "", timeout))
         surroundings = environment(name, entry, source, outputs)
-        missing = sorted(
-            table for table in ours & words if table.startswith(database.STAGING) and not received.get(table)
-        )
+        missing = sorted(table for table in ours & words if table.startswith(STAGING) and not received.get(table))
         tasks = dag()
         own = _task_of(notebook, parameters, tasks)
         for task in tasks if missing else ():

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pulsebook.archive import process
 from pulsebook.base.settings import settings
 from pulsebook.warehouse import Warehouse, WarehouseError
+from pulsebook.warehouse.etl_tables import STAGING
 from pulsebook.warehouse.kinds import identifier, quoted
 from pulsebook.warehouse.partitions import SCRATCH, copy_of
 
 MARK = "pulsebook_try"  # a table that says whose try it is, and that all beside it may be dropped
-STAGING = "staging_"  # begins the names of tables with a step's rows for the next one
 FORGOTTEN = timedelta(hours=12)  # after which a try of another machine is taken for dead
 
 
