@@ -51,7 +51,7 @@ def archive(two_runs, outputs, tmp_path, monkeypatch):  # noqa: F811
     with pytest.raises(runner.NotebookFailed):
         runner.run(notebook, {"run_date": "2026-11-22"}, folder_of(outputs, "etl", "2026-11-22", "run"))
     a_run(outputs, "alerts", "2026-11-21T10:45:00+03:00", 3, incidents=1)
-    monkeypatch.setenv("PULSEBOOK_EXECUTED_AS", "etl/2026-11-22/run/a +1/step-try1.html")
+    monkeypatch.setenv("PULSEBOOK_EXECUTED_AS", "etl/2026-11-21/scheduled__2026-11-21/step-try1.html")
     settings.cache_clear()
     text = "<b>Feed</b>\nDAU 7 <code>x</code>"
     chat_page.add("team k text 1", chat="team", text=text, photos=[base64.b64decode(picture("red"))], note="sent")
@@ -268,4 +268,12 @@ def test_the_index_fits_the_paper(archive, browser):  # noqa: F811
 
 def test_a_message_on_the_chat_page_links_to_the_notebook_that_posted_it(archive):
     made = archive["chat"].read_text()
-    assert made.count('<a href="../etl/2026-11-22/run/a%20%2B1/step-try1.html">executed notebook</a>') == 2
+    assert made.count('<a href="../etl/2026-11-21/scheduled__2026-11-21/step-try1.html">executed notebook</a>') == 2
+
+
+def test_a_page_of_a_notebook_that_posted_leads_to_its_first_message(archive, two_runs, browser):  # noqa: F811
+    archive["success"].write_text(page.render(two_runs[1]))  # as after a run that posts
+    opened(browser, archive["success"].as_uri())
+    browser.find_element("link text", "message").click()
+    assert browser.find_element("css selector", "article:has(:target) .text").text.startswith("Feed")
+    assert ">message<" not in archive["failure"].read_text()

@@ -4,11 +4,12 @@ One file that needs nothing else: no script runs in it and it can fetch nothing 
 """
 
 import html
+import json
 import re
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import nbformat
 from nbformat import NotebookNode
@@ -30,7 +31,7 @@ WEB = Path(__file__).with_name("web")
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
 )
-INDEX = "../../../index.html"  # as seen from a try's folder
+INDEX, CHAT = "../../../index.html", "../../../chat/index.html"  # as seen from a try's folder
 STYLES = ("xcode", "lightbulb")
 TITLE, LINKS, FACT, ERROR = 300, 500, 4_000, 100_000  # characters of a title; links; characters of a fact, of an error
 
@@ -132,6 +133,15 @@ def outcome(record: Record) -> str:
     return f"<p><b class='status {kind}'>{_escaped(record.status)}</b> {_escaped(record.period)} {took}</p>{error}"
 
 
+def _has_posted(page: str) -> bool:
+    """Whether the chat page's log names this page as that of a message's notebook."""
+    try:
+        log = (settings().outputs / "chat" / "messages.jsonl").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return f'"notebook": {json.dumps(page, ensure_ascii=False)}' in log
+
+
 def _about(record: Record) -> str:
     return f"<h2>About this run</h2>{facts_of(record)}"
 
@@ -163,7 +173,10 @@ def _ways(record: Record) -> str:
         "next": {**this, "go": "next"},
         "comparison": {**this, "go": "comparison"},
     }
-    links = (f'<a href="{INDEX}#{html.escape(urlencode(to, safe="/"))}">{word}</a>' for word, to in ways.items())
+    links = [f'<a href="{INDEX}#{html.escape(urlencode(to, safe="/"))}">{word}</a>' for word, to in ways.items()]
+    own = f"{this['run']}.html"
+    if _has_posted(own):
+        links.append(f'<a href="{CHAT}#{html.escape(quote(own))}">message</a>')
     return f'<nav class=ways aria-label="archive">{" ".join(links)}</nav>'
 
 

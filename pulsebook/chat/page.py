@@ -1,6 +1,6 @@
 """`outputs/chat/index.html`: what the chat shows, as a page that opens from disk.
 
-`messages.jsonl` beside it holds one line per message, `photos/` the pictures. A message that is added again (same id)
+`messages.jsonl` beside it holds one line per message with the page of the notebook that posted it, `photos/` the pictures. A message that is added again (same id)
 takes the place of the first. An id is the chat, the key and the part: `team feed_report/2026-11-22 text 1`.
 """
 
@@ -36,7 +36,7 @@ main { max-width: 560px; margin: auto; padding: 8px 10px 24px }
 .day { text-align: center; margin: 14px 0 6px; font-size: 13px }
 article { background: var(--bubble); border-radius: 4px 14px 14px 14px; margin: 6px 24px 6px 0; padding: 8px 12px 6px;
   box-shadow: 0 1px 1px #0002; overflow: hidden; overflow-wrap: anywhere }
-article:target { outline: 2px solid var(--link) } article .text { white-space: pre-wrap } a { color: var(--link) }
+article:target, article:has(:target) { outline: 2px solid var(--link) } article, article > a { scroll-margin-top: 60px } article .text { white-space: pre-wrap } a { color: var(--link) }
 article .from { color: var(--link); font-weight: 600; font-size: 14px } article .operations { color: var(--alarm) }
 article .pictures { display: grid; gap: 3px; margin: 4px -12px 6px } article img { width: 100%; display: block; background: #fff }
 article .many { grid-template-columns: 1fr 1fr } code, pre { font-size: 13px } pre { margin: 4px 0; white-space: pre-wrap }
@@ -90,12 +90,15 @@ def _messages(log: str) -> list[dict]:
 
 def _page(messages: list[dict]) -> str:
     first = {m["id"].rsplit(" ", 2)[0]: m for m in reversed(messages)}  # by chat and key
+    posted = {
+        m["id"]: m["notebook"] for m in {m.get("notebook"): m for m in reversed(messages)}.values() if m.get("notebook")
+    }
     body, day = [], ""
     for message in messages[-SHOWN:]:
         at = datetime.fromisoformat(message["at"])
         if day != (day := f"{at:%Y-%m-%d}"):
             body.append(f'<div class="day">{day}</div>')
-        body.append(_article(message, at, first))
+        body.append(_article(message, at, first, posted.get(message["id"], "")))
     older = f" · {len(messages) - SHOWN} older ones in messages.jsonl" if len(messages) > SHOWN else ""
     return f"""<!doctype html>
 <html lang="{settings().language}"><head><meta charset="utf-8">
@@ -106,7 +109,8 @@ def _page(messages: list[dict]) -> str:
 """
 
 
-def _article(message: dict, at: datetime, first: dict) -> str:
+def _article(message: dict, at: datetime, first: dict, notebook: str) -> str:
+    """A message; the first one of a notebook has a place that the notebook's page links to: the address of that page."""
     names = [quote(str(name)) for name in message["photos"]]
     begun = first.get(message["id"].rsplit(" ", 2)[0], message)  # the text that pictures of their own belong to
     what = html.escape(_headline(message) or _headline(begun) or message["id"])
@@ -119,9 +123,10 @@ def _article(message: dict, at: datetime, first: dict) -> str:
     note = f"{escape(message['note'])} · " if message["note"] else ""
     if message.get("notebook"):
         note += f'<a href="../{html.escape(quote(str(message["notebook"])))}">{NOTEBOOK[settings().language]}</a> · '
+    place = f'<a id="{html.escape(notebook)}"></a>' if notebook else ""
     many = " many" if len(message["photos"]) > 2 else ""
     return (
-        f'<article id="{anchor}"><span class="from {chat}">Pulsebook → {chat}</span>{reply}'
+        f'<article id="{anchor}">{place}<span class="from {chat}">Pulsebook → {chat}</span>{reply}'
         + (f'<div class="pictures{many}">{pictures}</div>' if pictures else "")
         + (f'<div class="text">{shown(message["text"])}</div>' if message["text"] else "")
         + f'<footer>{note}<a href="#{anchor}">{at:%H:%M}</a></footer></article>'
