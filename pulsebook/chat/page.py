@@ -36,7 +36,8 @@ main { max-width: 560px; margin: auto; padding: 8px 10px 24px }
 .day { text-align: center; margin: 14px 0 6px; font-size: 13px }
 article { background: var(--bubble); border-radius: 4px 14px 14px 14px; margin: 6px 24px 6px 0; padding: 8px 12px 6px;
   box-shadow: 0 1px 1px #0002; overflow: hidden; overflow-wrap: anywhere }
-article:target, article:has(:target) { outline: 2px solid var(--link) } article, article > a { scroll-margin-top: 60px } article .text { white-space: pre-wrap } a { color: var(--link) }
+article:target, article:has(:target) { outline: 2px solid var(--link) } article, article > a { scroll-margin-top: 60px }
+article .text { white-space: pre-wrap } a { color: var(--link) }
 article .from { color: var(--link); font-weight: 600; font-size: 14px } article .operations { color: var(--alarm) }
 article .pictures { display: grid; gap: 3px; margin: 4px -12px 6px } article img { width: 100%; display: block; background: #fff }
 article .many { grid-template-columns: 1fr 1fr } code, pre { font-size: 13px } pre { margin: 4px 0; white-space: pre-wrap }
