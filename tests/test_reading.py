@@ -201,15 +201,15 @@ def test_a_page_leads_to_what_belongs_to_it_also_to_what_came_later(archive, out
         return browser.execute_script("return document.getElementById('note')?.textContent")
 
     success = "etl/2026-11-21/scheduled__2026-11-21/step-try1"
-    assert follow("success", "previous") == "etl/2026-11-20/scheduled__2026-11-20/step-try1.html"
-    assert follow("success", "next") == "etl/2026-11-22/run/step-try1.html", "it ran after the page was written"
+    assert follow("success", "previous period") == "etl/2026-11-20/scheduled__2026-11-20/step-try1.html"
+    assert follow("success", "next period") == "etl/2026-11-22/run/step-try1.html", "it ran after the page was written"
     assert follow("success", "comparison") == f"{success}.diff.html"
     assert (
-        follow("failure", "next").startswith("index.html#")
+        follow("failure", "next period").startswith("index.html#")
         and note() == "step of etl, 2026-11-22, has no later run here"
     )
     assert follow("failure", "index") == "index.html#day=2026-11-22"
-    follow("success", "this run")
+    follow("success", "tasks of this run")
     wait_for(browser, lambda: len(seen(browser)[0]) == 1)
 
 

@@ -29,9 +29,10 @@ from pulsebook.base.settings import settings
 WAYS = re.compile(r"<nav class=ways.*?</nav>")  # links of a page to files beside it, which are not served here
 OFFERED = 8  # earlier runs to choose from
 STYLE = """
-html, body { height: 100%; margin: 0 } body { display: flex; flex-direction: column; background: #fff; color: #222 }
-nav { padding: 8px 16px; background: #eef2f5; font: 14px system-ui, sans-serif } nav span { margin-left: 1em }
-nav a { color: #0b5cad } iframe { flex: 1; border: 0; width: 100% }
+:root { color-scheme: light dark } html, body { height: 100%; margin: 0 }
+body { display: flex; flex-direction: column; background: light-dark(#fff, #12171e); color: light-dark(#222, #e4e9ef) }
+nav { padding: 8px 16px; background: light-dark(#eef2f5, #1b222b); font: 14px system-ui, sans-serif }
+nav span { margin-left: 1em } nav a { color: light-dark(#0b5cad, #7db8f5) } iframe { flex: 1; border: 0; width: 100% }
 """
 SANDBOX = {
     "Content-Security-Policy": "sandbox allow-popups; default-src 'unsafe-inline' data:; frame-ancestors 'self'",

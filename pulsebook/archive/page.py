@@ -168,9 +168,9 @@ def _ways(record: Record) -> str:
     run, this = "/".join(folders), {"day": day, "run": "/".join((*folders, name))}
     ways = {
         "index": {"day": day},
-        "this run": {"day": day, "text": f"{run}/"},
-        "previous": {**this, "go": "previous"},
-        "next": {**this, "go": "next"},
+        "tasks of this run": {"day": day, "text": f"{run}/"},
+        "previous period": {**this, "go": "previous"},
+        "next period": {**this, "go": "next"},
         "comparison": {**this, "go": "comparison"},
     }
     links = [f'<a href="{INDEX}#{html.escape(urlencode(to, safe="/"))}">{word}</a>' for word, to in ways.items()]
