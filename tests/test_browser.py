@@ -72,7 +72,7 @@ def into_the_notebook(browser):
 def test_the_tab_shows_the_summary_of_a_task_that_succeeded(airflow, session, run):
     open_tab(session, airflow, run, "hostile")
     text = session.find_element(By.TAG_NAME, "body").text
-    assert "42 rows of trial" in session.find_element(By.CSS_SELECTOR, "main.summary").text
+    assert "42 rows of trial" in session.find_element(By.CSS_SELECTOR, "main .summary").text
     assert text.index("42 rows of trial") < text.index("what the notebook shows"), "the summary comes first"
     assert "succeeded" in text
     session.switch_to.default_content()

@@ -264,7 +264,10 @@ def test_the_comparison_in_the_tab_offers_earlier_runs_and_refuses_ways_out(two_
     )
     step, (_, get) = "/etl/by hand/step", tab
     offered = get(f"{step}/compare").text
-    assert "<b>2026-11-21</b>" in offered and ">2026-11-20</a>" in offered
+    assert "<b>2026-11-21, scheduled__2026-11-21, step-try1</b>" in offered, "of one day: its run and try tell it apart"
+    assert (
+        ">2026-11-20</a>" in offered and "2026-11-21 compared with 2026-11-21, scheduled__2026-11-21, step-" in offered
+    )
     other = quote("2026-11-20/scheduled__2026-11-20/step-try1", safe="")
     assert "+300 (+25 %)" in get(f"{step}/compare/page?with={other}").text
     assert get("/etl/scheduled__2026-11-20/step/compare").status_code == 404, "the first run has nothing before it"

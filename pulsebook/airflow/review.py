@@ -10,6 +10,7 @@ can reach neither the session nor the API. Links stand in our part: a request th
 """
 
 import html
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -25,11 +26,13 @@ from pulsebook.archive import diff, lookup
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import settings
 
+WAYS = re.compile(r"<nav class=ways.*?</nav>")  # links of a page to files beside it, which are not served here
 OFFERED = 8  # earlier runs to choose from
 STYLE = """
-html, body { height: 100%; margin: 0 } body { display: flex; flex-direction: column; background: #fff; color: #222 }
-nav { padding: 8px 16px; background: #eef2f5; font: 14px system-ui, sans-serif } nav span { margin-left: 1em }
-nav a { color: #0b5cad } iframe { flex: 1; border: 0; width: 100% }
+:root { color-scheme: light dark } html, body { height: 100%; margin: 0 }
+body { display: flex; flex-direction: column; background: light-dark(#fff, #12171e); color: light-dark(#222, #e4e9ef) }
+nav { padding: 8px 16px; background: light-dark(#eef2f5, #1b222b); font: 14px system-ui, sans-serif }
+nav span { margin-left: 1em } nav a { color: light-dark(#0b5cad, #7db8f5) } iframe { flex: 1; border: 0; width: 100% }
 """
 SANDBOX = {
     "Content-Security-Policy": "sandbox allow-popups; default-src 'unsafe-inline' data:; frame-ancestors 'self'",
@@ -72,11 +75,11 @@ def page(dag_id: str, run_id: str, task_id: str, try_number: Number = None, map_
     """The page of a try; what is saved so far where it is still running."""
     record = tried(dag_id, run_id, task_id, map_index, try_number).record
     if record.html.exists():
-        content = record.html.read_text("utf-8", errors="replace")
+        content = WAYS.sub("", record.html.read_text("utf-8", errors="replace"), count=1)
     elif record.executed.exists():  # it is running: what it has saved so far
         from pulsebook.archive.page import render  # nbconvert takes a second: only when it is needed
 
-        content = render(record)
+        content = WAYS.sub("", render(record), count=1)
     elif record.error:
         content = f"<!doctype html><title>no notebook</title><body><pre>{html.escape(record.error)}</pre></body>"
     else:
@@ -95,9 +98,12 @@ def compare(
     for path in islice(lookup.earlier(settings().outputs, later), OFFERED):
         chosen = path == earlier.path
         to = f"compare?{shown.query()}&with={quote(_name(path), safe='')}"
-        links.append((path.parts[-3], "" if chosen else to))
+        of_period = path.parts[-3]
+        alike = of_period == later.period  # of one period: the run and the try tell them apart
+        links.append((f"{of_period}, {path.parts[-2]}, {path.stem}" if alike else of_period, "" if chosen else to))
     content = f"compare/page?{shown.query()}&with={quote(_name(earlier.path), safe='')}"
-    return _framed(content, f"{later.period} compared with {earlier.period}", links)
+    with_run = f", {earlier.path.parent.name}, {earlier.path.stem}" if earlier.period == later.period else ""
+    return _framed(content, f"{later.period} compared with {earlier.period}{with_run}", links)
 
 
 @app.get(f"{STEP}/compare/page", **GUARD)

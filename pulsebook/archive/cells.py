@@ -20,6 +20,7 @@ from pulsebook.base.redact import HIDDEN
 log = logging.getLogger(__name__)
 HIGHLIGHTED, SOURCE = 50_000, 200_000  # characters of a cell's code: shown in colours, shown at all
 LOST = "The code of this cell has lost a text that looks like a secret: as it stands here it does not do what it did."
+_HEADING = re.compile(r"^#{1,6} (.{1,200})", re.M)
 _UNTAGGED = re.compile(r"[^\w.:-]")
 
 
@@ -30,6 +31,8 @@ def markup(cell: NotebookNode, language: str, around: Surroundings) -> str:
         language: of the notebook's code, as pygments knows it.
     """
     around.attachments = cell.get("attachments", {})
+    if cell.cell_type == "markdown":
+        around.heading = ([*_HEADING.findall(cell.source), around.heading])[0]
     kind = "code_cell" if cell.cell_type == "code" else "text_cell"
     tags = "".join(f" celltag_{_UNTAGGED.sub('_', tag)}" for tag in cell.metadata.get("tags", []))
     try:
@@ -56,7 +59,7 @@ def _inside(cell: NotebookNode, language: str, around: Surroundings) -> str:
             made += note(
                 f"Interactive parts of this cell ({', '.join(sorted(lost))}) are not shown: this page runs no scripts."
             )
-        return f"<div class=rendered_html>{made}</div>"
+        return f"<div class=rendered_html{' tabindex=0' if '<table' in made else ''}>{made}</div>"
     return f"<pre class=raw>{html.escape(shortened(cell.source, SOURCE))}</pre>" if cell.source.strip() else ""
 
 

@@ -10,7 +10,7 @@ from pulsebook.archive import diff
 from pulsebook.archive.code_diff import CellChange, Line
 from pulsebook.archive.diff import Change, Comparison, shown
 from pulsebook.archive.figures import moved
-from pulsebook.archive.page import facts_of, outcome, page
+from pulsebook.archive.page import facts_of, outcome, page, try_of
 from pulsebook.archive.record import Record
 from pulsebook.archive.surroundings import note
 from pulsebook.base.names import step_of
@@ -31,13 +31,14 @@ def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
     about = "".join(f"<section>{facts_of(record)}</section>" for record in tries)
     return page(
         f"{name} · {found.earlier.period} and {found.later.period}",
-        f"<header><h1>{html.escape(name)}: two runs compared</h1></header><div class=sides>{sides}</div>",
+        f"<h1>{html.escape(name)}: two runs compared</h1>",
+        f"<div class=sides>{sides}</div>",
         "".join(note(sentence) for sentence in found.left_out),
         _parameters(found),
         _numbers(found),
         _pictures(found),
         f"<h2>Code</h2>{_code(found) if found.code else '<p class=same>The code is the same.</p>'}",
-        f"<footer><h2>About these runs</h2><div class=sides>{about}</div></footer>",
+        footer=f"<h2>About these runs</h2><div class=sides>{about}</div>",
     )
 
 
@@ -49,7 +50,7 @@ def links(earlier: Record, later: Record) -> tuple[str, str]:
 
 def _side(word: str, record: Record, link: str) -> str:
     address = f"<p><a href='{html.escape(link)}'>executed notebook</a></p>" if link else ""
-    return f"<section><h3>{word}</h3>{outcome(record)}{address}</section>"
+    return f"<section><h2>{word}</h2>{outcome(record)}<p>{html.escape(try_of(record))}</p>{address}</section>"
 
 
 def _parameters(found: Comparison) -> str:
@@ -77,7 +78,7 @@ def _table(changes: list[Change]) -> str:
     if not changes:
         return ""
     rows = "".join(_row(change) for change in changes)
-    return f"<div class='wide left'><table><thead><tr><th></th><th>before</th><th>after</th><th>change</th></tr></thead>{rows}</table></div>"
+    return f"<div class='wide left'><table><thead><tr><td></td><th>before</th><th>after</th><th>change</th></tr></thead>{rows}</table></div>"
 
 
 def _row(change: Change) -> str:
@@ -96,16 +97,17 @@ def _pictures(found: Comparison) -> str:
     parts = []
     for picture in found.pictures:
         said = " <span class=same>(the same)</span>" if picture.same else ""
-        sides = "".join(map(_picture, (picture.before, picture.after)))
+        both = (("before", picture.before), ("after", picture.after))
+        sides = "".join(_picture(given, f"{picture.label}, {word}") for word, given in both)
         parts.append(f"<h3>{html.escape(picture.label)}{said}</h3><div class='sides output'>{sides}</div>")
     return f"<h2>Pictures</h2>{''.join(parts)}"
 
 
-def _picture(given: str | None) -> str:
+def _picture(given: str | None, alt: str) -> str:
     if given is None:
         return "<div class=same>no such picture</div>"
     if given.startswith("data:image/"):
-        return f'<div><img src="{html.escape(given)}" alt=""></div>'
+        return f'<div><img src="{html.escape(given)}" alt="{html.escape(alt)}"></div>'
     return f"<div>{note(given)}</div>"
 
 

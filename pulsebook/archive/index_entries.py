@@ -148,12 +148,22 @@ def overview_of(outputs: Path, days: Iterable[str], known: dict | None = None, g
 
 
 def counts_of(entries: dict) -> dict[str, list[int]]:
-    """Per DAG: tries, failed, running, incidents."""
-    counts = defaultdict(lambda: [0, 0, 0, 0])
-    for entry in entries.values():
-        of_dag = counts[entry["dag"]]
+    """Per DAG: tries, failed, running, incidents. A try that failed before another one of its task and run succeeded is none
+    of the failed."""
+    counts, healed = defaultdict(lambda: [0, 0, 0, 0]), {}
+    for name, entry in entries.items():
+        if entry["status"] == GOOD:
+            step = _step(name, entry)
+            healed[step] = max(entry.get("try", 1), healed.get(step, 0))
+    for name, entry in entries.items():
+        of_dag, failed = counts[entry["dag"]], entry["status"] not in (GOOD, BUSY, SKIPPED)
         of_dag[0] += 1
-        of_dag[1] += entry["status"] not in (GOOD, BUSY, SKIPPED)
+        of_dag[1] += failed and entry.get("try", 1) > healed.get(_step(name, entry), 0)
         of_dag[2] += entry["status"] == BUSY
         of_dag[3] += max(entry.get("incidents") or 0, 0)
     return dict(counts)
+
+
+def _step(name: str, entry: dict) -> tuple:
+    """What the tries of one task in one run have in common."""
+    return name.rpartition("/")[0], entry["task"], entry.get("map")

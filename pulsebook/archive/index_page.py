@@ -6,9 +6,12 @@ tries are shown in frames; each has a policy of its own.
 
 import base64
 import hashlib
+import html
 import re
 from functools import cache
 from pathlib import Path
+
+from pulsebook.base.settings import settings
 
 WEB = Path(__file__).with_name("web")
 POLICY = (
@@ -17,9 +20,13 @@ POLICY = (
 )
 
 
-@cache
 def index_page() -> str:
-    """The page's markup."""
+    """The page's markup. Its clock is that of the business time zone."""
+    return _page().replace("ZONE", html.escape(str(settings().timezone)), 1)
+
+
+@cache
+def _page() -> str:
     page = (WEB / "index.html").read_text(encoding="utf-8")
     for part in ("index.css", "index.js"):
         page = page.replace(f"/* {part} */", (WEB / part).read_text(encoding="utf-8"))

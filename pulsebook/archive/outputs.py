@@ -85,7 +85,7 @@ def _form(kind: str, given, output: NotebookNode, around: Surroundings) -> tuple
         found = around.admit(pictures.picture(kind, given))
         damaged = note(f"The picture is damaged: {found.damaged}.") if found.damaged else ""
         name = kind.partition("/")[2].partition("+")[0]
-        image = f'<img src="{found.address}"{_measures(kind, output.metadata)}>'
+        image = f'<img src="{found.address}"{_measures(kind, output.metadata, around.heading)}>'
         return f'{damaged}<div class="output_{name} output_subarea{extra}">{image}</div>', set()
     if kind == "application/json":
         return _text(json.dumps(given, indent=1, ensure_ascii=False), around, extra), set()
@@ -109,14 +109,14 @@ def _form(kind: str, given, output: NotebookNode, around: Surroundings) -> tuple
         return "", lost
     said = note(f"{size(left)} of this output are left out; the notebook holds them.") if left else ""
     name = kind.partition("/")[2]
-    return f'<div class="output_{name} rendered_html output_subarea{extra}">{inside}</div>{said}', lost
+    return f'<div class="output_{name} rendered_html output_subarea{extra}" tabindex=0>{inside}</div>{said}', lost
 
 
 def _text(given: str, around: Surroundings, kind: str) -> str:
     shown = shortened(given, TEXT)
     if not around.take(len(shown)):
         return _no_room(len(given))
-    return f'<div class="output_subarea output_text {kind.strip()}"><pre>{coloured(shown)}</pre></div>'
+    return f'<div class="output_subarea output_text {kind.strip()}"><pre tabindex=0>{coloured(shown)}</pre></div>'
 
 
 def coloured(given: str) -> str:
@@ -135,11 +135,12 @@ def _no_room(characters: int) -> str:
     return note(f"An output of {size(characters)} is left out: the page is full. The notebook holds it.")
 
 
-def _measures(kind: str, metadata: dict) -> str:
+def _measures(kind: str, metadata: dict, heading: str) -> str:
+    """Attributes of a picture: its size, and what it shows: as its output says, or else the heading that it stands under."""
     own = metadata.get(kind)
     given = {**metadata, **(own if isinstance(own, dict) else {})}
     sides = {
         side: given[side] for side in ("width", "height") if re.fullmatch(r"\d{1,5}(?:\.\d+)?%?", str(given.get(side)))
     }
-    alt = given.get("alt") if isinstance(given.get("alt"), str) else ""
+    alt = given["alt"] if isinstance(given.get("alt"), str) and given["alt"] else f"picture: {heading or 'of a cell'}"
     return "".join(f' {name}="{html.escape(str(value))}"' for name, value in {**sides, "alt": text(alt)}.items())

@@ -4,9 +4,12 @@ One file that needs nothing else: no script runs in it and it can fetch nothing 
 """
 
 import html
+import json
 import re
+from datetime import datetime
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import nbformat
 from nbformat import NotebookNode
@@ -15,10 +18,11 @@ from pygments.formatters import HtmlFormatter
 from pulsebook.archive import notebook as facts
 from pulsebook.archive.cells import markup
 from pulsebook.archive.document import DocumentError, normalized, read, text
+from pulsebook.archive.index_files import is_day
 from pulsebook.archive.record import Record
 from pulsebook.archive.surroundings import Surroundings, note, shortened
 from pulsebook.base.redact import lost_literals
-from pulsebook.base.settings import ROOT
+from pulsebook.base.settings import ROOT, settings
 
 LOST = (
     "<p>A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here.</p>"
@@ -28,6 +32,8 @@ POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
 )
 KINDS = {"succeeded": "good", "running": "busy", "skipped": "busy"}  # of a status, for the style sheet; else: bad
+INDEX, CHAT = "../../../index.html", "../../../chat/index.html"  # as seen from a try's folder
+STYLES = ("xcode", "lightbulb")
 TITLE, LINKS, FACT, ERROR = 300, 500, 4_000, 100_000  # characters of a title; links; characters of a fact, of an error
 
 
@@ -36,12 +42,9 @@ def render(record: Record) -> str:
     try:
         executed = read(record.executed)
     except DocumentError as why:
-        return page(
-            f"{record.path.stem} · {record.period}",
-            f"<header><h1>{_escaped(record.path.stem)}</h1>\n{outcome(record)}</header>",
-            note(f"The cells are not shown: {why}."),
-            _about(record),
-        )
+        header = f"<h1>{_escaped(record.path.stem)}</h1>\n{outcome(record)}{_ways(record)}"
+        said = note(f"The cells are not shown: {why}.")
+        return page(f"{record.path.stem} · {record.period}", header, said, footer=_about(record))
     cells = [_tagged(cell) for cell in facts.cells(executed)]
     first = {cell.id for cell in facts.summary(executed)}
     name = record.path.stem
@@ -49,13 +52,14 @@ def render(record: Record) -> str:
         heading, _, cells[0].source = cells[0].source.partition("\n")
         name = heading.lstrip("#").strip()[:TITLE]
     around = Surroundings(folder=_folder(record))
+    lost = LOST if lost_literals(executed) else ""
     return page(
         f"{name} · {record.period}",
-        f"<header><h1>{_escaped(name)}</h1>\n{outcome(record)}{LOST if lost_literals(executed) else ''}</header>",
-        _main([cell for cell in cells if cell.id in first], executed, "summary", around),
+        f"<h1>{_escaped(name)}</h1>\n{outcome(record)}{lost}{_ways(record)}",
+        _section([cell for cell in cells if cell.id in first], executed, "summary", around),
         _contents(cells, first),
-        _main([cell for cell in cells if cell.id not in first], executed, "cells", around),
-        _about(record),
+        _section([cell for cell in cells if cell.id not in first], executed, "cells", around),
+        footer=_about(record),
     )
 
 
@@ -69,16 +73,16 @@ def prepare() -> None:
 
 def body(cells: list[NotebookNode], of: NotebookNode, kind: str = "cells") -> str:
     """The markup of some cells of a notebook."""
-    return _main(normalized({"cells": cells}).cells, of, kind, Surroundings())
+    return _section(normalized({"cells": cells}).cells, of, kind, Surroundings())
 
 
-def _main(cells: list[NotebookNode], of: NotebookNode, kind: str, around: Surroundings) -> str:
+def _section(cells: list[NotebookNode], of: NotebookNode, kind: str, around: Surroundings) -> str:
     if not cells:
         return ""
     info = of.metadata.get("language_info")
     named = (info.get("pygments_lexer") or info.get("name")) if isinstance(info, dict) else None
     language = named if isinstance(named, str) else "ipython3"
-    return f"<main class={kind}>{''.join(markup(cell, language, around) for cell in cells)}</main>"
+    return f"<section class={kind}>{''.join(markup(cell, language, around) for cell in cells)}</section>"
 
 
 def _folder(record: Record) -> Path | None:
@@ -87,8 +91,8 @@ def _folder(record: Record) -> Path | None:
     return notebook.parent if notebook.suffix == ".ipynb" and notebook.parent.is_dir() else None
 
 
-def page(title: str, *parts: str) -> str:
-    """A whole page around some markup."""
+def page(title: str, header: str, *parts: str, footer: str) -> str:
+    """A whole page around some markup: its header, the parts of what it is about, its footer."""
     style = (WEB / "page.css").read_text(encoding="utf-8")
     return f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -96,7 +100,11 @@ def page(title: str, *parts: str) -> str:
 <title>{_escaped(title)}</title>
 <style>{style}{_highlighting()}</style></head>
 <body>
+<header>{header}</header>
+<main>
 {chr(10).join(part for part in parts if part)}
+</main>
+<footer>{footer}</footer>
 </body></html>
 """
 
@@ -106,10 +114,10 @@ def facts_of(record: Record) -> str:
     airflow, given, versions = (
         value if isinstance(value, dict) else {} for value in (record.airflow, record.parameters, record.versions)
     )
-    changed = " and changes" if record.git_dirty else ""
+    changed, at = " and changes" if record.git_dirty else "", started(record)
     shown = {
         "run": f"{airflow.get('run_id') or record.path.parent.name}, {record.path.stem}",
-        "started": f"{text(record.started)[:19].replace('T', ' ')} UTC",
+        "started": f"{at:%Y-%m-%d %H:%M:%S}, {settings().timezone}" if at else "",
         "parameters": ", ".join(f"{name} = {value!r}" for name, value in given.items()),
         "notebook": f"{text(record.notebook)} at {text(record.git_commit)[:12]}{changed}",
         "on": f"{text(record.host)}; " + ", ".join(f"{name} {version}" for name, version in versions.items()),
@@ -126,8 +134,51 @@ def outcome(record: Record) -> str:
     return f"<p><b class='status {kind}'>{_escaped(record.status)}</b> {_escaped(record.period)} {took}</p>{error}"
 
 
+def _has_posted(page: str) -> bool:
+    """Whether the chat page's log names this page as that of a message's notebook."""
+    try:
+        log = (settings().outputs / "chat" / "messages.jsonl").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return f'"notebook": {json.dumps(page, ensure_ascii=False)}' in log
+
+
 def _about(record: Record) -> str:
-    return f"<footer><h2>About this run</h2>{facts_of(record)}</footer>"
+    return f"<h2>About this run</h2>{facts_of(record)}"
+
+
+def started(record: Record) -> datetime | None:
+    """When a try began, in the business time zone; None where its record does not say."""
+    try:
+        return datetime.fromisoformat(record.started).astimezone(settings().timezone)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+def try_of(record: Record) -> str:
+    """What tells a try from others of its task and period: its run, its number, when it started."""
+    at = started(record)
+    number = record.path.stem.rpartition("-try")[2]
+    return f"{record.path.parent.name}, try {number}" + (f", started {at:%Y-%m-%d %H:%M:%S}" if at else "")
+
+
+def _ways(record: Record) -> str:
+    """Links to what belongs to a try. What may not be there yet, the index looks up when it is asked for."""
+    *folders, name = record.path.with_suffix("").parts[-4:]
+    day = record.period[:10] if is_day(record.period[:10]) else text(record.started)[:10]
+    run, this = "/".join(folders), {"day": day, "run": "/".join((*folders, name))}
+    ways = {
+        "index": {"day": day},
+        "tasks of this run": {"day": day, "text": f"{run}/"},
+        "previous period": {**this, "go": "previous"},
+        "next period": {**this, "go": "next"},
+        "comparison": {**this, "go": "comparison"},
+    }
+    links = [f'<a href="{INDEX}#{html.escape(urlencode(to, safe="/"))}">{word}</a>' for word, to in ways.items()]
+    own = f"{this['run']}.html"
+    if _has_posted(own):
+        links.append(f'<a href="{CHAT}#{html.escape(quote(own))}">message</a>')
+    return f'<nav class=ways aria-label="archive">{" ".join(links)}</nav>'
 
 
 def _contents(cells: list[NotebookNode], first: set[str]) -> str:
@@ -144,7 +195,7 @@ def _contents(cells: list[NotebookNode], first: set[str]) -> str:
     if len(links) > LINKS:
         stopped = [link for link in links[LINKS:] if "class=bad" in link]
         links = [*links[:LINKS], f"<li>… {len(links) - LINKS} more</li>", *stopped[:LINKS]]
-    return f"<nav><ul>{''.join(links)}</ul></nav>" if links else ""
+    return f"<nav aria-label=contents><ul>{''.join(links)}</ul></nav>" if links else ""
 
 
 def _tagged(cell: NotebookNode) -> NotebookNode:
@@ -162,5 +213,6 @@ def _escaped(given) -> str:
 
 @cache
 def _highlighting() -> str:
-    light = HtmlFormatter(style="default").get_style_defs(".highlight")
-    return re.sub(r"/\*.*?\*/", "", light)
+    """The colours of code, on a light and on a dark ground: those of pygments' styles that everybody can read there."""
+    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in STYLES)
+    return re.sub(r"/\*.*?\*/", "", f"{light} @media screen and (prefers-color-scheme: dark) {{ {dark} }}")

@@ -19,6 +19,7 @@ class Surroundings:
     text_left: int = PAGE_TEXT  # characters
     pictures_left: int = PAGE_PICTURES
     attachments: dict = field(default_factory=dict)  # of the cell at hand, by name
+    heading: str = ""  # under which the cell at hand stands
 
     def take(self, characters: int) -> bool:
         """Whether the page has room for so much; then it has less from now on."""

@@ -1,10 +1,11 @@
 """`outputs/chat/index.html`: what the chat shows, as a page that opens from disk.
 
-`messages.jsonl` beside it holds one line per message, `photos/` the pictures. A message that is added again (same id)
+`messages.jsonl` beside it holds one line per message with the page of the notebook that posted it, `photos/` the pictures. A message that is added again (same id)
 takes the place of the first. An id is the chat, the key and the part: `team feed_report/2026-11-22 text 1`.
 """
 
 import hashlib
+import html
 import json
 from datetime import datetime
 from pathlib import Path
@@ -20,29 +21,32 @@ from pulsebook.chat.tags import shown
 POLICY = (
     "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 )
+NOTEBOOK = {"en": "executed notebook", "ru": "выполненный ноутбук"}
 SHOWN = 300  # newest messages on the page; older ones stay in messages.jsonl
 
 _STYLE = """
-:root { color-scheme: light dark; --back: #d5e3ea; --bubble: #fff; --ink: #111; --faint: #6b7c85; --link: #1c7cc0;
-  --alarm: #c0392b }
-@media (prefers-color-scheme: dark) { :root { --back: #0e1621; --bubble: #182533; --ink: #f1f4f6; --faint: #7d8b97;
-  --link: #6ab3f3; --alarm: #f0776c } }
+:root { color-scheme: light dark; --back: light-dark(#d5e3ea, #0e1621); --bubble: light-dark(#fff, #182533);
+  --ink: light-dark(#111, #f1f4f6); --faint: light-dark(#4d5c65, #9fadb8); --link: light-dark(#1667a3, #6ab3f3);
+  --alarm: light-dark(#b52f21, #f58d83) }
 * { box-sizing: border-box } body { margin: 0; background: var(--back); color: var(--ink);
   font: 15px/1.42 system-ui, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", "DejaVu Sans", sans-serif }
 header { position: sticky; top: 0; padding: 10px 16px; background: var(--bubble); box-shadow: 0 1px 2px #0003; z-index: 1 }
-header b { display: block } header small, .day, footer { color: var(--faint) }
+header h1 { margin: 0; font-size: 15px } header small, .day, footer { color: var(--faint) }
 main { max-width: 560px; margin: auto; padding: 8px 10px 24px }
 .day { text-align: center; margin: 14px 0 6px; font-size: 13px }
 article { background: var(--bubble); border-radius: 4px 14px 14px 14px; margin: 6px 24px 6px 0; padding: 8px 12px 6px;
   box-shadow: 0 1px 1px #0002; overflow: hidden; overflow-wrap: anywhere }
-article:target { outline: 2px solid var(--link) } article .text { white-space: pre-wrap } a { color: var(--link) }
+article:target, article:has(:target) { outline: 2px solid var(--link) } article, article > a { scroll-margin-top: 60px }
+article .text { white-space: pre-wrap } a { color: var(--link) }
 article .from { color: var(--link); font-weight: 600; font-size: 14px } article .operations { color: var(--alarm) }
-article .pictures { display: grid; gap: 3px; margin: 4px -12px 6px } article img { width: 100%; display: block }
+article .pictures { display: grid; gap: 3px; margin: 4px -12px 6px } article img { width: 100%; display: block; background: #fff }
 article .many { grid-template-columns: 1fr 1fr } code, pre { font-size: 13px } pre { margin: 4px 0; white-space: pre-wrap }
 blockquote { margin: 4px 0; padding: 2px 8px; border-left: 3px solid var(--link) }
 article .reply { border-left: 3px solid var(--link); padding-left: 8px; margin-bottom: 4px; color: var(--faint);
   font-size: 13px; display: block; text-decoration: none; white-space: nowrap; overflow: hidden; text-overflow: ellipsis }
-footer { text-align: right; font-size: 12px } footer a { color: inherit; text-decoration: none }
+footer { text-align: right; font-size: 12px } footer a { color: inherit }
+@media print { :root { color-scheme: light } body { background: none } header { position: static }
+  article { break-inside: avoid; border: 1px solid #ccc } }
 """
 
 
@@ -58,7 +62,8 @@ def add(id: str, *, chat: str, text: str, photos: list[bytes], reply_to: str = "
     def added(log: str | None) -> str:
         messages = {message["id"]: message for message in _messages(log or "")}
         at = messages[id]["at"] if id in messages else now
-        messages[id] = dict(id=id, at=at, chat=chat, text=text, photos=names, reply_to=reply_to, note=note)
+        told = {"notebook": settings().executed_as} if settings().executed_as else {}
+        messages[id] = dict(id=id, at=at, chat=chat, text=text, photos=names, reply_to=reply_to, note=note, **told)
         return redact("".join(json.dumps(message, ensure_ascii=False) + "\n" for message in messages.values()))
 
     log = files.change(folder / "messages.jsonl", added)
@@ -86,39 +91,51 @@ def _messages(log: str) -> list[dict]:
 
 def _page(messages: list[dict]) -> str:
     first = {m["id"].rsplit(" ", 2)[0]: m for m in reversed(messages)}  # by chat and key
+    posted = {
+        m["id"]: m["notebook"] for m in {m.get("notebook"): m for m in reversed(messages)}.values() if m.get("notebook")
+    }
     body, day = [], ""
     for message in messages[-SHOWN:]:
         at = datetime.fromisoformat(message["at"])
         if day != (day := f"{at:%Y-%m-%d}"):
             body.append(f'<div class="day">{day}</div>')
-        body.append(_article(message, at, first))
+        body.append(_article(message, at, first, posted.get(message["id"], "")))
     older = f" · {len(messages) - SHOWN} older ones in messages.jsonl" if len(messages) > SHOWN else ""
     return f"""<!doctype html>
 <html lang="{settings().language}"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Pulsebook chat</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
-<body><header><b>Pulsebook</b><small>{len(messages)} messages{older}</small></header>
+<body><header><h1>Pulsebook</h1><small>{len(messages)} messages{older} · {settings().timezone}</small></header>
 <main>{"".join(body)}</main></body></html>
 """
 
 
-def _article(message: dict, at: datetime, first: dict) -> str:
+def _article(message: dict, at: datetime, first: dict, notebook: str) -> str:
+    """A message; the first one of a notebook has a place that the notebook's page links to: the address of that page."""
     names = [quote(str(name)) for name in message["photos"]]
-    pictures = "".join(f'<a href="{name}"><img src="{name}" alt="chart"></a>' for name in names)
+    begun = first.get(message["id"].rsplit(" ", 2)[0], message)  # the text that pictures of their own belong to
+    what = html.escape(_headline(message) or _headline(begun) or message["id"])
+    pictures = "".join(
+        f'<a href="{name}"><img src="{name}" alt="chart {n}: {what}"></a>' for n, name in enumerate(names, 1)
+    )
     replied = first.get(message["reply_to"])
-    reply = ""
-    if replied:
-        headline = escape(plain(replied["text"]).strip().split("\n")[0])
-        reply = f'<a class="reply" href="#{_anchor(replied["id"])}">{headline}</a>'
+    reply = f'<a class="reply" href="#{_anchor(replied["id"])}">{escape(_headline(replied))}</a>' if replied else ""
     anchor, chat = _anchor(message["id"]), escape(message["chat"])
     note = f"{escape(message['note'])} · " if message["note"] else ""
+    if message.get("notebook"):
+        note += f'<a href="../{html.escape(quote(str(message["notebook"])))}">{NOTEBOOK[settings().language]}</a> · '
+    place = f'<a id="{html.escape(notebook)}"></a>' if notebook else ""
     many = " many" if len(message["photos"]) > 2 else ""
     return (
-        f'<article id="{anchor}"><span class="from {chat}">Pulsebook → {chat}</span>{reply}'
+        f'<article id="{anchor}">{place}<span class="from {chat}">Pulsebook → {chat}</span>{reply}'
         + (f'<div class="pictures{many}">{pictures}</div>' if pictures else "")
         + (f'<div class="text">{shown(message["text"])}</div>' if message["text"] else "")
         + f'<footer>{note}<a href="#{anchor}">{at:%H:%M}</a></footer></article>'
     )
+
+
+def _headline(message: dict) -> str:
+    return plain(message["text"]).strip().split("\n")[0]
 
 
 def _anchor(id: str) -> str:

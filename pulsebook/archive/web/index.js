@@ -2,7 +2,10 @@
 const byId = name => document.getElementById(name);
 const loaded = {};  // day -> runs, newest first
 const days = {};    // day -> DAG -> [runs, failed, running, incidents]
-let marked = null, month = "", chosen = {day: "", dag: ""}, shown = 200, asked = 0;
+const FIELDS = ["text", "dag", "status"], NOTHING = {day: "", dag: ""}, zone = document.documentElement.dataset.zone;
+const time = new Intl.DateTimeFormat("sv-SE", {dateStyle: "short", timeStyle: "medium", timeZone: zone});  // 2026-11-22 08:00:03
+const local = started => time.format(new Date(started + "Z"));
+let marked = null, month = "", newest = "", chosen = NOTHING, opened = "", shown = 200, asked = 0;
 
 function make(tag, className, text) {  // text is never markup
   const element = document.createElement(tag);
@@ -24,13 +27,17 @@ function day(name, runs) {
   loaded[name] = Object.entries(runs).map(([path, run]) => ({
     ...run, path, text: [path, run.status, run.parameters, run.error, run.headline].join(" ").toLowerCase(),
   })).sort((a, b) => b.period.localeCompare(a.period) || b.started.localeCompare(a.started));
+  const step = run => [run.path.slice(0, run.path.lastIndexOf("/")), run.task, run.map].join("\n"), good = {};
+  for (const run of loaded[name]) if (run.status === "succeeded") good[step(run)] = Math.max(run.try, good[step(run)] ?? 0);
+  for (const run of loaded[name]) run.healed = kind(run) === "bad" && good[step(run)] > run.try;
 }
 const need = name => loaded[name] ? null : script(`.index/days/${name}.js`).catch(() => { loaded[name] = []; });
-const kind = status => ({succeeded: "good", running: "busy", skipped: "skipped"})[status] ?? "bad";
+const kind = run => ({succeeded: "good", running: "busy", skipped: "skipped"})[run.status] ?? (run.healed ? "healed" : "bad");
+const said = run => ({good: "✓ ", busy: "… ", skipped: "– ", healed: "↻ "})[kind(run)] ?? "✗ ";
 const wanted = () => ({words: byId("text").value.toLowerCase().split(/\s+/).filter(Boolean), dag: byId("dag").value || chosen.dag, status: byId("status").value});
 function fits(run, filter) {
   return (!filter.dag || run.dag === filter.dag) && filter.words.every(word => run.text.includes(word)) &&
-    (!filter.status || run.status === filter.status || (filter.status === "!" && kind(run.status) === "bad") || (filter.status === "+" && run.incidents > 0));
+    (!filter.status || run.status === filter.status || (filter.status === "!" && kind(run) === "bad") || (filter.status === "+" && run.incidents > 0));
 }
 function worthLoading(name, filter) {  // what the overview already rules out stays on disk
   const found = Object.entries(days[name]).filter(([dag]) => !filter.dag || dag === filter.dag).map(([, counts]) => counts);
@@ -38,7 +45,7 @@ function worthLoading(name, filter) {  // what the overview already rules out st
   if (filter.status === "+") return sum(3) > 0;
   if (filter.status === "running") return sum(2) > 0;
   if (filter.status === "succeeded") return sum(0) > sum(1) + sum(2);
-  return filter.status && filter.status !== "skipped" ? sum(1) > 0 : found.length > 0;
+  return filter.status === "!" ? sum(1) > 0 : found.length > 0;
 }
 function calendar() {
   const table = byId("days"), filter = wanted();
@@ -46,29 +53,45 @@ function calendar() {
   byId("month").textContent = new Date(year, number - 1).toLocaleString("en", {month: "long", year: "numeric"});
   const dates = Array.from({length: last}, (_, i) => `${month}-${String(i + 1).padStart(2, "0")}`);
   const head = make("tr");
-  head.append(make("th"), ...dates.map(d => make("th", [0, 6].includes(new Date(d + "T12:00").getDay()) ? "weekend" : "", +d.slice(8))));
+  head.append(make("td"), ...dates.map(d => {
+    const of = make("th", [0, 6].includes(new Date(d + "T12:00").getDay()) ? "weekend" : "", +d.slice(8));
+    if (d === chosen.day) of.setAttribute("aria-current", "date");
+    return of;
+  }));
+  const focused = document.activeElement.dataset.cell;
+  byId("day").value = chosen.day;
+  byId("earlier").disabled = !monthBeside(-1);
+  byId("later").disabled = !monthBeside(1);
   const rows = [...byId("dag").options].slice(1).map(option => option.value).filter(dag => !filter.dag || byId("dag").value === "" || dag === filter.dag).map(dag => {
     const row = make("tr");
     row.append(make("th", "", dag), ...dates.map(date => {
       const [runs, failed, running, incidents] = days[date]?.[dag] ?? [0, 0, 0, 0];
-      const cell = make("td", !runs ? "none" : failed ? "bad" : running ? "busy" : "good", incidents || "");
+      const cell = make("td", !runs ? "none" : failed ? "bad" : running ? "busy" : "good");
       if (!runs) return cell;
-      cell.title = `${dag}, ${date}: ${runs} runs, ${failed} failed, ${running} running, ${incidents} incidents`;
-      if (chosen.day === date && chosen.dag === dag) cell.classList.add("chosen");
-      cell.onclick = () => { chosen = cell.classList.contains("chosen") ? {day: "", dag: ""} : {day: date, dag}; shown = 200; draw(); };
+      const button = make("button", "", (failed ? "✗" : running ? "…" : "✓") + (incidents || "")), picked = chosen.day === date && chosen.dag === dag;
+      button.title = `${dag}, ${date}: ${many(runs, "run")}, ${failed ? failed + " failed" : running ? "" : "all succeeded"}${running ? ` ${running} running` : ""}, ${many(incidents, "incident")}`;
+      button.setAttribute("aria-label", button.title);
+      button.setAttribute("aria-pressed", picked);
+      button.dataset.cell = `${date} ${dag}`;
+      button.tabIndex = picked ? 0 : -1;
+      button.onclick = () => see(picked ? NOTHING : {day: date, dag});
+      cell.append(button);
       return cell;
     }));
     return row;
   });
   const thead = make("thead"), tbody = make("tbody");
   thead.append(head); tbody.append(...rows); table.replaceChildren(thead, tbody);
+  const buttons = [...table.querySelectorAll("button")];
+  if (buttons.length && !buttons.some(button => button.tabIndex === 0)) buttons.at(-1).tabIndex = 0;
+  buttons.find(button => button.dataset.cell === focused)?.focus({preventScroll: true});
   const busy = [...table.querySelectorAll("td:not(.none)")].map(cell => cell.offsetLeft), view = table.parentNode;
   view.scrollLeft = Math.max(0, ...busy) - view.clientWidth + 60;  // on a phone: the latest days with runs are in view
 }
 function address(path, suffix) { return path.split("/").map(encodeURIComponent).join("/") + suffix; }
 function detail(run) {
   const box = make("div", "detail");
-  box.append(make("div", "", `${run.path} · ${run.status} · started ${run.started.replace("T", " ")} UTC`), make("div", "", run.parameters));
+  box.append(make("div", "", `${run.path} · ${run.status}${run.healed ? ", then succeeded" : ""} · started ${local(run.started)}`), make("div", "", run.parameters));
   if (run.error) box.append(make("pre", "", run.error));
   const files = [[".html", "page"], [".ipynb", "notebook"], [".json", "record"]];
   if (run.compared) files.splice(1, 0, [".diff.html", "compared with the previous run"]);
@@ -77,11 +100,18 @@ function detail(run) {
     link.href = address(run.path, suffix);
     box.append(link);
   }
+  const here = new URLSearchParams({day: run.day, run: run.path});
+  const ways = {"its run": new URLSearchParams({day: run.day, text: run.path.slice(0, run.path.lastIndexOf("/") + 1)}), previous: here + "&go=previous", next: here + "&go=next"};
+  for (const [text, to] of Object.entries(ways)) {
+    const link = make("a", "", text);
+    link.href = "#" + to;
+    box.append(link);
+  }
   const pick = make("button", "", marked?.path === run.path ? "picked" : "pick to compare");
   pick.onclick = () => { marked = run; pick.textContent = "picked"; };
   box.append(pick);
   if (marked && marked !== run && marked.dag === run.dag && marked.task === run.task) {
-    const both = make("button", "", `beside ${marked.period}`), pair = [marked, run];
+    const both = make("button", "", `beside ${marked.period}${marked.period === run.period ? `, try ${marked.try}, started ${local(marked.started)}` : ""}`), pair = [marked, run];
     pair.sort((a, b) => a.period.localeCompare(b.period) || a.started.localeCompare(b.started));
     both.onclick = () => beside(...pair);
     box.append(both, make("pre", "", `pulsebook archive diff ${pair.map(one => `'${one.path}'`).join(" ")}`));
@@ -99,18 +129,27 @@ function beside(...runs) {  // two pages next to each other; what differs in num
 const step = run => run.map === undefined ? run.task : `${run.task} [${run.map}]`;  // of a mapped task: which
 const many = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 function row(run) {
-  const line = make("div", "run"), dot = make("i", kind(run.status)), what = make("span", "what"), name = make("a", "", step(run));
-  dot.title = run.status;
+  const line = make("div", "run"), open = make("button", "open", "▸"), what = make("span", "what"), name = make("a", "", step(run));
+  const status = make("span", `status ${kind(run)}`, said(run) + (run.healed ? `${run.status}, retried` : run.status));
+  open.setAttribute("aria-label", `details of ${step(run)}, ${run.dag}, ${run.period}`);
+  open.setAttribute("aria-expanded", false);
   const slot = run.period.length > 10 ? `, slot ${run.period.slice(11, 16)}` : "";  // in the business time zone
   name.href = address(run.path, ".html");
   what.append(name, make("small", "", ` ${run.dag}${slot}${run.try > 1 ? `, try ${run.try}` : ""}`));
-  line.append(dot, make("span", "time", run.started.slice(11, 16)), what);
-  if (run.incidents) line.append(make("span", "many", many(run.incidents, "incident")));
+  line.append(open, status, make("span", "time", local(run.started).slice(11, 16)), what);
   line.append(make("span", "took", run.duration === null ? "" : run.duration < 120 ? `${run.duration.toFixed(1)} s` : `${Math.round(run.duration / 60)} min`));
-  line.append(make("span", `said${run.error ? " error" : ""}`, run.error ? `${run.status}: ${run.error.split("\n")[0]}` : run.headline));
+  const headline = make("span", `said${run.error ? " error" : ""}`);
+  if (run.incidents) headline.append(make("span", "many", many(run.incidents, "incident")), " ");
+  headline.append(run.error ? `${run.status}: ${run.error.split("\n")[0]}` : run.headline ?? "");
+  line.append(headline);
+  line.dataset.run = run.path;
   line.onclick = event => {
     if (event.target.tagName === "A") return;
-    if (line.nextSibling?.className === "detail") line.nextSibling.remove(); else line.after(detail(run));
+    const closes = line.nextSibling?.className === "detail";
+    if (closes) line.nextSibling.remove(); else line.after(detail(run));
+    open.setAttribute("aria-expanded", !closes);
+    opened = closes ? "" : run.path;
+    remember();
   };
   return line;
 }
@@ -136,32 +175,95 @@ async function draw() {
   }
   if (!count) target.append(make("p", "", "no runs"));
   target.id = "runs";
+  target.setAttribute("aria-label", "runs");
   byId("runs").replaceWith(target);
+  const line = opened && [...target.querySelectorAll(".run")].find(one => one.dataset.run === opened);
+  if (line) { line.click(); line.scrollIntoView({block: "center"}); }
   byId("more").hidden = !(count > shown || seen < queue.length);
   const sum = at => Object.values(days).reduce((all, dags) => all + Object.values(dags).reduce((part, counts) => part + counts[at], 0), 0);
-  byId("state").textContent = `${many(sum(0), "run")} on ${many(Object.keys(days).length, "day")}, ${sum(1).toLocaleString("en")} not succeeded, ${many(sum(3), "incident")}; times of start in UTC`;
+  byId("state").textContent = `${many(sum(0), "run")} on ${many(Object.keys(days).length, "day")}, ${sum(1).toLocaleString("en")} not succeeded, ${many(sum(3), "incident")}; times of ${zone}`;
   document.body.dataset.ready ??= Math.round(performance.now());  // milliseconds until the first list
   document.body.dataset.drawn = call;
 }
-function move(by) {
-  const [year, number] = month.split("-").map(Number), to = new Date(year, number - 1 + by, 15);
-  month = `${to.getFullYear()}-${String(to.getMonth() + 1).padStart(2, "0")}`;
-  chosen = {day: "", dag: ""}; shown = 200; draw();
+function monthBeside(by) {  // the next one with runs
+  const months = [...new Set(Object.keys(days).map(day => day.slice(0, 7)))].sort();
+  return by < 0 ? months.findLast(one => one < month) : months.find(one => one > month);
 }
+function remember(push) {  // what is seen, in the address
+  const to = new URLSearchParams();
+  for (const name of FIELDS) if (byId(name).value) to.set(name, byId(name).value);
+  if (chosen.day) to.set("day", chosen.day); else if (month !== newest) to.set("month", month);
+  if (chosen.dag) to.set("in", chosen.dag);
+  if (opened) to.set("run", opened);
+  const address = location.href.split("#")[0] + (to.size ? "#" + String(to).replaceAll("%2F", "/").replaceAll("%3A", ":") : "");
+  if (address !== location.href) history[push ? "pushState" : "replaceState"](null, "", address);
+}
+function restore() {  // what an address holds: index.html#text=ctr&dag=alerts&status=failed&day=2026-11-22
+  const given = new URLSearchParams(location.hash.slice(1)), of = (name, form) => form.test(given.get(name) ?? "") ? given.get(name) : "";
+  for (const name of FIELDS) byId(name).value = given.get(name) ?? "";
+  const day = of("day", /^\d{4}-(0[1-9]|1[0-2])-\d\d$/);
+  opened = given.get("run") ?? "";
+  chosen = {day, dag: day && (given.get("in") ?? "")};
+  month = day.slice(0, 7) || of("month", /^\d{4}-(0[1-9]|1[0-2])$/) || newest;
+  shown = opened ? 2000 : 200;
+  byId("note").textContent = "";
+  if (given.has("go")) follow(day, opened, given.get("go")); else draw();
+}
+async function follow(day, name, go) {  // to what a page could not know when it was written
+  if (days[day]) await need(day);
+  const own = loaded[day]?.find(run => run.path === name), key = run => /^\d/.test(run.period) ? run.period : run.started;
+  if (own && go === "comparison" && own.compared) return location.replace(address(name, ".diff.html"));
+  if (own && (go === "previous" || go === "next")) {
+    const back = go === "previous", names = Object.keys(days).filter(one => own.dag in days[one] && (back ? one <= day : one >= day)).sort();
+    for (const one of back ? names.reverse() : names) {
+      await need(one);
+      const found = loaded[one].filter(run => run.dag === own.dag && run.task === own.task && run.map === own.map && run.status !== "running" && (back ? key(run) < key(own) : key(run) > key(own)));
+      const nearest = back ? found[0] : found.find(run => key(run) === key(found.at(-1)));
+      if (nearest) return location.replace(address(nearest.path, ".html"));
+    }
+  }
+  byId("note").textContent = own ? `${step(own)} of ${own.dag}, ${own.period}, has no ${({previous: "earlier run", next: "later run"})[go] ?? "comparison"} here` : `${name} is not in the archive any more`;
+  draw();
+}
+function see(what, to = what.day.slice(0, 7) || month) {
+  chosen = what; month = to; opened = ""; shown = 200; byId("note").textContent = "";
+  remember(true); draw();
+}
+const ARROWS = {ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1]};
+byId("days").onkeydown = event => {  // to the next cell with runs; up and down to the nearest day of the next row
+  const by = ARROWS[event.key], own = event.target.closest("td");
+  if (!by || !own) return;
+  event.preventDefault();
+  const inRow = row => [...row.querySelectorAll("td")].filter(cell => cell.firstChild), row = own.parentNode;
+  let to = inRow(row)[inRow(row).indexOf(own) + by[0]];
+  if (by[1]) {
+    const rows = [...row.parentNode.rows].filter(one => inRow(one).length), other = rows[rows.indexOf(row) + by[1]];
+    to = other && inRow(other).sort((a, b) => Math.abs(a.cellIndex - own.cellIndex) - Math.abs(b.cellIndex - own.cellIndex))[0];
+  }
+  if (!to) return;
+  event.target.tabIndex = -1; to.firstChild.tabIndex = 0; to.firstChild.focus();
+};
+document.onkeydown = event => {  // from row to row
+  const line = event.target.closest(".run"), by = ARROWS[event.key]?.[1];
+  if (!line || !by) return;
+  event.preventDefault();
+  const lines = [...document.querySelectorAll(".run")];
+  lines[lines.indexOf(line) + by]?.querySelector("button").focus();
+};
 let typing;
-byId("text").oninput = () => { clearTimeout(typing); typing = setTimeout(() => { shown = 200; draw(); }, 150); };
-for (const name of ["dag", "status"]) byId(name).onchange = () => { shown = 200; chosen = {day: "", dag: ""}; draw(); };
+byId("text").oninput = () => { clearTimeout(typing); typing = setTimeout(() => { shown = 200; opened = ""; remember(); draw(); }, 150); };
+for (const name of ["dag", "status"]) byId(name).onchange = () => see(chosen.dag ? NOTHING : chosen);
+byId("day").onchange = () => see({day: byId("day").value, dag: ""});
 byId("filter").onsubmit = event => event.preventDefault();
-byId("filter").onreset = () => setTimeout(() => { chosen = {day: "", dag: ""}; shown = 200; draw(); });
-byId("earlier").onclick = () => move(-1);
-byId("later").onclick = () => move(1);
+byId("filter").onreset = () => setTimeout(() => see(NOTHING));
+byId("earlier").onclick = () => see(NOTHING, monthBeside(-1));
+byId("later").onclick = () => see(NOTHING, monthBeside(1));
 byId("more").onclick = () => { shown += 300; draw(); };
 script(".index/overview.js").then(() => {
   const dags = [...new Set(Object.values(days).flatMap(Object.keys))].sort();
   byId("dag").append(...dags.map(dag => make("option", "", dag)));
   const today = new Date().toISOString();
-  month = (Object.keys(days).sort().findLast(day => day <= today) ?? today).slice(0, 7);  // a mistyped day may lie ahead
-  const given = new URLSearchParams(location.hash.slice(1));  // index.html#text=ctr&dag=alerts&status=failed
-  for (const name of ["text", "dag", "status"]) if (given.has(name)) byId(name).value = given.get(name);
-  draw();
+  newest = (Object.keys(days).sort().findLast(day => day <= today) ?? today).slice(0, 7);  // a mistyped day may lie ahead
+  onpopstate = restore;
+  restore();
 }, () => { byId("state").textContent = "the index has no data yet: run something, or pulsebook archive index"; });
