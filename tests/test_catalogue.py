@@ -71,6 +71,7 @@ def ratio(**fields) -> Ratio:
         (lambda: Dimension("latest", "v", "п"), "ClickHouse would take it for the column"),
         (lambda: Dimension("band", "b", "б", bands=(25, 18)), "bands must rise"),
         (lambda: Dimension("band", "b", "б", "multiIf(age"), "do not match"),
+        (lambda: Dimension("region", "r", "р", "if(city = 'Moscow', 'capital', 'else')"), 'such as columns=("city",)'),
         (lambda: Source("x", "y", ("time",)), "columns must hold user_id"),
         (lambda: Source("x", "y", ("time", "user_id"), complete_hours=0), "complete_hours must be in"),
         (lambda: Policy(critical=0), "critical must be a positive number"),

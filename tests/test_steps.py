@@ -25,9 +25,10 @@ SHOWN = {  # what its executed notebook, or its last command, then has
     "A metric in a report": "Likes per post: <b>",
     "A slice": "country",
     "A new report": "Views per user: <b>",
+    "A query of your own": "at night: {'users': ",
     "An alert": "likes_per_user",
     "Try and compare": "AND views > 0",
-    "A wording": "than the day before · than a week ago",
+    "A wording": "change from the day before · from the same weekday a week ago",
 }
 BEFORE = {  # what Airflow has done by then
     "Try and compare": """

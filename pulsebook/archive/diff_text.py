@@ -4,6 +4,8 @@ from pulsebook.archive import diff
 from pulsebook.archive.code_diff import CellChange
 from pulsebook.archive.figures import moved
 
+ONE_SIDED = 20  # numbers that only one of the two has, as many are shown
+
 
 def render(found: diff.Comparison) -> str:
     """The comparison for a terminal."""
@@ -14,10 +16,22 @@ def render(found: diff.Comparison) -> str:
     lines += ["", f"numbers of the summaries: {diff.count(found.numbers)}"]
     changed = [c for c in found.numbers if not c.same and None not in (c.before, c.after)]
     lines += _columns([(c.label, c.before, c.after, moved(c.before, c.after)) for c in changed])
+    lines += _one_sided(found.numbers)
     lines += ["", f"pictures: {diff.count(found.pictures)}" if found.pictures else "no pictures"]
     lines += [*found.left_out, ""]
     lines += ["code", *_code(found.code)] if found.code else ["the code is the same"]
     return "\n".join(map(_printable, lines))
+
+
+def _one_sided(numbers: list[diff.Change]) -> list[str]:
+    """The numbers that only one of the two has: the first of them."""
+    rows = [
+        ("new" if c.before is None else "gone", c.label, c.before or c.after)
+        for c in numbers
+        if None in (c.before, c.after)
+    ]
+    more = [f"  … {len(rows) - ONE_SIDED:,} more in one of them only"] if len(rows) > ONE_SIDED else []
+    return _columns(rows[:ONE_SIDED]) + more if rows else []
 
 
 def _code(changed: list[CellChange]) -> list[str]:

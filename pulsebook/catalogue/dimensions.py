@@ -4,6 +4,7 @@ One entry of `DIMENSIONS` is a column of the staging tables, a task `slice_…` 
 `metrics_by_dimension`, a part of the proof in `load`, and a line in the app's report.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from pulsebook.catalogue.checks import TABLE_COLUMNS, CatalogueError, check_name, check_sql, check_texts, once
@@ -33,6 +34,11 @@ class Dimension:
         object.__setattr__(self, "columns", self.columns or (self.name,))
         if self.sql:
             check_sql("dimension", self.name, "sql", self.sql)
+            if unread := [name for name in self.columns if not re.search(rf"\b{re.escape(name)}\b", self.sql)]:
+                raise CatalogueError(
+                    f"dimension {self.name!r}: its sql does not read {', '.join(unread)}: name the columns of the event tables "
+                    f'that it reads, such as columns=("city",); got {self.sql}'
+                )
         if list(self.bands) != sorted(set(self.bands)):
             raise CatalogueError(f"dimension {self.name!r}: bands must rise, got {self.bands}")
 

@@ -13,7 +13,7 @@ from pulsebook.base.settings import ROOT, settings
 def add_to(commands) -> None:
     """Add the command `check` to a parser's commands. What is parsed has `run(arguments)`, which returns an exit code."""
     check = commands.add_parser("check", help="what is wrong with notebooks and DAGs, without executing them", description=__doc__)  # fmt: skip
-    check.add_argument("files", nargs="*", type=Path, metavar="NOTEBOOK", help="a notebook, a DAG file, or a folder of them; none: all of the project")  # fmt: skip
+    check.add_argument("files", nargs="*", type=Path, metavar="NOTEBOOK", help="a notebook, also by its name below notebooks/, a DAG file, or a folder of them; none: all of the project")  # fmt: skip
     check.add_argument(
         "--json", action="store_true", help="print a list of objects: file, cell, line, rule, text, hint"
     )
@@ -21,7 +21,8 @@ def add_to(commands) -> None:
 
 
 def _check(arguments) -> int:
-    asked = [path.resolve() for path in arguments.files]
+    below = settings().notebooks
+    asked = [(path if path.exists() else below / path).resolve() for path in arguments.files]
     for path in asked:
         if not path.exists() or path.is_file() and path.suffix not in (".ipynb", ".py"):
             arguments.refuse(f"expected notebooks, DAG files or folders, found {path}")

@@ -53,8 +53,8 @@ def _try(arguments) -> int:
     try:
         with alone():
             print(f"trying {notebook.name} for {period_of(parameters)}, saved {outcome.ago(notebook)}", flush=True)
-            record = attempt.made(notebook, parameters, HOME / "outputs")
-            return outcome.shown(record, notebook, arguments.html)
+            record, telling = attempt.made(notebook, parameters, HOME / "outputs")
+            return outcome.shown(record, notebook, telling, arguments.html)
     except BlockingIOError:
         print(f"another try goes on here ({HOME / 'lock'}): wait for its end", file=sys.stderr)
     except (attempt.NotTried, WarehouseError) as error:

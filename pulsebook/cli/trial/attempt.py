@@ -31,8 +31,9 @@ class NotTried(PulsebookError, RuntimeError):
     """A try has not come to its notebook."""
 
 
-def made(notebook: Path, parameters: dict, outputs: Path) -> Record:
-    """Execute a notebook without effect; returns its record, which is in an archive of its own.
+def made(notebook: Path, parameters: dict, outputs: Path) -> tuple[Record, set[str]]:
+    """Execute a notebook without effect; returns its record, which is in an archive of its own, and the parameters that tell the
+    tasks of its DAG that execute it apart.
 
     Raises:
         NotTried: a step before it has failed, or it could not be begun.
@@ -61,7 +62,9 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> Record:
     records = [Record.load(path) for path in index_entries.records_of(outputs) if path.stem == f"{notebook.stem}-try1"]
     if not records:
         raise NotTried(f"{notebook.name} was not begun (exit code {exit_code})")
-    return max(records, key=lambda record: record.started)
+    given = [task["parameters"] for task in tasks if settings().notebooks / task["notebook"] == notebook]
+    telling = {name for one in given for name in one if any(other.get(name) != one[name] for other in given)}
+    return max(records, key=lambda record: record.started), telling
 
 
 def _executed(notebook: Path | str, parameters: dict, surroundings: dict[str, str]) -> int:

@@ -3,6 +3,7 @@
 import getpass
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,9 @@ from pulsebook.warehouse.kinds import identifier, quoted
 from pulsebook.warehouse.partitions import SCRATCH, copy_of
 
 MARK = "pulsebook_try"  # a table that says whose try it is, and that all beside it may be dropped
+STRANGER = re.compile(
+    r"Code: (192|193|194|516)\b"
+)  # unknown user, wrong password, password needed, authentication failed
 FORGOTTEN = timedelta(hours=12)  # after which a try of another machine is taken for dead
 
 
@@ -39,6 +43,8 @@ def ready(target: Warehouse) -> Iterator[str]:
     try:
         target.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
     except WarehouseError as error:
+        if STRANGER.search(str(error)):
+            raise WarehouseError(f"{error}\nIs the password in PULSEBOOK_CLICKHOUSE_URL right?") from None
         raise WarehouseError(
             f"{error}\n`pulsebook try` works in a database of its own. Give the user of the target all rights on {database}, "
             "or name another in PULSEBOOK_TRY_DATABASE (docs/grants.md)"

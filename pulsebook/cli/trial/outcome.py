@@ -29,31 +29,38 @@ def ago(notebook: Path) -> str:
     return f"{number} {word}{'' if number == 1 else 's'} ago"
 
 
-def shown(record: Record, notebook: Path, html: Path | None) -> int:
-    """Print all there is to say of a try; returns the exit code."""
+def shown(record: Record, notebook: Path, telling: set[str], html: Path | None) -> int:
+    """Print all there is to say of a try; returns the exit code. `telling`: see `archived`."""
     chat = record.path.parents[3] / "chat"
     for message in page.read(chat):
         print(
             f"\nwould be posted to {message['chat']}, with {len(message['photos'])} pictures:\n{plain(message['text'])}"
         )
     print(f"\nas the chat shows it: {chat / 'index.html'}" if page.read(chat) else "\nnothing would be posted")
-    print("\n`pulsebook check`:")
+    print("\n`pulsebook check`, of what can be seen without executing:")
     check.show(check.findings([notebook]))
-    earlier = archived(record, notebook)
+    if record.status not in (GOOD, "skipped"):
+        print(f"\nnot compared: the notebook {record.status}")
+        return 1
+    earlier = archived(record, notebook, telling)
     if earlier is None:
         print(f"\nnothing to compare with: the archive has no succeeded run of {notebook.name} for {record.period}")
     else:
-        compared = _as_if_there(diff.compare(earlier, record))
+        compared = _as_if_there(diff.compare(earlier, record), notebook)
         print(f"\ncompared with the archived run of {record.period}:\n{diff_text.render(compared)}")
         if html:
             html.write_text(diff_page.render(compared), encoding="utf-8")
             print(html)
-    return 0 if record.status in (GOOD, "skipped") else 1
+    return 0
 
 
-def archived(record: Record, notebook: Path) -> Record | None:
+def archived(record: Record, notebook: Path, telling: set[str]) -> Record | None:
     """The archived run that a try is compared with: of the same notebook and day or slot, with the parameters that differ
-    least, and of those the latest."""
+    least, and of those the latest.
+
+    Args:
+        telling: parameters that tell the tasks of the notebook apart: they are the same.
+    """
     outputs, own = settings().outputs, values(record, notebook)
     names = [
         name
@@ -62,6 +69,7 @@ def archived(record: Record, notebook: Path) -> Record | None:
     ]
     known = index_entries.looked_at(outputs / f"{name}.json" for name in names)
     same = [other for _, other in known if other and Path(other.notebook).name == notebook.name]
+    same = [other for other in same if all(values(other, notebook).get(name) == own.get(name) for name in telling)]
 
     def likeness(other: Record) -> tuple:
         return sum(own.get(name) == value for name, value in other.parameters.items()), other.started
@@ -69,15 +77,16 @@ def archived(record: Record, notebook: Path) -> Record | None:
     return max(same, key=likeness, default=None)
 
 
-def _as_if_there(compared: diff.Comparison) -> diff.Comparison:
-    """A comparison in which the try's tables are called as those of the target."""
+def _as_if_there(compared: diff.Comparison, notebook: Path) -> diff.Comparison:
+    """A comparison in which the try's tables are called as those of the target, and defaults are no differences."""
     earlier, tried = compared.notebooks
     text = json.dumps(tried).replace(f"{database.name()}.", f"{settings().target_database}.")
-    return dataclasses.replace(compared, notebooks=(earlier, nbformat.from_dict(json.loads(text))))
+    records = [dataclasses.replace(one, parameters=values(one, notebook)) for one in (compared.earlier, compared.later)]
+    return diff.Comparison(*records, (earlier, nbformat.from_dict(json.loads(text))))
 
 
 def values(record: Record, notebook: Path) -> dict:
-    """All parameters of a try: those it was given, and the notebook's defaults."""
+    """All parameters of a run: those it was given, and the notebook's defaults."""
     defaults = {name: known.default for name, known in known_of(notebook).items() if known.default is not None}
     return {name: _value(code) for name, code in defaults.items()} | record.parameters
 
