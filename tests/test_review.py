@@ -243,6 +243,9 @@ def test_the_tab_frames_the_sandboxed_page_and_the_comparison(two_runs, tab):
     page = get(f"/etl/scheduled__2026-11-21/{source}")
     assert page.headers["content-security-policy"].startswith("sandbox ") and "1,500 rows" in page.text
     assert "allow-same-origin" not in page.headers["content-security-policy"] + shown.text
+    assert "<nav class=ways" in two_runs[1].html.read_text() and "<nav class=ways" not in page.text, (
+        "they lead nowhere here"
+    )
     compared = get(f"{step}/compare?try_number=1")
     assert "2026-11-21 compared with 2026-11-20" in compared.text
     source = re.search(r'src="([^"]+)"', compared.text)[1].replace("&amp;", "&")
