@@ -253,6 +253,32 @@ def test_users_are_kept_as_long_as_is_set_and_their_first_days_for_good(fill, co
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_kill_while_first_days_are_made_is_noticed(fill, workers, monkeypatch):
+    """Also where another reader, with an older view, writes its partitions after it."""
+    source, own, chance = Source(fill, random.Random(8)), workers(8), random.Random(8)
+    monkeypatch.setattr(days, "MOST_DAYS", 7)
+
+    def moved(day: date) -> None:
+        """A user who is active on the last days, and on this one alone before."""
+        for one in (DAYS[2], DAYS[9], LAST - timedelta(days=3), LAST):
+            feed, messages = source.of[one]
+            rows = [row for row in feed if row["user_id"] != 999]
+            source.of[one] = (rows + [rows[0] | {"user_id": 999}] * (one >= DAYS[40] or one == day), messages)
+        source.put()
+        load(DAYS[2], DAYS[9])()
+
+    moved(LAST)
+    own.run(prepare(LAST))
+    update = lambda: first_days(places()[1])  # noqa: E731
+    for number, dies in enumerate((8, 12, 17, 24, 31, 38)):
+        moved((DAYS[2], DAYS[9], LAST)[number % 3])
+        own.run(update, kill=[dies])
+        own.run(update, update, load(DAYS[20]), kill=[chance.randint(5, 40)])
+        compare(report(LAST), source.frames(), LAST)
+
+
+@pytest.mark.slow
 def test_a_user_is_forgotten_in_every_table(fill, configured, databases, execute, capsys):
     source, target = Source(fill, random.Random(7)), databases[1]
     report(LAST)
