@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ SHOWN = {  # what its executed notebook, or its last command, then has
     "A metric in a report": "Likes per post: <b>",
     "A slice": "country",
     "A new report": "Views per user: <b>",
-    "A query of your own": "at night: {'users': ",
+    "A query of your own": "at night: {'feed_users': ",
     "An alert": "likes_per_user",
     "Try and compare": "AND views > 0",
     "A wording": "change from the day before · from the same weekday a week ago",
@@ -101,6 +102,8 @@ def test_who_follows_the_steps_gets_there(name, app, server, tree):
     if name in BEFORE:
         execute(BEFORE[name])
     edited, said = set(), ""
+    while name == "An alert" and 900 - time.time() % 900 < 60:  # the slot that ends in between is collected by nobody
+        time.sleep(1)
     for step in STEP.finditer(LISTS[name]):
         block = re.sub("(?m)^   ", "", step["block"])  # it is within a list
         if step["file"]:
