@@ -6,6 +6,7 @@
 
 import html
 import re
+import time
 
 # Colours and other commands to a terminal (ECMA-48), then control characters that nobody sees, but for tab and line end
 _COMMANDS = re.compile(
@@ -28,3 +29,13 @@ def short(value, most: int) -> str:
 def escape(value) -> str:
     """`visible`, so that it appears in a message as it is."""
     return html.escape(visible(value))
+
+
+def ago(then: float) -> str:
+    """How long ago an instant was, in seconds since 1970."""
+    passed = max(time.time() - then, 0)
+    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if passed >= seconds:
+            count = int(passed // seconds)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return f"{passed:.0f} s ago"

@@ -22,6 +22,7 @@ ABANDONED = BUDGET + 60  # seconds after which a claim without an end is one of 
 
 
 TEXTS = ("key", "part", "chat", "claim", "status", "message_ids", "headline", "detail")
+TABLE = "chat_messages"
 COLUMNS = {"at": "DateTime"} | dict.fromkeys(TEXTS, "String") | {"task": "Nullable(String)"}  # NULL in rows of before
 
 
@@ -53,7 +54,7 @@ class Ledger:
     def __init__(self, idempotent: bool = False):
         """`idempotent`: delivering twice does no harm, so nothing but `sent` counts."""
         self.warehouse, self.idempotent = Warehouse.target(), idempotent
-        table = f"{settings().target_database}.chat_messages"
+        table = f"{settings().target_database}.{TABLE}"
         self.table = self.warehouse.ensure(table, COLUMNS, partition="toYYYYMM(at)", order="(key, part, at)")
 
     def claim(self, part: Part) -> Claim:

@@ -57,20 +57,12 @@ def parameters_of(given: list[str], notebook: Path) -> dict:
 
 def dag_of(notebook: Path) -> str:
     """The DAG that executes a notebook; its own name where none does."""
-    from pulsebook.cli.checks import dag_files  # reads code with IPython: not where another command is run
-    from pulsebook.cli.checks.dag import Dag
-    from pulsebook.cli.checks.tasks import matched
+    from pulsebook.cli.checks import executing  # reads code with IPython: not where another command is run
 
     below = settings().notebooks.resolve()
     name = notebook.relative_to(below).as_posix() if notebook.is_relative_to(below) else notebook.name
-    for path in dag_files(ROOT / "dags"):
-        try:
-            tasks = Dag(path, path.name).tasks
-        except SyntaxError:
-            continue  # `pulsebook check` reports it
-        if any(matched(task, [name]) for task in tasks):
-            return path.stem
-    return notebook.stem
+    files = executing(ROOT / "dags", [name]).get(name, [notebook])
+    return files[0].stem
 
 
 def _run(arguments) -> int:

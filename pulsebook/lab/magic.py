@@ -24,6 +24,7 @@ from IPython.display import display
 
 from pulsebook.base.environment import variables
 from pulsebook.base.magic import without
+from pulsebook.base.texts import ago
 
 COMMANDS = ("try", "check", "run")
 PATIENCE = 10.0  # seconds that an interrupted command may take to put its end down
@@ -101,16 +102,6 @@ def open_notebook(names: dict) -> Path:
 def framed(page: str) -> str:
     """A page within the notebook's: none of its scripts runs, and it belongs to no origin."""
     return f'<iframe sandbox srcdoc="{html.escape(page)}" style="{STYLE}"></iframe>'
-
-
-def ago(then: float) -> str:
-    """How long ago an instant was, in seconds since 1970."""
-    passed = max(time.time() - then, 0)
-    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if passed >= seconds:
-            count = int(passed // seconds)
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
-    return f"{passed:.0f} s ago"
 
 
 def _told(words: list[str], but: str) -> int:

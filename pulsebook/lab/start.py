@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pulsebook.base.settings import ROOT, settings
-from pulsebook.cli.checks import dag_files, notebook_files
-from pulsebook.cli.checks.dag import Dag
+from pulsebook.cli.checks import executing, notebook_files
 from pulsebook.cli.checks.notebook import Unreadable, read
-from pulsebook.cli.checks.tasks import matched
 
 NAME = "start.md"
 HOW = """`%pulsebook try` in any cell executes the notebook that is open, as it was saved, writes nothing that lasts, and compares
@@ -36,7 +34,7 @@ def page() -> str:
 def _notebooks() -> Iterator[tuple[str, ...]]:
     folder = settings().notebooks
     names = [path.relative_to(folder).as_posix() for path in notebook_files(folder)]
-    executed = _executed(names)
+    executed = executing(ROOT / "dags", names)
     for name in names:
         try:
             cells = read(folder / name, name).cells
@@ -45,19 +43,6 @@ def _notebooks() -> Iterator[tuple[str, ...]]:
             title, text = name, "cannot be read: `pulsebook check` says why"
         dags = ", ".join(_link(path, path.stem) for path in executed.get(name, [])) or "by hand"
         yield _link(folder / name, title.lstrip("# ")), dags, text
-
-
-def _executed(names: list[str]) -> dict[str, list[Path]]:
-    """The DAG files that execute notebooks, by the notebooks' names."""
-    found: dict[str, list[Path]] = {}
-    for path in dag_files(ROOT / "dags"):
-        try:
-            tasks = Dag(path, path.name).tasks
-        except SyntaxError:
-            continue  # `pulsebook check` tells
-        for name in {name for task in tasks for name in matched(task, names)}:
-            found.setdefault(name, []).append(path)
-    return found
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, str]]:

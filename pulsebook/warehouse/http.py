@@ -4,7 +4,7 @@ import re
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import pandahouse.http
 import requests
@@ -64,14 +64,10 @@ def post(url: str, timeout: float, statement: str, data, stream: bool) -> reques
         raise WarehouseError(message(url, visible(statement), half)) from None
     params = {"query": sent} if data is not None else {}
     params["wait_end_of_query"] = 1  # an error in mid-result becomes a status, not a row
-    headers = {"Accept-Encoding": "identity"}  # pandahouse reads the raw stream
-    if parts.username is not None:
-        # As bytes: ClickHouse expects UTF-8, and of text the client would make Latin-1 or fail
-        headers["X-ClickHouse-User"] = unquote(parts.username).encode()
-        headers["X-ClickHouse-Key"] = unquote(parts.password or "").encode()
+    headers = {"Accept-Encoding": "identity"} | credentials(parts)  # pandahouse reads the raw stream
     try:
         response = requests.post(
-            urlunsplit((parts.scheme, f"{parts.hostname}:{parts.port}", parts.path or "/", parts.query, "")),
+            without_user(parts, parts.query),
             params=params,
             data=data if data is not None else sent,
             headers=headers,
@@ -92,6 +88,22 @@ def post(url: str, timeout: float, statement: str, data, stream: bool) -> reques
             raise PassingError(message(url, statement, text))
         raise RefusedError(message(url, statement, text), text)
     return response
+
+
+def credentials(parts: SplitResult) -> dict[str, bytes]:
+    """User and password of a server's URL as headers; none where it names no user."""
+    if parts.username is None:
+        return {}
+    # As bytes: ClickHouse expects UTF-8, and of text the client would make Latin-1 or fail
+    return {
+        "X-ClickHouse-User": unquote(parts.username).encode(),
+        "X-ClickHouse-Key": unquote(parts.password or "").encode(),
+    }
+
+
+def without_user(parts: SplitResult, query: str) -> str:
+    """A server's URL without user and password, with this query."""
+    return urlunsplit((parts.scheme, f"{parts.hostname}:{parts.port}", parts.path or "/", query, ""))
 
 
 def with_settings(url: str, settings: dict) -> str:

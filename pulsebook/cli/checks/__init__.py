@@ -4,14 +4,14 @@
 []
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pulsebook.cli.checks import code, held, skeleton, tasks
 from pulsebook.cli.checks.dag import Dag
 from pulsebook.cli.checks.notebook import Finding, Notebook, Unreadable, read
 
-__all__ = ["Finding", "check", "check_notebook", "dag_files", "notebook_files"]
+__all__ = ["Finding", "check", "check_notebook", "dag_files", "executing", "notebook_files"]
 
 
 def check(notebooks: Path, dags: Path) -> Iterator[Finding]:
@@ -25,6 +25,20 @@ def check_notebook(path: Path) -> Iterator[Finding]:
         yield from _of_notebook(read(path, str(path)))
     except Unreadable as error:
         yield _unreadable(str(path), error)
+
+
+def executing(dags: Path, names: Iterable[str]) -> dict[str, list[Path]]:
+    """The DAG files of a folder that execute notebooks, by the notebooks' names below `notebooks/`. A file that is no Python is
+    passed over: `check` reports it."""
+    names, found = list(names), {}
+    for path in dag_files(dags):
+        try:
+            own = Dag(path, path.name).tasks
+        except SyntaxError:
+            continue
+        for name in {name for task in own for name in tasks.matched(task, names)}:
+            found.setdefault(name, []).append(path)
+    return found
 
 
 def _all(notebooks: Path, dags: Path) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from pulsebook.base.environment import variables
 from pulsebook.base.names import period_of
 from pulsebook.base.settings import ROOT
+from pulsebook.base.texts import ago
 from pulsebook.cli import run
 
 HOME = ROOT / ".local" / "try"  # the archive of the last try stays there until the next one
@@ -52,7 +53,9 @@ def _try(arguments) -> int:
         arguments.refuse(str(error))
     try:
         with alone():
-            print(f"trying {notebook.name} for {period_of(parameters)}, saved {outcome.ago(notebook)}", flush=True)
+            print(
+                f"trying {notebook.name} for {period_of(parameters)}, saved {ago(notebook.stat().st_mtime)}", flush=True
+            )
             record, telling = attempt.made(notebook, parameters, HOME / "outputs")
             return outcome.shown(record, notebook, telling, arguments.html)
     except BlockingIOError:

@@ -16,6 +16,7 @@ from pulsebook.base.errors import PulsebookError
 from pulsebook.base.names import period_of
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import ROOT, settings
+from pulsebook.chat import ledger
 from pulsebook.cli.doctor import expected
 from pulsebook.cli.run import dag_of
 from pulsebook.cli.trial import database, environment, gate
@@ -23,8 +24,6 @@ from pulsebook.execution.guard import Guard
 from pulsebook.parameters import known_of
 from pulsebook.warehouse import Warehouse
 from pulsebook.warehouse.etl_tables import STAGING
-
-LEDGER = "chat_messages"  # is not received: what has been posted is shown again
 
 
 class NotTried(PulsebookError, RuntimeError):
@@ -46,13 +45,16 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> tuple[Record, set[s
         dag = stack.enter_context(_dag_of(notebook))
         name = stack.enter_context(database.ready(target))
         ours, words = {table.name for table in expected.tables(settings().notebooks)}, {*re.findall(r"\w+", code)}
-        received = database.receive(target, name, (ours | words) - {LEDGER}, day)
+        received = database.receive(
+            target, name, (ours | words) - {ledger.TABLE}, day
+        )  # what was posted is shown again
         entry = stack.enter_context(gate.opened(target.url, name, timeout))
         source = "" if one_server else stack.enter_context(gate.opened(Warehouse.source().url, "", timeout))
         surroundings = environment(name, entry, source, outputs)
         missing = sorted(table for table in ours & words if table.startswith(STAGING) and not received.get(table))
         tasks = dag()
-        own = _task_of(notebook, parameters, tasks)
+        siblings = [task for task in tasks if settings().notebooks / task["notebook"] == notebook]
+        own = _likeliest(siblings, parameters)
         for task in tasks if missing else ():
             if task["task_id"] in own["after"]:
                 print(f"first {task['notebook']}: {missing[0]} has no rows of {day}", flush=True)
@@ -62,7 +64,7 @@ def made(notebook: Path, parameters: dict, outputs: Path) -> tuple[Record, set[s
     records = [Record.load(path) for path in index_entries.records_of(outputs) if path.stem == f"{notebook.stem}-try1"]
     if not records:
         raise NotTried(f"{notebook.name} was not begun (exit code {exit_code})")
-    given = [task["parameters"] for task in tasks if settings().notebooks / task["notebook"] == notebook]
+    given = [task["parameters"] for task in siblings]
     telling = {name for one in given for name in one if any(other.get(name) != one[name] for other in given)}
     return max(records, key=lambda record: record.started), telling
 
@@ -119,14 +121,13 @@ def _dag_of(notebook: Path) -> Iterator[Callable[[], list[dict]]]:
         asked.communicate()
 
 
-def _task_of(notebook: Path, given: dict, tasks: list[dict]) -> dict:
-    """The task that executes a notebook; of several that whose parameters the given ones agree with most."""
+def _likeliest(tasks: list[dict], given: dict) -> dict:
+    """Of the tasks that execute a notebook that whose parameters the given ones agree with most."""
 
     def agreeing(task: dict) -> int:
         return sum(given.get(name) == value for name, value in task["parameters"].items())
 
-    own = [task for task in tasks if settings().notebooks / task["notebook"] == notebook]
-    return max(own, key=agreeing, default={"parameters": {}, "after": []})
+    return max(tasks, key=agreeing, default={"parameters": {}, "after": []})
 
 
 def _fitting(task: dict, given: dict) -> dict:

@@ -3,22 +3,20 @@
 import getpass
 import os
 import platform
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from pulsebook.archive import process
 from pulsebook.base.settings import settings
+from pulsebook.cli.doctor.servers import STRANGER, code
 from pulsebook.warehouse import Warehouse, WarehouseError
 from pulsebook.warehouse.etl_tables import STAGING
 from pulsebook.warehouse.kinds import identifier, quoted
 from pulsebook.warehouse.partitions import SCRATCH, copy_of
 
 MARK = "pulsebook_try"  # a table that says whose try it is, and that all beside it may be dropped
-STRANGER = re.compile(
-    r"Code: (192|193|194|516)\b"
-)  # unknown user, wrong password, password needed, authentication failed
+_COLUMNS = {"user": "String", "host": "String", "pid": "UInt32", "process": "String", "began": "DateTime('UTC')"}
 FORGOTTEN = timedelta(hours=12)  # after which a try of another machine is taken for dead
 
 
@@ -43,7 +41,7 @@ def ready(target: Warehouse) -> Iterator[str]:
     try:
         target.execute(f"CREATE DATABASE IF NOT EXISTS {database}")
     except WarehouseError as error:
-        if STRANGER.search(str(error)):
+        if code(error) in STRANGER:
             raise WarehouseError(f"{error}\nIs the password in PULSEBOOK_CLICKHOUSE_URL right?") from None
         raise WarehouseError(
             f"{error}\n`pulsebook try` works in a database of its own. Give the user of the target all rights on {database}, "
@@ -65,9 +63,6 @@ def ready(target: Warehouse) -> Iterator[str]:
         yield database
     finally:
         _empty(target, database)
-
-
-_COLUMNS = {"user": "String", "host": "String", "pid": "UInt32", "process": "String", "began": "DateTime('UTC')"}
 
 
 def clean(target: Warehouse) -> list[str]:

@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
 from pulsebook.cli.trial import writes
-from pulsebook.warehouse import Warehouse
-from pulsebook.warehouse.http import CONNECT_TIMEOUT
+from pulsebook.warehouse import Warehouse, http
 
 JUDGED = 1 << 20  # bytes of a statement; a longer one may only read, or insert
 BLOCK = 1 << 16  # bytes that are handed on at a time
@@ -87,13 +86,12 @@ class _Request(BaseHTTPRequestHandler):
         head, rest = _begun(blocks)
         sql = asked.get("query") or head.decode("utf-8", "surrogateescape")
         whole = not rest and not ("query" in asked and head)  # a body after a statement goes on with it, or is its rows
-        writing = writes.writes_only(sql, self.server.database) and (whole or writes.inserts(sql))
+        writing = writes.writes_only(sql, self.server.database, whole)
         if not writing and not writes.reads(sql):
             return self._say(500, self._refusal(sql), code=164)
         try:
-            with self._sent(
-                asked, {} if writing else self.server.reading, chain([head], rest) if rest else head
-            ) as answer:
+            only = {} if writing else self.server.reading
+            with self._sent(asked, only, chain([head], rest) if rest else head) as answer:
                 self._hand_back(answer)
         except requests.RequestException as error:
             self._say(500, f"no answer from the server behind `pulsebook try`: {type(error).__name__}")
@@ -126,20 +124,20 @@ class _Request(BaseHTTPRequestHandler):
 
     def _sent(self, asked: dict, only: dict, data) -> requests.Response:
         """The server's answer to what was asked, with its own credentials and settings."""
-        upstream, headers = (
-            self.server.upstream,
-            {k: v for k, v in self.headers.items() if k.lower() not in OWN_HEADERS},
-        )
+        upstream = self.server.upstream
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in OWN_HEADERS}
         headers.setdefault("Accept-Encoding", "identity")
-        if upstream.username is not None:
-            headers["X-ClickHouse-User"] = unquote(upstream.username).encode()
-            headers["X-ClickHouse-Key"] = unquote(upstream.password or "").encode()
         known = dict(parse_qsl(upstream.query, keep_blank_values=True))
         given = {name: value for name, value in asked.items() if name not in OWN_PARAMETERS}
         query = urlencode(known | given | only, errors="surrogateescape")
-        address = urlunsplit((upstream.scheme, f"{upstream.hostname}:{upstream.port}", upstream.path or "/", query, ""))
-        timeout = (CONNECT_TIMEOUT, self.server.timeout)
-        return requests.request(self.command, address, data=data, headers=headers, stream=True, timeout=timeout)
+        return requests.request(
+            self.command,
+            http.without_user(upstream, query),
+            data=data,
+            headers=headers | http.credentials(upstream),
+            stream=True,
+            timeout=(http.CONNECT_TIMEOUT, self.server.timeout),
+        )
 
     def _hand_back(self, answer: requests.Response) -> None:
         """An answer in pieces: one that breaks off is seen to do so."""

@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import json
-import time
 from pathlib import Path
 
 import nbformat
@@ -19,24 +18,15 @@ from pulsebook.cli.trial import database
 from pulsebook.parameters import known_of
 
 
-def ago(notebook: Path) -> str:
-    """How long ago a notebook was saved: an editor may show what is not."""
-    seconds = max(time.time() - notebook.stat().st_mtime, 0)
-    size, word = next(
-        (s, w) for s, w in ((86400, "day"), (3600, "hour"), (60, "minute"), (0, "second")) if seconds >= s
-    )
-    number = int(seconds / (size or 1))
-    return f"{number} {word}{'' if number == 1 else 's'} ago"
-
-
 def shown(record: Record, notebook: Path, telling: set[str], html: Path | None) -> int:
     """Print all there is to say of a try; returns the exit code. `telling`: see `archived`."""
     chat = record.path.parents[3] / "chat"
-    for message in page.read(chat):
+    messages = page.read(chat)
+    for message in messages:
         print(
             f"\nwould be posted to {message['chat']}, with {len(message['photos'])} pictures:\n{plain(message['text'])}"
         )
-    print(f"\nas the chat shows it: {chat / 'index.html'}" if page.read(chat) else "\nnothing would be posted")
+    print(f"\nas the chat shows it: {chat / 'index.html'}" if messages else "\nnothing would be posted")
     print("\n`pulsebook check`, of what can be seen without executing:")
     check.show(check.findings([notebook]))
     if record.status not in (GOOD, "skipped"):

@@ -7,9 +7,7 @@ from pulsebook.warehouse.statement import StatementError, tokens
 READS = {"SELECT", "WITH", "FROM", "(", "SHOW", "DESCRIBE", "DESC", "EXISTS", "EXPLAIN", "CHECK"}
 STORES = re.compile(r"(Replicated|Shared)?\w*MergeTree|Memory|Null|(Tiny|Stripe)?Log", re.I)  # rows in the table itself
 FOLLOWS = {"ON", "CLUSTER", "SYNC", "NO", "DELAY"}  # what may come after the name of a table that is dropped or emptied
-
-
-HEAD = 10_000  # characters that tell what kind of statement it is
+HEAD = 10_000  # characters that tell what kind of statement it is, and the table that an INSERT goes into
 
 
 def reads(sql: str) -> bool:
@@ -18,19 +16,18 @@ def reads(sql: str) -> bool:
     return bool(words) and words[0].upper() in READS
 
 
-def inserts(sql: str) -> bool:
-    """Whether a statement begins as an INSERT, which its rows may follow."""
-    words = _words(sql[:HEAD])
-    return bool(words) and words[0].upper() == "INSERT"
+def writes_only(sql: str, database: str, whole: bool = True) -> bool:
+    """Whether it is certain that a statement changes nothing but tables of this database, each named with it.
 
-
-def writes_only(sql: str, database: str) -> bool:
-    """Whether it is certain that a statement changes nothing but tables of this database, each named with it."""
-    words = _words(sql)
-    if _insert(
-        list(words), database
-    ):  # what follows are its rows, or a SELECT: of several statements a server runs none
+    Args:
+        whole: whether that is all of it. Of an INSERT the beginning tells: what follows are its rows, or a SELECT, and of
+            several statements a server runs none.
+    """
+    if _insert(_words(sql[:HEAD]), database):
         return True
+    if not whole:
+        return False
+    words = _words(sql)
     while words and words[-1] == ";":
         words.pop()
     return ";" not in words and any(form(list(words), database) for form in FORMS)
