@@ -22,8 +22,10 @@ def tables_of(source: Warehouse) -> list[Events]:
     return [events(source, name) for name in SOURCES]
 
 
-def fill(source: Warehouse, target: Warehouse, tables: list[Events], days: Sequence[Day]) -> None:
-    """Replace consecutive days in both tables."""
+def fill(
+    source: Warehouse, target: Warehouse, tables: list[Events], days: Sequence[Day], counted: pd.DataFrame | None = None
+) -> None:
+    """Replace consecutive days in both tables; `counted`: what `count_days` gave for them."""
     version = random.getrandbits(52) + 1  # a float holds it
     partitions = [f"'{day}'" for day in days]
     marks = f"""
@@ -31,10 +33,37 @@ def fill(source: Warehouse, target: Warehouse, tables: list[Events], days: Seque
             toUInt8(0) AS feed, toUInt8(0) AS messenger, '' AS origin, toUInt64({version}) AS version
     """
     target.replace_partitions(etl_table(target, "user_activity"), partitions, [_activity(tables, days), marks], source)
-    counted = _counted(source, tables, days).assign(**{"day.version": float(version)}, **definitions(tables))
-    long = counted.rename_axis("event_date").reset_index().melt("event_date", var_name="metric")
+    if counted is None:
+        counted = count_days(source, tables, days)
+    long = (
+        counted.assign(**{"day.version": float(version)}, **definitions(tables))
+        .rename_axis("event_date")
+        .reset_index()
+        .melt("event_date", var_name="metric")
+    )
     slots = _slots(source, tables, days)
     target.replace_partitions(etl_table(target, "daily_metrics"), partitions, pd.concat([long, slots]))
+
+
+def count_days(source: Warehouse, tables: list[Events], days: Sequence[Day]) -> pd.DataFrame:
+    """Consecutive days straight from the rows: every count of the catalogue whose columns are there, and what is known of the
+    sources' rows, by day (index)."""
+    (bounds, day_of), found = _span(days), []
+    for table in tables:
+        frame = source.read(f"""
+            SELECT {day_of} AS day, {_selected(table)} count() AS rows, toInt64(toUInt32(max(time))) AS last_event
+            FROM {table.table} WHERE {table.rows(bounds)} GROUP BY day
+        """)
+        own = {name: f"{table.source.name}.{name}" for name in ("rows", "last_event")}
+        found.append(frame.set_index("day").rename(columns=own))
+    if of_both := _of_both():
+        frame = source.read(f"SELECT {day_of} AS day, {select(*of_both)} FROM ({_users(tables, bounds)}) GROUP BY day")
+        found.append(frame.set_index("day"))
+    counted = pd.concat(found, axis=1).reindex(pd.DatetimeIndex([str(day) for day in days])).astype("Float64")
+    rows = [f"{table.source.name}.rows" for table in tables]
+    counted[rows] = counted[rows].fillna(0)
+    counted[of_both] = counted[of_both].where((counted[rows] > 0).all(axis=1))
+    return counted.astype(float)
 
 
 def definitions(tables: list[Events]) -> dict[str, float]:
@@ -72,26 +101,6 @@ def _activity(tables: list[Events], days: Sequence[Day]) -> str:
         FROM ({" UNION ALL ".join(acted)})
         GROUP BY day, user
     """
-
-
-def _counted(source: Warehouse, tables: list[Events], days: Sequence[Day]) -> pd.DataFrame:
-    """Every count of the catalogue whose columns are there, and what is known of the sources' rows, by day (index)."""
-    (bounds, day_of), found = _span(days), []
-    for table in tables:
-        frame = source.read(f"""
-            SELECT {day_of} AS day, {_selected(table)} count() AS rows, toInt64(toUInt32(max(time))) AS last_event
-            FROM {table.table} WHERE {table.rows(bounds)} GROUP BY day
-        """)
-        own = {name: f"{table.source.name}.{name}" for name in ("rows", "last_event")}
-        found.append(frame.set_index("day").rename(columns=own))
-    if of_both := _of_both():
-        frame = source.read(f"SELECT {day_of} AS day, {select(*of_both)} FROM ({_users(tables, bounds)}) GROUP BY day")
-        found.append(frame.set_index("day"))
-    counted = pd.concat(found, axis=1).reindex(pd.DatetimeIndex([str(day) for day in days])).astype("Float64")
-    rows = [f"{table.source.name}.rows" for table in tables]
-    counted[rows] = counted[rows].fillna(0)
-    counted[of_both] = counted[of_both].where((counted[rows] > 0).all(axis=1))
-    return counted.astype(float)
 
 
 def _slots(source: Warehouse, tables: list[Events], days: Sequence[Day]) -> pd.DataFrame:

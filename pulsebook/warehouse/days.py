@@ -41,15 +41,19 @@ def metrics_by_day(target: Warehouse, day: Day, days: int) -> pd.DataFrame:
     return table.astype(dict.fromkeys(whole, "int64"))
 
 
-def fill_days(source: Warehouse, target: Warehouse, days: Iterable[Day]) -> None:
-    """Count these days from the source, each from its own events, and replace them in both tables."""
+def fill_days(source: Warehouse, target: Warehouse, days: Iterable[Day], counted: pd.DataFrame | None = None) -> None:
+    """Count these days from the source, each from its own events, and replace them in both tables.
+
+    Args:
+        counted: what `count_days` gave for them, of a single day.
+    """
     wanted = {day.date: day for day in days}
     if not wanted:
         return
     tables, first, last = tables_of(source), wanted[min(wanted)], wanted[max(wanted)]
-    sizes = _sizes(source, tables, last, first.date) if len(wanted) > 1 else {}
-    for piece in pieces(wanted, sizes):
-        fill(source, target, tables, [wanted[one] for one in piece])
+    rows = sizes(source, tables, last, first.date) if len(wanted) > 1 else {}
+    for piece in pieces(wanted, rows):
+        fill(source, target, tables, [wanted[one] for one in piece], counted)
 
 
 def require_days(source: Warehouse, target: Warehouse, day: Day, days: int, quiet_hours: float = 0.0) -> None:
@@ -106,7 +110,7 @@ def require_history(source: Warehouse, target: Warehouse, day: Day, days: int) -
         }
         wanted |= {(day - ago).date for ago in range(days)}
     else:
-        wanted = {*_sizes(source, tables, day)}
+        wanted = {*sizes(source, tables, day)}
     recent = known.index > (day - days).date
     kept = known["whole"] & known["actions"] & (known["users"] | ~recent)
     fill_days(source, target, [Day(one, day.zone) for one in wanted - {*known.index[kept]} if one <= day.date])
@@ -116,17 +120,36 @@ def require_history(source: Warehouse, target: Warehouse, day: Day, days: int) -
         target.replace_partitions(metrics, [f"'{MARK}'"], rows)
 
 
-def pieces(days: Iterable[date], sizes: Mapping[date, int]) -> Iterator[list[date]]:
+def pieces(days: Iterable[date], rows: Mapping[date, int]) -> Iterator[list[date]]:
     """Days that follow one another, as many as one statement may read, of so many rows each."""
     piece: list[date] = []
     for day in sorted(days):
-        rows = sum(sizes.get(one, 0) for one in [*piece, day])
-        if piece and (day - piece[-1] > timedelta(days=1) or rows > MOST_ROWS or len(piece) == MOST_DAYS):
+        together = sum(rows.get(one, 0) for one in [*piece, day])
+        if piece and (day - piece[-1] > timedelta(days=1) or together > MOST_ROWS or len(piece) == MOST_DAYS):
             yield piece
             piece = []
         piece.append(day)
     if piece:
         yield piece
+
+
+def sizes(source: Warehouse, tables: list[Events], day: Day, first: date | None = None) -> dict[date, int]:
+    """How many rows the source has on each day up to `day`, from `first` or its first event on."""
+    found: dict[date, int] = {}
+    for table in tables:
+        since = first
+        if since is None:
+            until = f"time < toDateTime({int(day.end.timestamp())})"
+            begun = source.scalar(f"SELECT toInt64(toUInt32(min(time))) FROM {table.table} WHERE {table.rows(until)}")
+            since = pd.Timestamp(begun, unit="s", tz=day.zone.key).date() if begun else day.date
+        before = (day.date - since).days
+        rows = source.read(f"""
+            SELECT {day.date_of(days_before=before)} AS day, count() AS total
+            FROM {table.table} WHERE {table.rows(day.bounds(days_before=before))} GROUP BY day
+        """)
+        for one, total in zip(map(_date, rows["day"]), rows["total"].astype(int), strict=True):
+            found[one] = found.get(one, 0) + total
+    return found
 
 
 def _known(target: Warehouse, tables: list[Events]) -> pd.DataFrame:
@@ -156,22 +179,3 @@ def _known(target: Warehouse, tables: list[Events]) -> pd.DataFrame:
 
 def _date(moment: pd.Timestamp) -> date:
     return moment.date()
-
-
-def _sizes(source: Warehouse, tables: list[Events], day: Day, first: date | None = None) -> dict[date, int]:
-    """How many rows the source has on each day up to `day`, from `first` or its first event on."""
-    found: dict[date, int] = {}
-    for table in tables:
-        since = first
-        if since is None:
-            until = f"time < toDateTime({int(day.end.timestamp())})"
-            begun = source.scalar(f"SELECT toInt64(toUInt32(min(time))) FROM {table.table} WHERE {table.rows(until)}")
-            since = pd.Timestamp(begun, unit="s", tz=day.zone.key).date() if begun else day.date
-        before = (day.date - since).days
-        rows = source.read(f"""
-            SELECT {day.date_of(days_before=before)} AS day, count() AS total
-            FROM {table.table} WHERE {table.rows(day.bounds(days_before=before))} GROUP BY day
-        """)
-        for one, total in zip(map(_date, rows["day"]), rows["total"].astype(int), strict=True):
-            found[one] = found.get(one, 0) + total
-    return found

@@ -3,13 +3,16 @@
 `slot_rows` reads them, `by_slot` makes a table of some metrics of them.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, tzinfo
 
 import pandas as pd
 
+from pulsebook.base.periods import Day, Slot
 from pulsebook.base.settings import settings
 from pulsebook.warehouse.client import Warehouse
+from pulsebook.warehouse.days import pieces, sizes
+from pulsebook.warehouse.events import Events
 
 COLUMNS = {
     "slot": "DateTime",
@@ -28,6 +31,17 @@ def slot_table() -> str:
 def ensure_slot_table(target: Warehouse) -> str:
     """The table, made where it is missing."""
     return target.ensure(slot_table(), COLUMNS, partition="toYYYYMM(slot)", order="(slot, metric)", newest="collected")
+
+
+def slot_pieces(source: Warehouse, tables: list[Events], first: Slot, last: Slot) -> Iterator[tuple[Slot, Slot]]:
+    """The slots from one to another in pieces (first and last of each) that one statement may read, as days are
+    filled in."""
+    since, until = (Day(slot.start.date(), slot.zone) for slot in (first, last))
+    days = [since.date + timedelta(days=n) for n in range((until.date - since.date).days + 1)]
+    rows = sizes(source, tables, until, since.date) if len(days) > 1 else {}
+    for piece in pieces(days, rows):
+        begins, ends = (int(at.timestamp()) for at in (Day(piece[0], first.zone).start, Day(piece[-1], first.zone).end))
+        yield max(first, Slot(begins, first.zone)), min(last, Slot(ends, first.zone) - 1)
 
 
 def slot_rows(target: Warehouse, first: datetime, end: datetime) -> pd.DataFrame:
