@@ -13,7 +13,7 @@ by the next run; what was over by then comes in one summary. In `quiet_hours` (o
 - *Too many or too few alerts*: replay a period in `notebooks/alerts/backtest.ipynb` and set the metric's
   `Alert(sensitivity=…)` in `pulsebook/catalogue/metrics.py`; days that are known to be unusual go into `KNOWN_DAYS`
   in `pulsebook/catalogue/alerts.py`, where `POLICY` says what is told again, what is critical, what ends an incident.
-- *No data in …*: the source's loading has stopped. Its metrics are judged again when data are back.
+- *No data: …*: the source's loading has stopped. Its metrics are judged again when data are back.
 """
 
 from airflow.sdk import Param

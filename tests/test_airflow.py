@@ -630,9 +630,9 @@ def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_els
     assert set(checks().values()) == {"succeeded"}
     sent = [fields.get("caption") or fields.get("text") for _, fields in airflow.bot.arrived]
     assert [text.split("\n")[0] for text in sent] == [
-        "⚫ <b>No data in airflow_source.feed_actions</b> · critical", "✅ <b>Over: airflow_source.feed_actions</b>"
+        "⚫ <b>No data: Feed</b> · critical", "✅ <b>Over: Feed</b>"
     ]  # fmt: skip
-    assert f"since {outage:%H:%M}" in sent[0] and "lasted 45 min" in sent[1]
+    assert f"{outage:%H:%M}–" in sent[0] and "lasted 45 min" in sent[1]
     assert "reply_parameters" in airflow.bot.arrived[1][1]
 
 

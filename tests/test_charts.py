@@ -116,3 +116,16 @@ def test_a_metric_of_days_is_drawn_beside_its_week_before_and_several_are_lines_
     seven = [*range(7, 14)]
     assert drawn[0] == [[n / 100 for n in range(7)], [n / 100 for n in seven]], "the week before, and the week"
     assert drawn[1] == [seven, [n * 2 for n in seven]] and drawn[2] == [[*range(7)], seven]
+
+
+@pytest.mark.parametrize("name", ["views", "ctr"])
+def test_the_legend_of_an_alert_lies_beside_its_curve(name):
+    slots = pd.date_range("2026-11-13 13:30", periods=96, freq="15min", tz="Europe/Moscow")
+    values = np.linspace(0.3, 0.2, 96)  # high on the left, where a legend usually lies
+    values[40:50] = 0.5
+    columns = {"value": values, "low": values * 0.9, "high": values * 1.1, "week_ago": values, "anomaly": values > 0.4}
+    ax = charts.Picture("", columns=1).panel("Пользователи ленты")
+    charts.band(ax, pd.DataFrame(columns, slots), name, "ru")
+    ax.figure.draw_without_rendering()
+    legend = ax.get_legend().get_window_extent()
+    assert not legend.overlaps(ax.get_window_extent()) and not legend.overlaps(ax._left_title.get_window_extent())

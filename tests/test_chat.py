@@ -700,6 +700,11 @@ def test_older_messages_leave_the_page_but_not_its_log(configured, monkeypatch):
     html = (settings().outputs / "chat" / "index.html").read_text()
     assert re.findall(r'<div class="text">(.*?)</div>', html) == ["message 2", "message 3", "message 4"]
     assert "5 messages · 2 older ones" in html and len(on_the_page()) == 5
+    configured(language="ru")
+    page.add("team again text 1", chat="team", text="<b>Лента</b>", photos=[], note="may not have arrived")
+    html = (settings().outputs / "chat" / "index.html").read_text()
+    assert "сообщений: 6 · более старых, в файле messages.jsonl: 3" in html and "возможно, не доставлено" in html
+    assert "Pulsebook → команда" in html and '<html lang="ru">' in html
 
 
 def test_with_a_token_the_page_is_a_log_of_what_was_sent(bot):

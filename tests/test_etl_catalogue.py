@@ -16,7 +16,7 @@ from tests.etl import before_the_catalogue
 from tests.world import DIMENSIONS, final_table, local, raw_rows
 
 DAY, ZONE = date(2026, 11, 20), ZoneInfo("Europe/Moscow")
-OS, VIEWS = '            Dimension("os", "os", "ос"),\n', '        Count("views", '
+OS, VIEWS = '            Dimension("os", "OS", "ОС"),\n', '        Count("views", '
 DRIVER = """
 import sys
 from airflow.dag_processing.dagbag import DagBag

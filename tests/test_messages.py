@@ -36,6 +36,8 @@ MOSCOW = ZoneInfo("Europe/Moscow")
         ("{{ d | label }} {{ v | named(d) }}", "en", {"d": SEX, "v": "<i>" + "long " * 40}, "sex &lt;i&gt;" + "long " * 7 + "l…"),
         ("{{ s | counts(d) }}", "ru", {"s": pd.Series({"female": 1200, "male": 0, "unknown": 3}), "d": SEX}, "женщины 1\xa0200 · неизвестно 3"),
         ("{{ s | shares(d) }}", "en", {"s": pd.Series({"<b>": 30, "male": 10}), "d": SEX}, "&lt;b&gt; 75\xa0% · male 25\xa0%"),
+        ("{{ s | shares(d) }}", "en", {"s": pd.Series({"female": 698, "male": 297, "unknown": 5}), "d": SEX}, "female 70\xa0% · male 30\xa0%"),
+        ("{{ now | change(then, 'views') }}", "en", {"now": 90, "then": 100}, "▼\xa010.0\xa0%"),
         ("{{ n | duration }}", "ru", {"n": 5400}, "1 ч 30 мин"),
         ("{{ url | link('page & more') }}", "en", {"url": "https://x.y/?a=1&b=2"}, '<a href="https://x.y/?a=1&amp;b=2">page &amp; more</a>'),
         ("last line\n\n{{ url | link('page') }}", "en", {"url": ""}, "last line"),

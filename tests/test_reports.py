@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import uuid
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -80,7 +81,7 @@ def moved(now: float, before: float | None, language: str, share: bool) -> str:
     difference = (now - before) * 100 if share else (now / before - 1) * 100
     unit = {"en": "pp", "ru": "п.п."}[language] if share else "%"
     size = digits(abs(difference), language, 1)
-    mark = "＝" if size in ("0.0", "0,0") else "▲" if difference > 0 else "▼"
+    mark = "=" if size in ("0.0", "0,0") else "▲" if difference > 0 else "▼"
     return f"{mark}\xa0{size}\xa0{unit}"
 
 
@@ -123,11 +124,12 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
     found = run("feed_report", run_date=str(day))
     of = {d: rows for d, rows in feed.groupby("day")}
     en = language == "en"
+    users = "Feed users (DAU)" if en else "Пользователи ленты (DAU)"
     expected = [
         f"<b>{'Feed' if en else 'Лента'} · {TITLES[language, day]}</b>",
         "against the day before · the same weekday a week ago" if en else "к предыдущему дню · к тому же дню неделю назад",
         "",
-        with_changes("DAU", lambda d: of[d]["user_id"].nunique(), day, language),
+        with_changes(users, lambda d: of[d]["user_id"].nunique(), day, language),
         with_changes("Views" if en else "Просмотры", lambda d: views(of[d]), day, language),
         with_changes("Likes" if en else "Лайки", lambda d: likes(of[d]), day, language),
         with_changes("CTR", lambda d: likes(of[d]) / views(of[d]), day, language, share=True),
@@ -140,8 +142,9 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
     assert found["message"].split("\n") == expected
     said = capsys.readouterr().out.strip().split("\n")[-1]
     assert said == (
-        f"{day}: Feed users {of[day]['user_id'].nunique():,}, Views {views(of[day]):,}, Likes {likes(of[day]):,}, "
-        f"CTR {percent(likes(of[day]) / views(of[day]), 'en')}"
+        f"{day}: {users} {digits(of[day]['user_id'].nunique(), language)}, {'Views' if en else 'Просмотры'} "
+        f"{digits(views(of[day]), language)}, {'Likes' if en else 'Лайки'} {digits(likes(of[day]), language)}, "
+        f"CTR {percent(likes(of[day]) / views(of[day]), language)}"
     )
     chart = found["daily"][["feed_users", "views", "likes", "ctr"]]
     assert list(chart.index.date) == [day - timedelta(days=n) for n in range(13, -1, -1)]
@@ -163,7 +166,7 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
 
     def within(newest: int, oldest: int) -> set:
         """Users who were active from `oldest` to `newest` days before the day."""
-        return set().union(*(active[day - timedelta(days=n)] for n in range(newest, oldest + 1)))
+        return set().union(*(active.get(day - timedelta(days=n), set()) for n in range(newest, oldest + 1)))
 
     in_feed, in_messenger = set(feed_of[day]["user_id"]), set(messages_of[day]["user_id"])
     new = set(first[first == day].index)
@@ -174,9 +177,24 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
         .first()
         .value_counts()
     )
-    week, week_before, month = within(0, 6), within(7, 13), within(0, 29)
-    new_in_week = set(first[first > day - timedelta(days=7)].index)
-    returned, lost = week - week_before - new_in_week, week_before - week
+    begun = everything["day"].min()
+
+    def over(label: str, of, needed: int, share=False) -> str:
+        """A figure of the last days beside that of a week ago, which takes so many days of history."""
+        now, before = of(0), of(7) if (day - begun).days + 1 >= needed else None
+        value = percent(now, language) if share else digits(now, language)
+        return f"{label}: <b>{value}</b>  {moved(now, before, language, share)}"
+
+    def in_days(count: int):
+        return lambda ago: len(within(ago, ago + count - 1))
+
+    def returned(ago: int) -> int:
+        newest = day - timedelta(days=ago)
+        new = set(first[(first > newest - timedelta(days=7)) & (first <= newest)].index)
+        return len(within(ago, ago + 6) - within(ago + 7, ago + 13) - new)
+
+    def lost(ago: int) -> int:
+        return len(within(ago + 7, ago + 13) - within(ago, ago + 6))
 
     settled = everything["day"].min() + timedelta(days=28)  # users new before that may be old ones
 
@@ -199,16 +217,18 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
 
     names = dict(
         title="App", users="Users", feed="feed only", messenger="messenger only", both="both", new="New users", ret="Retention",
-        day="day", week="This week", returned="returned", lost="lost", activity="Activity", views="Views", likes="Likes",
+        day="day", ago="Against a week ago", dau="App users (DAU)",
+        returned="Returned after a week", lost="Lost since last week", activity="Activity", views="Views", likes="Likes",
         posts="Posts seen", per_user="Likes per user", sent="Messages", senders="Senders", per_sender="Messages per sender",
-        top="Top posts by views", seen="views", where="Where", absent="the table metrics_by_dimension has no rows of this day yet",
+        top="Top posts</b> (id: views, CTR)", where="Where", absent="not known yet: this day is not loaded",
         against="against the day before · the same weekday a week ago", new_on="new on", month="November",
     ) if en else dict(
         title="Приложение", users="Пользователи", feed="только лента", messenger="только мессенджер", both="оба", new="Новые",
-        ret="Удержание", day="день", week="За неделю", returned="вернулись", lost="ушли", activity="Активность",
+        ret="Удержание", day="день", ago="К прошлой неделе",
+        dau="Пользователи приложения (DAU)", returned="Вернулись спустя неделю", lost="Не вернулись с прошлой недели", activity="Активность",
         views="Просмотры", likes="Лайки", posts="Просмотренные посты", per_user="Лайков на пользователя", sent="Сообщения",
-        senders="Отправители", per_sender="Сообщений на отправителя", top="Топ постов по просмотрам", seen="просмотров",
-        where="Где", absent="в таблице metrics_by_dimension ещё нет этого дня",
+        senders="Отправители", per_sender="Сообщений на отправителя", top="Топ постов</b> (номер: просмотры, CTR)",
+        where="Где", absent="пока неизвестно: этот день ещё не загружен",
         against="к предыдущему дню · к тому же дню неделю назад", new_on="новые", month="ноября",
     )  # fmt: skip
     n = names
@@ -219,15 +239,17 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
     counts = " ".join  # keeps the list below short
     expected = [
         f"<b>{n['title']} · {TITLES[language, day]}</b>", n["against"], "", f"<b>{n['users']}</b>",
-        line("DAU", lambda d: len(active[d])),
+        line("dau", lambda d: len(active[d])),
         f"{n['feed']} {digits(len(in_feed - in_messenger), language)} · {n['messenger']} {digits(len(in_messenger - in_feed), language)}"
         f" · {n['both']} {digits(len(in_feed & in_messenger), language)}",
         f"{n['new']}: <b>{digits(len(new), language)}</b>"
-        + f" ({' · '.join(counts((who, digits(origin[who], language))) for who in sorted(origin.index))})",
+        + f" ({' · '.join(counts((who if en else {'ads': 'реклама', 'organic': 'органика'}[who], digits(origin[who], language))) for who in sorted(origin.index))})",
         f"{n['ret']}: {kept(1)} · {kept(7)}",
-        f"WAU {digits(len(week), language)} · MAU {digits(len(month), language)} · Stickiness {percent(len(active[day]) / len(month), language)}",
-        f"{n['week']}: {n['returned']} {digits(len(returned), language)} · {n['lost']} {digits(len(lost), language)}",
         *([UNSETTLED[language]] if settled > day - timedelta(days=6) else []),
+        "", f"<b>{n['ago']}</b>",
+        over("WAU", in_days(7), 14), over("MAU", in_days(30), 37),
+        over("DAU / MAU", lambda ago: len(active[day - timedelta(days=ago)]) / in_days(30)(ago), 37, share=True),
+        over(n["returned"], returned, 21), over(n["lost"], lost, 21),
         "", f"<b>{n['activity']}</b>",
         line("views", lambda d: views(feed_of[d])),
         line("likes", lambda d: likes(feed_of[d])),
@@ -237,14 +259,12 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
         line("sent", lambda d: len(messages_of[d])),
         line("senders", senders),
         line("per_sender", lambda d: len(messages_of[d]) / senders(d), places=1),
-        "", f"<b>{n['top']}</b>",
+        "", f"<b>{n['top']}",
     ]  # fmt: skip
     seen = feed_of[day].groupby("post_id")["action"].value_counts().unstack(fill_value=0).reset_index()
-    for place, post in enumerate(
-        seen.sort_values(["view", "post_id"], ascending=[False, True]).head(5).itertuples(), 1
-    ):
+    for post in seen.sort_values(["view", "post_id"], ascending=[False, True]).head(5).itertuples():
         ctr = percent(post.like / post.view, language)
-        expected.append(f"{place}. {post.post_id}: {digits(post.view, language)} {n['seen']}, CTR {ctr}")
+        expected.append(f"{post.post_id}: {digits(post.view, language)} · {ctr}")
     expected += ["", f"<b>{n['where']}</b>", f"– {n['absent']}"]
     assert found["message"].split("\n") == expected
 
@@ -283,13 +303,13 @@ def test_where_users_are_comes_from_the_loaded_table(language, app, configured, 
     message = run("app_report", run_date=str(day))["message"]
     if language == "en":
         expected = [
-            "<b>Where</b> (share of views)", "os: Android 65\xa0% · iOS 34\xa0% · unknown 1\xa0%", "gender: female 60\xa0% · male 40\xa0%",
-            "age: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · unknown 1\xa0%",
+            "<b>Where</b> (share of views)", "OS: Android 65\xa0% · iOS 34\xa0% · unknown 1\xa0%", "Gender: female 60\xa0% · male 40\xa0%",
+            "Age: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · unknown 1\xa0%",
         ]  # fmt: skip
     else:
         expected = [
-            "<b>Где</b> (доля просмотров)", "ос: Android 65\xa0% · iOS 34\xa0% · неизвестно 1\xa0%", "пол: женщины 60\xa0% · мужчины 40\xa0%",
-            "возраст: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · неизвестно 1\xa0%",
+            "<b>Где</b> (доля просмотров)", "ОС: Android 65\xa0% · iOS 34\xa0% · неизвестно 1\xa0%", "Пол: женщины 60\xa0% · мужчины 40\xa0%",
+            "Возраст: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · неизвестно 1\xa0%",
         ]  # fmt: skip
     assert message.split("\n")[-4:] == expected
 
@@ -392,6 +412,13 @@ def test_nothing_is_posted_about_a_day_that_is_missing_or_unfinished(table, what
     assert posted(configured) == []
 
 
+def test_posts_link_to_their_pages_where_these_are_known(app, configured):
+    configured(source_database=app[0], post_url="https://app.example/posts/{post}")
+    message = run("app_report", run_date=str(DAYS["an ordinary day"]))["message"]
+    posts = re.findall(r'^<a href="https://app\.example/posts/(\d+)">(\d+)</a>: \d+ · ', message, re.M)
+    assert len(posts) == 5 and all(linked == shown for linked, shown in posts)
+
+
 def test_a_gap_in_the_history_is_a_gap_and_no_zero(app, databases, execute, configured):
     day, source = DAYS["the first day of a week"], databases[0]
     gap = day - timedelta(days=7)
@@ -403,7 +430,11 @@ def test_a_gap_in_the_history_is_a_gap_and_no_zero(app, databases, execute, conf
     feed, whole = run("feed_report", run_date=str(day)), run("app_report", run_date=str(day))
     assert pd.isna(feed["daily"].loc[str(gap), "views"])
     for text in (feed["message"], whole["message"]):
-        lines = [line for line in text.split("\n") if line.startswith(("DAU:", "Views:", "CTR:"))]
+        lines = [
+            line
+            for line in text.split("\n")
+            if line.startswith(("Feed users (DAU):", "App users (DAU):", "Views:", "CTR:"))
+        ]
         assert len(lines) == 3 and all(line.endswith("· –") for line in lines)
     assert "day 7 –" in whole["message"], "the cohort of the day in the gap is not known"
 
@@ -458,7 +489,7 @@ def test_no_value_of_the_data_stops_a_report(app, databases, execute, configured
     newcomers = (first == day).sum() + len(ODD) + 40
     assert f"New users: <b>{newcomers:,}</b>" in found["message"]
     assert int(found["new_users"].iloc[-1].sum()) == newcomers, "the smallest are added up, not left out"
-    where = next(line for line in found["message"].split("\n") if line.startswith("os: "))
+    where = next(line for line in found["message"].split("\n") if line.startswith("OS: "))
     assert "&lt;b&gt; 13\xa0%" in where and "$x^$ 13\xa0%" in where and "\ufffd 13\xa0%" in where
     assert where.endswith(" · other 26\xa0%"), "the largest are told apart"
     assert len(posted(configured)) >= 1
@@ -574,7 +605,7 @@ def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, 
     shown = run("app_report", drawn, run_date=str(day))
     panels = shown["doings"].figure.axes
     assert [panel.get_title(loc="left") for panel in panels] == [
-        "CTR", "Heard from", "Views per user · Messages per sender", "Views · Likes", "Messages · Senders", "Views by os"
+        "CTR", "Heard from", "Views per user · Messages per sender", "Views · Likes", "Messages · Senders", "Views by OS"
     ]  # fmt: skip
     last = [day - timedelta(days=n) for n in range(6, -1, -1)]
     heard = [messages[messages["day"] == d]["user_id"].nunique() for d in last]
@@ -636,7 +667,7 @@ def test_every_dimension_of_the_catalogue_has_its_line(language, app, configured
     sliced(execute, databases[1], [(day, name, value, n) for name, views in of.items() for value, n in views.items()])
     names = {"RU": "RU", "unknown": "unknown"} if en else {"RU": "Россия", "unknown": "неизвестно"}
     expected = {
-        "os" if en else "ос": "iOS 60\xa0% · Android 40\xa0%",
+        "OS" if en else "ОС": "iOS 60\xa0% · Android 40\xa0%",
         "country" if en else "страна": f"{names['RU']} 70\xa0% · A&amp;B 20\xa0% · {names['unknown']} 10\xa0%",
         "minutes &lt;a day&gt;" if en else "минут &lt;в день&gt;":
             f"&lt;5 10\xa0% · 5–59 30\xa0% · 60+ 50\xa0% · {names['unknown']} 10\xa0%",
@@ -656,7 +687,7 @@ def test_the_first_dimension_is_drawn(language, app, configured, databases, exec
                                    (day, "os", "iOS", 100)])  # fmt: skip
     panel = run("app_report", run_date=str(day))["doings"].figure.axes[-1]
     shown = texts(panel)
-    assert shown[0] == ("Views by age" if en else "Просмотры по возраст")
+    assert shown[0] == ("Views by Age" if en else "Просмотры: Возраст")
     assert shown[-4:] == ["<18", "18–24", "45+", "unknown" if en else "неизвестно"], "bands follow one another"
     heights = [[bar.get_height() for bar in part] for part in panel.containers]
     assert [h[-1] for h in heights] == pytest.approx([0.3, 0, 0.6, 0.1])

@@ -16,9 +16,13 @@ from pulsebook.base.settings import settings
 
 log = logging.getLogger(__name__)
 WORDS = {
-    "en": {"notebook": "executed notebook", "log": "log", "try": "try"},
-    "ru": {"notebook": "выполненный ноутбук", "log": "журнал", "try": "попытка"},
-}
+    "en": {
+        "notebook": "executed notebook", "log": "log", "try": "try", "died": "the task was killed, or its worker died",
+    },
+    "ru": {
+        "notebook": "выполненный ноутбук", "log": "журнал", "try": "попытка", "died": "задачу остановили, или её исполнитель погиб",
+    },
+}  # fmt: skip
 
 
 def notify_operations(context) -> None:
@@ -31,7 +35,7 @@ def notify_operations(context) -> None:
         from pulsebook import chat
 
         ti, words = context["ti"], WORDS[settings().language]
-        error, number = _first_line(context.get("exception")), map_index_of(ti)
+        error, number = _first_line(context.get("exception"), words["died"]), map_index_of(ti)
         parameters = getattr(ti.task, "parameters", None)  # None: a task without a notebook, or not yet unfolded
         record = _record_of(ti)
         period = names.identity(record.period) if record else _period(parameters)
@@ -51,9 +55,9 @@ def notify_operations(context) -> None:
         print(f"operations chat: {chat.post(key, chr(10).join(lines), to='operations')}")
 
 
-def _first_line(exception) -> str:
+def _first_line(exception, died: str) -> str:
     if exception is None or exception == "":
-        return "the task was killed, or its worker died"
+        return died
     text = str(exception).strip() or type(exception).__name__
     return text.splitlines()[0].encode("utf-8", "replace").decode()
 

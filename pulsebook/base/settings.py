@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     working_folder: str = ""  # where kernels work, seen from the project; empty: in the notebook's own folder
     archive_url: str = ""  # where `outputs` is served; messages then link to the executed notebook
     dashboard_url: str = ""  # linked in alerts
+    post_url: str = ""  # a post's page, such as https://app.example/posts/{post}: posts in reports then link to it
     executed_as: str = ""  # the notebook's page below `outputs`; the runner passes it to the kernel
     in_lab: bool = False  # `%pulsebook` in a notebook asks: what JupyterLab has in a notebook's file is no fault
     telegram_token: SecretStr = SecretStr("")  # empty: messages go to a local page
@@ -161,7 +162,14 @@ class Settings(BaseSettings):
             raise ValueError("must contain {table}: every table needs a path of its own")
         return engine
 
-    @field_validator("archive_url", "dashboard_url", "telegram_api_url")
+    @field_validator("post_url")
+    @classmethod
+    def _page_of_a_post(cls, url: str):
+        if url and "{post}" not in url:
+            raise ValueError("must contain {post}, in place of which a post's id stands")
+        return url
+
+    @field_validator("archive_url", "dashboard_url", "post_url", "telegram_api_url")
     @classmethod
     def _web_address(cls, url: str):
         if url and urlsplit(url).scheme not in ("http", "https"):

@@ -97,10 +97,10 @@ DIMENSIONS = tuple(
     once(
         "dimension",
         (
-            Dimension("os", "os", "ос"),
-            Dimension("gender", "gender", "пол", "multiIf(gender = 1, 'female', gender = 0, 'male', '')",
+            Dimension("os", "OS", "ОС"),
+            Dimension("gender", "Gender", "Пол", "multiIf(gender = 1, 'female', gender = 0, 'male', '')",
                       values={"female": "женщины", "male": "мужчины"}),
-            Dimension("age", "age", "возраст", "if(age < 0, NULL, age)", bands=AGE_BANDS),
+            Dimension("age", "Age", "Возраст", "if(age < 0, NULL, age)", bands=AGE_BANDS),
         ),
     ).values()
 )  # fmt: skip
@@ -110,10 +110,10 @@ EXPLAINED = tuple(
     {
         d.name: d
         for d in (
-            Dimension("country", "country", "страна"),
-            Dimension("city", "city", "город"),
-            Dimension("source", "source", "источник"),
-            Dimension("exp_group", "group", "группа"),
+            Dimension("country", "Country", "Страна"),
+            Dimension("city", "City", "Город"),
+            Dimension("source", "Source", "Источник", values={"ads": "реклама", "organic": "органика"}),
+            Dimension("exp_group", "Group", "Группа"),
             *DIMENSIONS,
         )
     }.values()

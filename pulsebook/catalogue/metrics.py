@@ -121,7 +121,7 @@ FEED, MESSENGER = Alert(groups=("feed", "app")), Alert(groups=("messages", "app"
 METRICS: dict[str, Count | Ratio] = once(
     "metric",
     (
-        Count("dau", "DAU", "DAU", "app", "uniqExact(user)", "users"),
+        Count("dau", "App users (DAU)", "Пользователи приложения (DAU)", "app", "uniqExact(user)", "users"),
         Count("feed_users", "Feed users", "Пользователи ленты", "feed", "uniqExact(user_id)", "users", alert=FEED),
         Count("messenger_users", "Senders", "Отправители", "messages", "uniqExact(user_id)", "users", alert=MESSENGER),
         Count("views", "Views", "Просмотры", "feed", "countIf(action = 'view')", "views", column=True, alert=FEED),
@@ -137,7 +137,9 @@ METRICS: dict[str, Count | Ratio] = once(
         Ratio("messages_per_sender", "Messages per sender", "Сообщений на отправителя", "messages_sent", "messenger_users", helper=True),
         Count("wau", "WAU", "WAU", "app", unit="users"),
         Count("mau", "MAU", "MAU", "app", unit="users"),
-        Ratio("stickiness", "Stickiness", "Stickiness", "dau", "mau", "%"),
+        Ratio("stickiness", "DAU / MAU", "DAU / MAU", "dau", "mau", "%"),
+        Count("returned", "Returned after a week", "Вернулись спустя неделю", "app", unit="users"),
+        Count("lost", "Lost since last week", "Не вернулись с прошлой недели", "app", unit="users"),
     ),
 )  # fmt: skip
 

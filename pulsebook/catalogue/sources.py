@@ -18,6 +18,8 @@ class Source:
         ""  # its count that alerts take for its rows: where usual slots have few of it, an empty one is no gap
     )
     complete_hours: float = 3.0  # a finished day has events until so many hours before midnight
+    en: str = ""  # what people call it; empty: its name
+    ru: str = ""
 
     def __post_init__(self):
         check_name("source", self.name)
@@ -30,12 +32,22 @@ class Source:
         if not 0 < self.complete_hours <= 24:
             raise CatalogueError(f"source {self.name!r}: complete_hours must be in (0, 24], got {self.complete_hours}")
 
+    def label(self, language: str) -> str:
+        """Its name for people."""
+        return getattr(self, language) or self.name
+
 
 SOURCES = once(
     "source",
     (
         Source(
-            "feed", "feed_actions", ("user_id", "action", "time"), rows="action IN ('view', 'like')", volume="views"
+            "feed",
+            "feed_actions",
+            ("user_id", "action", "time"),
+            rows="action IN ('view', 'like')",
+            volume="views",
+            en="Feed",
+            ru="Лента",
         ),
         Source(
             "messages",
@@ -43,6 +55,8 @@ SOURCES = once(
             ("user_id", "time"),
             receivers=("receiver_id", "reciever_id"),
             volume="messages_sent",
+            en="Messenger",
+            ru="Мессенджер",
         ),
     ),
 )

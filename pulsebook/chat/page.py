@@ -21,7 +21,18 @@ from pulsebook.chat.tags import shown
 POLICY = (
     "default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
 )
-NOTEBOOK = {"en": "executed notebook", "ru": "выполненный ноутбук"}
+WORDS = {
+    "en": {
+        "title": "Pulsebook chat", "messages": "{} messages", "older": "{} older ones in messages.jsonl", "chart": "chart {}",
+        "notebook": "executed notebook", "team": "team", "operations": "operations",
+        "may not have arrived": "may not have arrived",
+    },
+    "ru": {
+        "title": "Чат Pulsebook", "messages": "сообщений: {}", "older": "более старых, в файле messages.jsonl: {}", "chart": "график {}",
+        "notebook": "выполненный ноутбук", "team": "команда", "operations": "дежурные",
+        "may not have arrived": "возможно, не доставлено",
+    },
+}  # fmt: skip
 SHOWN = 300  # newest messages on the page; older ones stay in messages.jsonl
 
 _STYLE = """
@@ -94,40 +105,44 @@ def _page(messages: list[dict]) -> str:
     posted = {
         m["id"]: m["notebook"] for m in {m.get("notebook"): m for m in reversed(messages)}.values() if m.get("notebook")
     }
+    words = WORDS[settings().language]
     body, day = [], ""
     for message in messages[-SHOWN:]:
         at = datetime.fromisoformat(message["at"])
         if day != (day := f"{at:%Y-%m-%d}"):
             body.append(f'<div class="day">{day}</div>')
         body.append(_article(message, at, first, posted.get(message["id"], "")))
-    older = f" · {len(messages) - SHOWN} older ones in messages.jsonl" if len(messages) > SHOWN else ""
+    older = f" · {words['older'].format(len(messages) - SHOWN)}" if len(messages) > SHOWN else ""
     return f"""<!doctype html>
 <html lang="{settings().language}"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>Pulsebook chat</title>
+<meta http-equiv="Content-Security-Policy" content="{POLICY}"><title>{words["title"]}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
-<body><header><h1>Pulsebook</h1><small>{len(messages)} messages{older} · {settings().timezone}</small></header>
+<body><header><h1>Pulsebook</h1><small>{words["messages"].format(len(messages))}{older} · {settings().timezone}</small></header>
 <main>{"".join(body)}</main></body></html>
 """
 
 
 def _article(message: dict, at: datetime, first: dict, notebook: str) -> str:
     """A message; the first one of a notebook has a place that the notebook's page links to: the address of that page."""
+    words = WORDS[settings().language]
     names = [quote(str(name)) for name in message["photos"]]
     begun = first.get(message["id"].rsplit(" ", 2)[0], message)  # the text that pictures of their own belong to
     what = html.escape(_headline(message) or _headline(begun) or message["id"])
+    called = [f"{words['chart'].format(n)}: {what}" for n, _ in enumerate(names, 1)]
     pictures = "".join(
-        f'<a href="{name}"><img src="{name}" alt="chart {n}: {what}"></a>' for n, name in enumerate(names, 1)
+        f'<a href="{name}"><img src="{name}" alt="{alt}"></a>' for name, alt in zip(names, called, strict=True)
     )
     replied = first.get(message["reply_to"])
     reply = f'<a class="reply" href="#{_anchor(replied["id"])}">{escape(_headline(replied))}</a>' if replied else ""
     anchor, chat = _anchor(message["id"]), escape(message["chat"])
-    note = f"{escape(message['note'])} · " if message["note"] else ""
+    note = f"{escape(words.get(message['note'], message['note']))} · " if message["note"] else ""
     if message.get("notebook"):
-        note += f'<a href="../{html.escape(quote(str(message["notebook"])))}">{NOTEBOOK[settings().language]}</a> · '
+        note += f'<a href="../{html.escape(quote(str(message["notebook"])))}">{words["notebook"]}</a> · '
     place = f'<a id="{html.escape(notebook)}"></a>' if notebook else ""
+    to = escape(words.get(message["chat"], message["chat"]))
     many = " many" if len(message["photos"]) > 2 else ""
     return (
-        f'<article id="{anchor}">{place}<span class="from {chat}">Pulsebook → {chat}</span>{reply}'
+        f'<article id="{anchor}">{place}<span class="from {chat}">Pulsebook → {to}</span>{reply}'
         + (f'<div class="pictures{many}">{pictures}</div>' if pictures else "")
         + (f'<div class="text">{shown(message["text"])}</div>' if message["text"] else "")
         + f'<footer>{note}<a href="#{anchor}">{at:%H:%M}</a></footer></article>'

@@ -197,11 +197,12 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     for missing in place[off & values.isna().to_numpy()]:
         ax.axvspan(missing - 0.5, missing + 0.5, color=ALARM, alpha=0.25, linewidth=0)
     if len(values) and np.isfinite(last := values.iloc[-1]):
-        label(ax, place[-1], last, numbers.text(last, name, language), ALARM if off[-1] else MAIN)
+        falls = len(values) > 1 and values.iloc[-2] > last
+        label(ax, place[-1], last, numbers.text(last, name, language), ALARM if off[-1] else MAIN, below=falls)
     marks = [n for n, at in enumerate(slots.index) if at.minute == 0 and at.hour % 6 == 0]
     ax.set_xticks(marks, [f"{slots.index[n]:%H:%M}" for n in marks], fontsize=SMALL)
     ax.set_xlim(-1, len(slots) + 3)
     amount_axis(ax, language, share=numbers.is_share(name))
     if not numbers.is_share(name):
         ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, fontsize=SMALL, loc="upper left")
+    ax.legend(frameon=False, fontsize=SMALL, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)

@@ -10,6 +10,7 @@ Beside what Jinja2 brings a template has the words and numbers of its language a
     series | changes('views')     the last of consecutive days against the day before and the same weekday a week ago
     series | line('views')        name, value of the last day, changes
     'male' | named(dimension)     the name of its value                 5400 | duration          1 h 30 min
+    now | change(before, 'views') how a metric has moved
     series | counts(dimension)    ads 12 · organic 30: of each value    series | shares(dimension)     iOS 60 % · Android 40 %
     url | link('page')            a link; nothing where there is no URL
 
@@ -33,6 +34,7 @@ from pulsebook.catalogue import Dimension
 from pulsebook.present import numbers
 
 NAME = 40  # characters of a name from data
+LEAST = 0.005  # shares up to this would be written as 0 %
 _ALONE = re.compile(r"^[ \t]*((?:\{%[^%]*%\}[ \t]*)+)\n", re.M)  # a line of tags alone
 
 
@@ -81,6 +83,7 @@ def _environment(language: str) -> Environment:
     made.filters |= {
         "label": lambda what: what.label(language) if isinstance(what, Dimension) else numbers.label(what, language),
         "metric": lambda value, name: numbers.text(value, name, language),
+        "change": lambda now, before, name: numbers.change(now, before, name, language),
         "changes": lambda series, name: numbers.changes(series, name, language),
         "line": partial(_line, language),
         "number": lambda value, digits=0: numbers.number(value, language, digits),
@@ -90,9 +93,7 @@ def _environment(language: str) -> Environment:
         "duration": lambda seconds: numbers.duration(seconds, language),
         "named": partial(_named, language),
         "counts": partial(_parts, language, lambda count: numbers.number(count, language)),
-        "shares": lambda parts, of: _parts(
-            language, lambda n: numbers.percent(n, language, 0), parts / parts.sum(), of
-        ),
+        "shares": partial(_shares, language),
         "link": _link,
     }
     return made
@@ -115,6 +116,12 @@ def _named(language: str, value: str, dimension: Dimension) -> str:
 def _parts(language: str, write: Callable[[float], str], parts, dimension: Dimension) -> str:
     """Values of a dimension (index) that have a count or a share, each with it."""
     return " · ".join(f"{_named(language, value, dimension)} {write(part)}" for value, part in parts.items() if part)
+
+
+def _shares(language: str, parts, dimension: Dimension) -> str:
+    """Shares as whole percents; what would be written as 0 % is left out."""
+    shares = parts / parts.sum()
+    return _parts(language, lambda share: numbers.percent(share, language, 0), shares[shares > LEAST], dimension)
 
 
 def _link(url: str, words: str) -> Markup:

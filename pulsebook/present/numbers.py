@@ -114,7 +114,7 @@ def changes(days: pd.Series, name: str, language: str) -> str:
 
 def _moved(difference: float, language: str, unit: str) -> str:
     size = number(abs(difference), language, 1)
-    mark = "＝" if size == number(0, language, 1) else "▲" if difference > 0 else "▼"
+    mark = "=" if size == number(0, language, 1) else "▲" if difference > 0 else "▼"
     return f"{mark}{SPACE}{size}{SPACE}{unit}"
 
 
