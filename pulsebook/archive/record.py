@@ -54,7 +54,8 @@ class Record:
     duration: float | None = None  # seconds
     error: str | None = None
     headline: str | None = None  # first line of the notebook's summary
-    incidents: int | None = None  # as the notebook says; None: it says nothing
+    incidents: int | None = None  # as the notebook states; None: it states nothing
+    facts: list[dict] = field(default_factory=list)  # as the notebook states them: see `pulsebook.base.facts`
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     process: str | None = None  # what tells it from a later one with this pid
