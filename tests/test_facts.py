@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from decimal import Decimal
 
 import nbformat
@@ -18,7 +19,7 @@ from pulsebook.archive import diff, diff_page, diff_text, stated
 from pulsebook.archive.record import Record, folder_of
 from pulsebook.base import facts
 from pulsebook.base.facts import Fact, Statement
-from pulsebook.base.redact import redact_notebook
+from pulsebook.base.redact import redact_facts, redact_notebook, redact_values
 from pulsebook.catalogue import METRICS
 from pulsebook.execution.trim import fit, output_of
 from pulsebook.present.messages import preview
@@ -83,6 +84,26 @@ def test_what_is_stated_is_what_is_read(given_facts):
     for fact, (value, _) in zip(found, unique.values(), strict=True):
         known = isinstance(value, int) and abs(value) < 10**300 or isinstance(value, float) and math.isfinite(value)
         assert fact.value == (value if known and abs(value) <= 2**64 else float(value) if known else None)
+
+
+SECRETS = ["hunter22", "password=hunter22", "p@ss/wörd\"x\\y", "a p@ss/wörd\"x\\y b", "Authorization: Bearer abc.DEF-123_456",
+           "12345678901", "http://me:0ther!@host/", "token", "api_key", "iOS", "os=iOS", ""]  # fmt: skip
+
+
+@MANY
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SECRETS), st.sampled_from(SECRETS), st.sampled_from([12345678901, 7, 0.5, None]))
+    )
+)
+def test_facts_are_as_free_of_secrets_as_anything_else(given_facts):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pulsebook.base.redact.known._registered", {'p@ss/wörd"x\\y', "12345678901"})
+        made = [asdict(Fact.of("2026-11-22", *one)) for one in given_facts]
+        assert redact_facts(made) == redact_values(made)
+        notebook = shown(Statement("text", facts=[Fact(**one) for one in made], headline="password=hunter22"))
+    said = json.dumps(notebook, ensure_ascii=False)
+    assert "p@ss/wörd" not in said and "=hunter22" not in said and "12345678901" not in said and "0ther" not in said
 
 
 @pytest.mark.parametrize(

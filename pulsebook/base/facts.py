@@ -43,6 +43,9 @@ class Fact:
         return cls(named(period), named(metric), named(slice), _number(value, metric), named(unit))
 
 
+_FIELDS = {field.name for field in fields(Fact)}
+
+
 class Statement:
     """A text for people and what it states, as one output of a notebook; without a notebook, `display` prints the text."""
 
@@ -100,7 +103,7 @@ def _number(value, of) -> int | float | None:
 
 
 def _is_fact(given) -> bool:
-    if not isinstance(given, dict) or given.keys() != {field.name for field in fields(Fact)}:
+    if not isinstance(given, dict) or given.keys() != _FIELDS:
         return False
     texts = [given[name] for name in ("period", "metric", "slice", "unit")]
     value = given["value"]
