@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from IPython import display
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,6 +15,7 @@ os.environ.setdefault("AIRFLOW_HOME", str(ROOT / ".local" / "test-airflow"))
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(ROOT / "dags")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+from pulsebook.base.facts import Statement, read  # noqa: E402
 from pulsebook.base.settings import settings  # noqa: E402
 from pulsebook.cli import trial  # noqa: E402
 from pulsebook.local.server import running  # noqa: E402
@@ -88,6 +90,20 @@ def configured(monkeypatch, server, databases, tmp_path):
         and configure
     )
     settings.cache_clear()
+
+
+@pytest.fixture
+def facts(monkeypatch):
+    """What summaries in this process state from now on: values by metric and slice."""
+    found, show = {}, display.display
+
+    def kept(*shown, **how):
+        for one in (one for one in shown if isinstance(one, Statement)):
+            found.update({(fact.metric, fact.slice): fact.value for fact in read(one.stated)})
+        show(*shown, **how)
+
+    monkeypatch.setattr(display, "display", kept)
+    return found
 
 
 @pytest.fixture

@@ -139,14 +139,27 @@ def test_a_gap_heals_itself(book, execute):
     assert execute(f"SELECT slot, metric, value, base FROM {book} FINAL ORDER BY slot, metric") == whole
 
 
-def test_the_summaries_are_written_for_people(book, execute, capsys):
+def test_the_summaries_are_written_for_people_and_state_what_the_book_says(book, execute, capsys, facts):
     def headline(notebook: str) -> str:
         capsys.readouterr()
         run(notebook, slot=LAST)
         return next(line for line in capsys.readouterr().out.split("\n") if "; " in line).partition(": ")[2]
 
     assert headline("collect") == "6 rows for 1 slot; missing: nothing"
+    slot = int(datetime.fromisoformat(LAST).replace(tzinfo=ZONE).timestamp())
+    rows = execute(f"SELECT metric, value FROM {book} FINAL WHERE slot = toDateTime({slot}) FORMAT TSV").splitlines()
+    counted = {(name, ""): float(value) for name, value in (row.split("\t") for row in rows)}
+    assert facts == counted | {("rows", ""): len(counted), ("slots", ""): 1}
+    facts.clear()
     assert headline("check") == "1 slot checked, 0 metrics off, 0 messages; open incidents: none"
+    none = ("metrics off", "messages", "incidents", "open incidents")
+    assert {name: facts[name, ""] for name in ("slots checked", *none)} == {
+        "slots checked": 1,
+        **dict.fromkeys(none, 0),
+    }
+    for name in counted.keys() & facts.keys():
+        value, expected, deviation = (facts[f"{name[0]}{what}", ""] for what in ("", " expected", " deviation"))
+        assert value == counted[name] and deviation == pytest.approx(value / expected - 1)
     remove(execute, book, "slot >= toDateTime('2026-11-14 10:45:00', 'Europe/Moscow') AND slot < toDateTime('2026-11-14 12:00:00', 'Europe/Moscow')")  # fmt: skip
     assert headline("collect") == "36 rows for 6 slots; missing: Feed users 3, Views 3, Likes 3, CTR 3"
 

@@ -25,7 +25,7 @@ CELLS = [  # a notebook without a fault
     (TEXT, "## Deliver\nOnce."),
     (CODE, "if post:\n    print('posted')"),
     (TEXT, "## Summary"),
-    (CODE, "print(f'{day}: 1 row')\nrows"),
+    (CODE, "summary(day, {'rows': 1})\nrows"),
 ]
 DAG = '''"""A report."""
 
@@ -209,7 +209,7 @@ RIGHT = {  # neighbours that are as they should be
     "sums of our tables": code('x = f"SELECT sum(views), uniqExact(metric), countIf(sent > 0) FROM {TABLE}"'),
     "table in a docstring": code('def f():\n    """Rows of feed_actions."""\n    return 1'),
     "name of a table in code": code("feed_actions = 1  # not feed_actions"),
-    "summary in a loop": code("for x in rows:\n    print(x)", 11),
+    "summary in a loop": code("for x in rows:\n    summary(day, x)", 11),
     "summary with a text": lambda t: t.write(10, "## Summary\nWhat was posted."),
     "a module named alike": code("from pulsebook.airflower import x\nimport localities"),
     "assert with a message": code("assert rows, f'expected rows, found {rows}: run again'"),
@@ -321,6 +321,12 @@ def test_a_notebook_needs_a_dag_or_says_that_people_run_it(tree):
     tree.write(2, f"{PARAMETERS}\nname: str  # n")
     (found,) = tree.findings()
     assert "name has no default" in found.text and (found.cell, found.line) == (2, 4)
+
+
+def test_a_summary_that_states_no_facts_is_a_hint(tree):
+    tree.write(11, "print(f'{day}: 1 row')")
+    (found,) = tree.findings(hints=True)
+    assert found.hint and found.cell == 11 and "states no facts" in found.text
 
 
 @pytest.mark.parametrize("count", [9, 21])

@@ -54,6 +54,31 @@ def test_every_cell_of_the_final_table_equals_an_independent_computation(
     assert not {("age", "60"), ("age", "62")} & set(expected.index), "but of no more than 30 days before"
     records = [json.loads(p.read_text()) for p in tmp_path.glob("*.json")]
     assert len(records) == 7 and {r["status"] for r in records} == {"succeeded"}
+    _facts_are(
+        expected, {p.stem.rpartition("-try")[0]: json.loads(p.read_text())["facts"] for p in tmp_path.glob("*.json")}
+    )
+
+
+def _facts_are(expected, stated):
+    """What the tasks state is what they have counted."""
+    found = {task: {(f["metric"], f["slice"]): f["value"] for f in facts} for task, facts in stated.items()}
+    totals = expected.loc["os"].sum().to_dict()
+    sliced = {
+        name: {(m, f"{name}={value}"): n for value, row in rows.droplevel(0).iterrows() for m, n in row.items()}
+        for name, rows in expected.groupby(level="dimension")
+    }
+    rows = {("rows", ""): len(expected), **{(metric, ""): total for metric, total in totals.items()}}
+    assert found["load"] == rows | {name: n for part in sliced.values() for name, n in part.items()}
+    for name, part in sliced.items():
+        assert found[f"slice_{name}"] == part | {(f"values of {name}", ""): len(expected.loc[name])}
+    for task, names in (
+        ("extract_feed", ("views", "likes")),
+        ("extract_messages", ("messages_sent", "users_received")),
+    ):
+        assert {name: found[task][name, ""] for name in names} == {name: totals[name] for name in names}
+    assert found["merge_users"]["users", ""] >= max(
+        found["extract_feed"]["users", ""], found["extract_messages"]["users", ""]
+    )
 
 
 def test_a_second_server_as_source_gives_the_same_numbers(fill, final, configured, databases, execute, tmp_path):

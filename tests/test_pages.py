@@ -20,11 +20,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pulsebook.archive import code_diff, diff, diff_page, diff_text, figures, outputs, page, pictures
+from pulsebook.archive import code_diff, diff, diff_page, diff_text, outputs, page, pictures, scraped
 from pulsebook.archive.index_page import index_page
 from pulsebook.archive.inert import clean
 from pulsebook.archive.record import Record
-from pulsebook.archive.tables import CELLS, COLUMNS, first_table
+from pulsebook.archive.scraped.tables import CELLS, COLUMNS, first_table
 from pulsebook.chat import markup, tags
 from pulsebook.chat import page as chat_page
 from tests.test_review import browser, needs_browser  # noqa: F401 (a fixture)
@@ -525,8 +525,8 @@ def test_however_many_numbers_a_summary_prints_two_runs_are_compared_at_once(tmp
     made = []
     assert seconds(lambda: made.append(diff_page.render(diff.compare(*pair)))) < 5
     found = diff.compare(*pair)
-    assert len(found.numbers) <= 2 * figures.NUMBERS
-    assert len(found.numbers) < figures.NUMBERS or "numbers of the summary are compared" in Audit(made[0]).check().text
+    assert len(found.numbers) <= 2 * scraped.NUMBERS
+    assert len(found.numbers) < scraped.NUMBERS or "numbers of the summary are compared" in Audit(made[0]).check().text
 
 
 @MANY
@@ -549,14 +549,14 @@ def test_whatever_a_cell_claims_to_span_a_table_is_read(columns, rows):
 def test_deep_wide_and_long_tables_are_read_within_bounds(tmp_path, given_markup):
     pair = [of_file(tmp_path, summary(display({"text/html": given_markup})), name) for name in "ab"]
     assert seconds(lambda: diff_page.render(diff.compare(*pair))) < 6
-    assert len(diff.compare(*pair).numbers) <= figures.NUMBERS
+    assert len(diff.compare(*pair).numbers) <= scraped.NUMBERS
 
 
 @MANY
 @given(st.lists(st.tuples(st.integers(-(10**6), 10**6), st.integers(0, 99)), min_size=1, max_size=8))
 def test_the_numbers_of_a_frame_are_those_of_pandas(rows):
     frame = pd.DataFrame(rows, columns=["views", "likes"], index=[f"city {n}" for n in range(len(rows))])
-    found = figures.figures(nbformat.from_dict(summary(display({"text/html": frame.to_html()}))))
+    found = scraped.figures(nbformat.from_dict(summary(display({"text/html": frame.to_html()}))))
     labelled = len(rows) > 1  # the label of a single row tells nothing
     expected = {
         f"{city} · {name}" if labelled else name: str(frame.loc[city, name])

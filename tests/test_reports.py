@@ -118,7 +118,7 @@ UNSETTLED = {
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
-def test_the_feed_report_equals_an_independent_computation(day, language, app, configured, capsys):
+def test_the_feed_report_equals_an_independent_computation(day, language, app, configured, capsys, facts):
     source, feed, _ = app
     configured(source_database=source, language=language)
     found = run("feed_report", run_date=str(day))
@@ -146,6 +146,12 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
         f"{digits(views(of[day]), language)}, {'Likes' if en else 'Лайки'} {digits(likes(of[day]), language)}, "
         f"CTR {percent(likes(of[day]) / views(of[day]), language)}"
     )
+    users = of[day]["user_id"].nunique()
+    assert facts == pytest.approx({
+        ("feed_users", ""): users, ("views", ""): views(of[day]), ("likes", ""): likes(of[day]),
+        ("ctr", ""): likes(of[day]) / views(of[day]), ("views_per_user", ""): views(of[day]) / users,
+        ("likes_per_user", ""): likes(of[day]) / users,
+    })  # fmt: skip
     chart = found["daily"][["feed_users", "views", "likes", "ctr"]]
     assert list(chart.index.date) == [day - timedelta(days=n) for n in range(13, -1, -1)]
     assert chart["views"].tolist() == [views(of[d]) for d in chart.index.date]
@@ -153,7 +159,7 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
-def test_the_app_report_equals_an_independent_computation(day, language, app, configured):
+def test_the_app_report_equals_an_independent_computation(day, language, app, configured, facts):
     source, feed, messages = app
     configured(source_database=source, language=language)
     found = run("app_report", run_date=str(day))
@@ -268,6 +274,22 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
     expected += ["", f"<b>{n['where']}</b>", f"– {n['absent']}"]
     assert found["message"].split("\n") == expected
 
+    # what is stated
+    counts = {
+        "dau": len(active[day]), "new_users": len(new), "feed_only": len(in_feed - in_messenger),
+        "messenger_only": len(in_messenger - in_feed), "both": len(in_feed & in_messenger), "wau": in_days(7)(0),
+        "mau": in_days(30)(0), "stickiness": len(active[day]) / in_days(30)(0), "returned": returned(0), "lost": lost(0), "views": views(feed_of[day]),
+        "likes": likes(feed_of[day]), "ctr": likes(feed_of[day]) / views(feed_of[day]), "posts": posts(day),
+        "likes_per_user": likes(feed_of[day]) / feed_users(day), "messages_sent": len(messages_of[day]),
+        "messenger_users": senders(day), "messages_per_sender": len(messages_of[day]) / senders(day),
+    }  # fmt: skip
+    assert {name: value for (name, part), value in facts.items() if not part} == pytest.approx(counts)
+    assert {part: value for (name, part), value in facts.items() if name == "new_users" and value and part} == {
+        f"source={who}": number for who, number in origin.items()
+    }
+    best = min(seen.itertuples(), key=lambda post: (-post.view, post.post_id))
+    assert facts["ctr", f"post={best.post_id}"] == pytest.approx(best.like / best.view)
+
     # what is drawn
     per_slot = everything.groupby(["day", "minute"])["user_id"].nunique().unstack("day")
     before = per_slot[[day - timedelta(days=k) for k in range(1, 8)]]
@@ -282,11 +304,12 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
             continue
         members = [set(first[first == d].index) for d in cohorts]
         kept = sum(len(m & active[d + timedelta(days=age)]) for m, d in zip(members, cohorts, strict=True))
+        assert facts["retention", f"days={age}"] == found["retention"][age]
         assert found["retention"][age] == pytest.approx(kept / sum(map(len, members)))
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_where_users_are_comes_from_the_loaded_table(language, app, configured, databases, execute):
+def test_where_users_are_comes_from_the_loaded_table(language, app, configured, databases, execute, facts):
     source, feed, messages = app
     configured(source_database=source, language=language)
     day = DAYS["an ordinary day"]
@@ -312,6 +335,7 @@ def test_where_users_are_comes_from_the_loaded_table(language, app, configured, 
             "Возраст: &lt;18 10\xa0% · 18–24 40\xa0% · 25–34 30\xa0% · 45+ 19\xa0% · неизвестно 1\xa0%",
         ]  # fmt: skip
     assert message.split("\n")[-4:] == expected
+    assert facts["views", "os=iOS"] == 34 and facts["views", "age=18–24"] == 40 and facts["views", "gender=male"] == 40
 
 
 def texts(panel) -> list[str]:

@@ -22,8 +22,8 @@ from selenium.common.exceptions import WebDriverException
 
 from pulsebook import runner
 from pulsebook.archive import diff, diff_page, index, lookup
-from pulsebook.archive.figures import figures, moved, value
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.archive.scraped import figures, moved, value
 from pulsebook.base.settings import settings
 from pulsebook.cli import main
 from tests.test_archive import a_notebook

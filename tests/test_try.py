@@ -1,5 +1,6 @@
 """`pulsebook try`: what a notebook would do, without effect, and what differs from what is archived."""
 
+import dataclasses
 import os
 import random
 import re
@@ -14,10 +15,11 @@ import nbformat
 import pytest
 import requests
 
+from pulsebook.archive import diff, diff_page, diff_text
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import ROOT, SettingsError, settings
 from pulsebook.cli import main, trial
-from pulsebook.cli.trial import database, gate, writes
+from pulsebook.cli.trial import database, gate, outcome, writes
 from pulsebook.warehouse import Warehouse, WarehouseError
 from tests.etl import quick
 from tests.world import raw_rows
@@ -86,20 +88,20 @@ def test_a_try_changes_nothing_and_names_what_would_change(
     before, page = state(), tmp_path / "comparison.html"
     words = ["try", "etl/slice.ipynb", "-p", f"run_date={DAY}", "-p", "dimension=os"]
     assert main([*words, "--html", str(page)]) == 0
-    assert re.search(r"numbers of the summaries: 0 differ, \d+ the same\n", capfd.readouterr().out)
+    assert re.search(r"facts: 0 differ, \d+ the same\n", capfd.readouterr().out)
     notebooks("etl/slice.ipynb", *LIKES)
     assert main([*words, "--html", str(page)]) == 0
     said = capfd.readouterr().out
     values = execute(
         f"SELECT dimension_value, likes FROM {databases[1]}.staging_slices WHERE dimension = 'os' FORMAT TSV"
     )
-    differ = re.findall(r"^  (.*likes.*?)  +(\d+) +(\d+) ", said, re.M)
+    differ = re.findall(r"^  likes · os=(.*?)  +(\d+) +(\d+) ", said, re.M)
     assert {(int(one), int(other)) for _, one, other in differ} == {
         (likes, likes + 1) for likes in (int(line.split("\t")[1]) for line in values.splitlines())
     }
-    assert f"numbers of the summaries: {len(values.splitlines())} differ, " in said
+    assert f"facts: {len(values.splitlines())} differ, " in said
     assert LIKES[1].split(" AS")[0] in said and "code" in said and "nothing is wrong" in said
-    assert "in one of them only" not in said
+    assert "appeared" not in said and "vanished" not in said
     assert "likes" in page.read_text() and "<script" not in page.read_text()
     assert state() == before and left(execute, databases) == []
     assert {path: path.read_bytes() for path in settings().outputs.rglob("*") if path.is_file()} == archived
@@ -115,7 +117,7 @@ def test_steps_before_are_tried_first_where_their_rows_are_gone(loaded, home, st
     assert re.findall(r"^first (\S+):", said, re.M) == [
         f"etl/{name}.ipynb" for name in ("extract_feed", "extract_messages", "merge_users")
     ]
-    assert "numbers of the summaries: 0 differ" in said and state() == before
+    assert "facts: 0 differ" in said and state() == before
 
 
 @pytest.mark.slow
@@ -127,7 +129,7 @@ def test_a_report_is_shown_and_posted_nowhere(loaded, home, state, configured, c
     assert main(["try", "reports/feed_report.ipynb", "-p", f"run_date={DAY}"]) == 0
     said = capfd.readouterr().out
     assert "would be posted" in said and "DAU" in said and "secret" not in said
-    assert state() == before and "0 differ" in said
+    assert state() == before and "facts: 0 differ" in said and re.search(r"message 1: \d+ the same\n", said)
 
 
 def test_what_writes_elsewhere_is_refused(loaded, home, state, capfd, databases, tmp_path):
@@ -184,6 +186,43 @@ def test_a_try_that_is_killed_at_any_moment_leaves_nothing_that_stays(
     assert len(trial.clean()) == 2 and left(execute, databases) == [] and not (home / "outputs").exists()
     (found,) = [Record.load(path) for path in settings().outputs.rglob("slice-try*.json")]
     assert found.status == "succeeded"
+
+
+def test_what_has_changed_in_the_catalogue_since_the_archived_run_is_shown(tmp_path, monkeypatch):
+    folder = tmp_path / "below" / "pulsebook" / "catalogue"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("pulsebook.archive.origin.ROOT", tmp_path / "below")
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=x", "-c", "user.email=x@y")
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    for name, text in {"metrics.py": "DAU = 1\nCTR = 2\n", "alerts.py": "x = 1\n", "gone.py": "y = 1\n"}.items():
+        (folder / name).write_text(text)
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "before")
+    archived = Record(
+        path=tmp_path / "etl" / "2026-11-20" / "run" / "n-try1.json",
+        notebook="n",
+        parameters={},
+        git_commit=git("rev-parse", "HEAD").strip(),
+        git_dirty=False,
+    )
+    assert outcome._catalogue(archived) == ((), ())
+    (folder / "metrics.py").write_text("DAU = 1\nCTR = <3>\n")
+    (folder / "gone.py").unlink()
+    changed, notes = outcome._catalogue(archived)
+    nothing = (nbformat.v4.new_notebook(),) * 2
+    found = diff.Comparison(dataclasses.replace(archived), archived, nothing, changed, notes)
+    text, page = diff_text.render(found), diff_page.render(found)
+    said = "pulsebook/catalogue/gone.py\n  < y = 1\n  pulsebook/catalogue/metrics.py\n  < CTR = 2\n  > CTR = <3>"
+    assert said in text and "metrics.py" in page and "<3>" not in page and "alerts.py" not in page + text and not notes
+    (_, (note,)) = outcome._catalogue(dataclasses.replace(archived, git_dirty=True))
+    assert "may differ from that of its commit" in note
+    for commit in ("unknown", "0" * 40, "--output=x"):
+        changed, (note,) = outcome._catalogue(dataclasses.replace(archived, git_commit=commit))
+        assert not changed and "is not compared" in note
 
 
 def test_a_database_with_tables_of_others_is_never_emptied(configured, execute, databases, home):

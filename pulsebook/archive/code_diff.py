@@ -11,6 +11,7 @@ fits, and what is too much is counted, not shown.
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -45,6 +46,17 @@ def changes(old: list[str], new: list[str]) -> list[CellChange]:
         found.append(CellChange(_heading(before, after), shown, len(lines) - len(shown)))
         room -= len(shown)
     return found
+
+
+def aligned(old: list[str], new: list[str], shape: Callable[[str], str]) -> list[Line]:
+    """Texts side by side: those of one shape belong together, and of the others those that are alike."""
+    rows, before, after, effort = [], 0, 0, _Effort()
+    for start, end, begin, stop in _different([*map(shape, old)], [*map(shape, new)], effort):
+        rows += zip(old[before:start], new[after:begin], strict=True)
+        pairs = _paired(old, new, range(start, end), range(begin, stop), effort)
+        rows += [(None if a is None else old[a], None if b is None else new[b]) for a, b in pairs]
+        before, after = end, stop
+    return [*rows, *zip(old[before:], new[after:], strict=True)]
 
 
 def _heading(before: int | None, after: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Two executed notebooks of a step: what differs in parameters, numbers of the summaries, pictures and code."""
+"""Two executed notebooks of a step: what differs in parameters, facts, messages, pictures and code."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,14 +7,16 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from pulsebook.archive import code_diff, document, figures, lookup, pictures
-from pulsebook.archive import notebook as facts
+from pulsebook.archive import changes, code_diff, document, lookup, message_diff, pictures, scraped, stated
+from pulsebook.archive.changes import Change
 from pulsebook.archive.code_diff import CellChange
-from pulsebook.archive.figures import value
+from pulsebook.archive.message_diff import MessageChange
+from pulsebook.archive.notebook import bundle, cells, summary
 from pulsebook.archive.record import Record, RecordError
 from pulsebook.archive.surroundings import shortened
 from pulsebook.base import magic
 from pulsebook.base.errors import PulsebookError
+from pulsebook.base.facts import Fact
 
 PICTURES, PICTURE_BYTES = 40, 20_000_000  # of one notebook that are compared: how many, characters of their addresses
 PARAMETERS, VALUE = 500, 2_000  # that are compared; characters of one that are shown
@@ -25,41 +27,44 @@ class DiffError(PulsebookError, ValueError):
 
 
 @dataclass(frozen=True)
-class Change:
-    """One thing in two tries, as written there (a picture: its `data:` address); None where it is absent."""
-
-    label: str
-    before: str | None
-    after: str | None
-
-    @property
-    def same(self) -> bool:
-        number = value(self.before or "")
-        return self.before == self.after or (number is not None and number == value(self.after or ""))
-
-
-@dataclass(frozen=True)
 class Comparison:
     """An earlier try and a later one."""
 
     earlier: Record
     later: Record
     notebooks: tuple[NotebookNode, NotebookNode]
+    catalogue: tuple[CellChange, ...] = ()  # its files that differ, by name, where somebody has compared them
+    notes: tuple[str, ...] = ()  # sentences that come before what was left out
 
     @cached_property
     def parameters(self) -> list[Change]:
         given = [r.parameters if isinstance(r.parameters, dict) else {} for r in (self.earlier, self.later)]
-        return _paired(
+        return changes.of_texts(
             *({document.text(name): document.text(repr(p[name])) for name in list(p)[:PARAMETERS]} for p in given)
         )
 
     @cached_property
     def numbers(self) -> list[Change]:
-        return _paired(*(found for found, _ in self._figures))
+        """The facts, those first that matter most; where one try states none, the numbers that both summaries show; where both
+        state none, all that they show."""
+        if self.by_facts:
+            return changes.of_facts(*self._facts)
+        found = changes.of_texts(*(found for found, _ in self._scraped))
+        return [change for change in found if not change.one_sided] if any(self._facts) else found
+
+    @cached_property
+    def by_facts(self) -> bool:
+        """Whether both state facts, but for one that did not come to its summary."""
+        silent = [notebook for notebook, found in zip(self.notebooks, self._facts, strict=True) if not found]
+        return any(self._facts) and not any(map(summary, silent))
+
+    @cached_property
+    def messages(self) -> list[MessageChange]:
+        return message_diff.changes(*map(stated.messages, self.notebooks))
 
     @cached_property
     def pictures(self) -> list[Change]:
-        return _paired(*(found for found, _ in self._pictures))
+        return changes.of_texts(*(found for found, _ in self._pictures))
 
     @cached_property
     def code(self) -> list[CellChange]:
@@ -69,14 +74,26 @@ class Comparison:
     @property
     def left_out(self) -> list[str]:
         """What was not compared, as sentences."""
-        said = [sentence for _, sentence in (*self._figures, *self._pictures) if sentence]
+        said = [*self.notes, *(sentence for _, sentence in self._pictures if sentence)]
+        if self.by_facts:
+            if left := sum(map(stated.left_out, self.notebooks)):
+                said.append(f"{left:,} numbers are not compared: they were too many to be stated as facts.")
+        else:
+            said += [sentence for _, sentence in self._scraped if sentence]
+            if any(self._facts):
+                which = "earlier" if self._facts[1] else "later"
+                said.append(f"The {which} run states no facts: the numbers that both summaries show are compared.")
         if any(len(r.parameters) > PARAMETERS for r in (self.earlier, self.later) if isinstance(r.parameters, dict)):
             said.append(f"Only the first {PARAMETERS} parameters are compared.")
         return list(dict.fromkeys(said))
 
     @cached_property
-    def _figures(self) -> list[tuple[dict[str, str], str]]:
-        return [figures.read(notebook) for notebook in self.notebooks]
+    def _facts(self) -> list[list[Fact]]:
+        return [stated.facts_of(notebook) for notebook in self.notebooks]
+
+    @cached_property
+    def _scraped(self) -> list[tuple[dict[str, str], str]]:
+        return [scraped.read(notebook) for notebook in self.notebooks]
 
     @cached_property
     def _pictures(self) -> list[tuple[dict[str, str], str]]:
@@ -136,11 +153,13 @@ def describe(record: Record) -> str:
     return f"{'/'.join(record.path.with_suffix('').parts[-4:])}: {record.status}{took}"
 
 
-def count(changes: list[Change]) -> str:
-    """How many differ, are the same, are only in one."""
-    one = sum(None in (c.before, c.after) for c in changes)
-    same = sum(c.same for c in changes)
-    return f"{len(changes) - one - same} differ, {same} the same" + (f", {one} in one of them only" if one else "")
+def count(found: list[Change]) -> str:
+    """How many differ, are the same, appeared, vanished."""
+    came, gone, same = (
+        sum(map(is_so, found)) for is_so in (lambda c: c.before is None, lambda c: c.after is None, lambda c: c.same)
+    )
+    ones = "".join(f", {number} {word}" for word, number in (("appeared", came), ("vanished", gone)) if number)
+    return f"{len(found) - came - gone - same} differ, {same} the same{ones}"
 
 
 def shown(given: str | None) -> str:
@@ -150,17 +169,17 @@ def shown(given: str | None) -> str:
 
 def _sources(notebook: NotebookNode) -> list[str]:
     """The cells as their author wrote them, without injected parameters and the magic of JupyterLab."""
-    cells = [cell for cell in facts.cells(notebook) if "injected-parameters" not in cell.metadata["tags"]]
-    return [magic.without(cell.source) for cell in cells if not magic.alone(cell.source)]
+    own = [cell for cell in cells(notebook) if "injected-parameters" not in cell.metadata["tags"]]
+    return [magic.without(cell.source) for cell in own if not magic.alone(cell.source)]
 
 
 def _pictures(notebook: NotebookNode) -> tuple[dict[str, str], str]:
     """Pictures by heading and number: a `data:` address, or a sentence that says why there is none; what was left out."""
     found, numbers, heading, room = {}, Counter(), "", PICTURE_BYTES
-    for cell in facts.cells(notebook):
+    for cell in cells(notebook):
         if cell.cell_type == "markdown" and cell.source.lstrip().startswith("#"):
             heading = cell.source.lstrip().splitlines()[0].lstrip("# ")[:200]
-        for data in (facts.bundle(output) for output in cell.get("outputs", [])):
+        for data in (bundle(output) for output in cell.get("outputs", [])):
             for kind in (kind for kind in pictures.KINDS if kind in data):
                 if len(found) == PICTURES:
                     return found, f"Only the first {PICTURES} pictures are compared."
@@ -174,17 +193,3 @@ def _pictures(notebook: NotebookNode) -> tuple[dict[str, str], str]:
                 numbers[heading] += 1
                 found[f"{heading}, picture {numbers[heading]}"] = picture
     return found, ""
-
-
-def _paired(old: dict[str, str], new: dict[str, str]) -> list[Change]:
-    """What both hold, in the order of the later one; what only the earlier one holds stands after what it stood after."""
-    after, last = {}, None  # by a label of the later one: what follows it in the earlier one only
-    for label in old:
-        if label in new:
-            last = label
-        else:
-            after.setdefault(last, []).append(label)
-    labels = after.get(None, [])
-    for label in new:
-        labels += [label, *after.get(label, [])]
-    return [Change(label, old.get(label), new.get(label)) for label in labels]

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import groupby
 from urllib.parse import quote
@@ -9,7 +10,6 @@ from urllib.parse import quote
 from pulsebook.archive import diff
 from pulsebook.archive.code_diff import CellChange, Line
 from pulsebook.archive.diff import Change, Comparison, shown
-from pulsebook.archive.figures import moved
 from pulsebook.archive.page import facts_of, outcome, page, try_of
 from pulsebook.archive.record import Record
 from pulsebook.archive.surroundings import note
@@ -36,8 +36,10 @@ def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
         "".join(note(sentence) for sentence in found.left_out),
         _parameters(found),
         _numbers(found),
+        _messages(found),
         _pictures(found),
-        f"<h2>Code</h2>{_code(found) if found.code else '<p class=same>The code is the same.</p>'}",
+        f"<h2>Catalogue</h2>{_code(found.catalogue)}" if found.catalogue else "",
+        f"<h2>Code</h2>{_code(found.code) if found.code else '<p class=same>The code is the same.</p>'}",
         footer=f"<h2>About these runs</h2><div class=sides>{about}</div>",
     )
 
@@ -60,17 +62,24 @@ def _parameters(found: Comparison) -> str:
 
 
 def _numbers(found: Comparison) -> str:
+    title = "Facts" if found.by_facts else "Numbers of the summaries"
     if not found.numbers:
-        return "<h2>Numbers of the summaries</h2><p class=same>Neither summary shows a number.</p>"
-    both = [c for c in found.numbers if None not in (c.before, c.after)]
-    parts = [f"<h2>Numbers of the summaries</h2><p class=same>{diff.count(found.numbers)}</p>"]
-    parts += [_table([c for c in both if not c.same])]
-    for title, rest in (
-        ("the same", [c for c in both if c.same]),
-        ("in one of them only", [c for c in found.numbers if c not in both]),
-    ):
-        if rest:
-            parts.append(f"<details><summary>{len(rest)} {title}</summary>{_table(rest)}</details>")
+        return f"<h2>{title}</h2><p class=same>There is no number to compare.</p>"
+    same = [c for c in found.numbers if c.same]
+    parts = [f"<h2>{title}</h2><p class=same>{diff.count(found.numbers)}</p>"]
+    parts += [_table([c for c in found.numbers if not c.same])]
+    if same:
+        parts.append(f"<details><summary>{len(same)} the same</summary>{_table(same)}</details>")
+    return "".join(parts)
+
+
+def _messages(found: Comparison) -> str:
+    parts, room = [], WITHIN
+    for number, message in enumerate(found.messages, 1):
+        parts.append(f"<h2>Message {number if len(found.messages) > 1 else ''}</h2><p class=same>{message.count}</p>")
+        if not message.same:
+            table, room = _sides(message.lines, room)
+            parts.append(table)
     return "".join(parts)
 
 
@@ -82,11 +91,9 @@ def _table(changes: list[Change]) -> str:
 
 
 def _row(change: Change) -> str:
-    said = moved(change.before, change.after)
+    said = change.moved
     kind = "" if change.same else " class=changed"
-    sign = ""
-    if said:
-        sign = " class=up" if said.startswith("+") else " class=down"
+    sign = {"": "", "+": " class=up", "a": " class=up"}.get(said[:1], " class=down")
     before, after = (html.escape(shown(text)) for text in (change.before, change.after))
     return f"<tr><th>{html.escape(change.label)}</th><td>{before}</td><td{kind}>{after}</td><td{sign}>{said}</td></tr>"
 
@@ -111,18 +118,22 @@ def _picture(given: str | None, alt: str) -> str:
     return f"<div>{note(given)}</div>"
 
 
-def _code(found: Comparison) -> str:
+def _code(changed: Sequence[CellChange]) -> str:
     parts, room = [], WITHIN
-    for cell in found.code:
-        rows = []
-        for line in _without_distant(cell.lines):
-            markup, cost = _line(line, room)
-            room -= cost
-            rows.append(markup)
-        parts.append(
-            f"<h3>{cell.heading}</h3><div class=wide><table class=diff>{''.join(rows)}</table></div>{_left_out(cell)}"
-        )
+    for cell in changed:
+        table, room = _sides(cell.lines, room)
+        parts.append(f"<h3>{html.escape(cell.heading)}</h3>{table}{_left_out(cell)}")
     return "".join(parts)
+
+
+def _sides(lines: Sequence[Line], room: int) -> tuple[str, int]:
+    """Lines side by side, and what is left of the room for comparing words."""
+    rows = []
+    for line in _without_distant(lines):
+        markup, cost = _line(line, room)
+        room -= cost
+        rows.append(markup)
+    return f"<div class=wide><table class=diff>{''.join(rows)}</table></div>", room
 
 
 def _left_out(cell: CellChange) -> str:
@@ -161,7 +172,7 @@ def _mark(tag: str, text: str) -> str:
     return f"<{tag}>{html.escape(text)}</{tag}>" if text else ""
 
 
-def _without_distant(rows: tuple[Line, ...]) -> list[Line | None]:
+def _without_distant(rows: Sequence[Line]) -> list[Line | None]:
     """The lines with None in place of unchanged ones that are far from every change."""
     changed = [number for number, (left, right) in enumerate(rows) if left != right]
     near = {number for at in changed for number in range(at - AROUND, at + AROUND + 1)}

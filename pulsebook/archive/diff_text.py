@@ -1,10 +1,11 @@
 """The comparison of two tries for a terminal."""
 
-from pulsebook.archive import diff
-from pulsebook.archive.code_diff import CellChange
-from pulsebook.archive.figures import moved
+from collections.abc import Iterable
 
-ONE_SIDED = 20  # numbers that only one of the two has, as many are shown
+from pulsebook.archive import diff
+from pulsebook.archive.code_diff import CellChange, Line
+
+SHOWN = 100  # numbers that differ, and those that only one of the two has: as many are shown
 
 
 def render(found: diff.Comparison) -> str:
@@ -13,37 +14,33 @@ def render(found: diff.Comparison) -> str:
     changed = [c for c in found.parameters if not c.same]
     if changed:
         lines += ["", "parameters", *_columns([(c.label, diff.shown(c.before), diff.shown(c.after)) for c in changed])]
-    lines += ["", f"numbers of the summaries: {diff.count(found.numbers)}"]
-    changed = [c for c in found.numbers if not c.same and None not in (c.before, c.after)]
-    lines += _columns([(c.label, c.before, c.after, moved(c.before, c.after)) for c in changed])
-    lines += _one_sided(found.numbers)
+    lines += ["", f"{'facts' if found.by_facts else 'numbers of the summaries'}: {diff.count(found.numbers)}"]
+    changed = [(c.label, diff.shown(c.before), diff.shown(c.after), c.moved) for c in found.numbers if not c.same]
+    lines += _columns(changed[:SHOWN])
+    lines += [f"  … {len(changed) - SHOWN:,} more"] if len(changed) > SHOWN else []
+    for number, message in enumerate(found.messages, 1):
+        lines += ["", f"message {number}: {message.count}", *_sides(message.lines)]
     lines += ["", f"pictures: {diff.count(found.pictures)}" if found.pictures else "no pictures"]
     lines += [*found.left_out, ""]
+    lines += ["catalogue", *_code(found.catalogue), ""] if found.catalogue else []
     lines += ["code", *_code(found.code)] if found.code else ["the code is the same"]
     return "\n".join(map(_printable, lines))
 
 
-def _one_sided(numbers: list[diff.Change]) -> list[str]:
-    """The numbers that only one of the two has: the first of them."""
-    rows = [
-        ("new" if c.before is None else "gone", c.label, c.before or c.after)
-        for c in numbers
-        if None in (c.before, c.after)
-    ]
-    more = [f"  … {len(rows) - ONE_SIDED:,} more in one of them only"] if len(rows) > ONE_SIDED else []
-    return _columns(rows[:ONE_SIDED]) + more if rows else []
-
-
-def _code(changed: list[CellChange]) -> list[str]:
+def _code(changed: Iterable[CellChange]) -> list[str]:
     lines = []
     for cell in changed:
         lines.append(f"  {cell.heading}")
-        for before, after in cell.lines:
-            if before != after:
-                lines += [f"  {mark} {line}" for mark, line in (("<", before), (">", after)) if line is not None]
+        lines += _sides(cell.lines)
         if cell.left_out:
             lines.append(f"  … {cell.left_out:,} more lines")
     return lines
+
+
+def _sides(rows: Iterable[Line]) -> list[str]:
+    """The lines that differ, each with the side that it stands on."""
+    differ = (row for row in rows if row[0] != row[1])
+    return [f"  {mark} {line}" for row in differ for mark, line in zip("<>", row, strict=True) if line is not None]
 
 
 def _printable(line: str) -> str:

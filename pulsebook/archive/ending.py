@@ -3,13 +3,13 @@
 import glob
 import logging
 import time
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 import nbformat
 
-from pulsebook.archive import notebook as facts
-from pulsebook.archive import process
+from pulsebook.archive import notebook, process, stated
 from pulsebook.archive.record import RUNNING, Record, RecordError, is_record
 from pulsebook.archive.record_file import LARGEST
 from pulsebook.base.draft import NAME
@@ -24,7 +24,7 @@ TRIED = 3  # earlier tries: one that is damaged costs no later one its compariso
 
 
 def finish(record: Record, status: str, error: str | None = None, ended: float | None = None) -> None:
-    """Close a record with what its notebook says: headline, incidents, and for an error the cell where it stopped.
+    """Close a record with what its notebook states: headline, incidents, facts, and for an error the cell where it stopped.
 
     The status is stated first; until page, comparison and checksums are there too, the record names the process that makes
     them. Who is killed meanwhile leaves the rest to the next that looks: doing it again changes nothing.
@@ -50,11 +50,12 @@ def _finalize_notebook(record: Record, error: str | None) -> str | None:
     """Make the notebook's cells honest and take over what it says; returns the error with the place where it stopped."""
     try:
         executed = nbformat.reads(record.executed.read_text(encoding="utf-8"), as_version=4)
-        facts.finalize(executed)
+        notebook.finalize(executed)
         replace(record.executed, redact_notebook(nbformat.writes(executed)), lasting=True)
-        record.headline, stated = facts.headline(executed), facts.incidents(executed)
-        record.incidents = None if stated is None or abs(stated) > LARGEST else int(stated)
-        where = facts.stopped_at(executed) if error else ""
+        record.headline, count = stated.headline(executed), stated.incidents(executed)
+        record.incidents = None if count is None or abs(count) > LARGEST else int(count)
+        record.facts = [asdict(fact) for fact in stated.facts_of(executed)]
+        where = notebook.stopped_at(executed) if error else ""
         return f"{where}: {error}" if where and not error.startswith(f"{where}: ") else error
     except Exception:  # the record must tell how the try ended whatever the notebook looks like
         log.exception("%s cannot be read", record.executed)

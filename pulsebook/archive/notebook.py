@@ -1,8 +1,4 @@
-"""What an executed notebook says of itself: where it stopped, its headline, its summary, its incidents.
-
-A notebook states the number of incidents (optional) in any output, as `{"incidents": 2}` under the type
-`application/vnd.pulsebook+json`.
-"""
+"""What an executed notebook shows of itself: where it stopped, its summary, the texts of its outputs."""
 
 import re
 
@@ -10,8 +6,6 @@ from nbformat import NotebookNode
 
 from pulsebook.archive.document import text
 
-HEAD = 100_000  # characters of an output in which a headline is looked for
-FACTS = "application/vnd.pulsebook+json"
 MARKER = "papermill-error-cell-tag"  # papermill's own notes about an error
 
 
@@ -46,7 +40,7 @@ def stopped_at(notebook: NotebookNode) -> str:
 
 def has_failed(cell: NotebookNode) -> bool:
     """Whether an executed cell failed or was cut off. One that may fail (`raises-exception`) shows its error and has not."""
-    shows_error = any(output.get("output_type") == "error" for output in _outputs(cell))
+    shows_error = any(output.get("output_type") == "error" for output in outputs(cell))
     return not _has_left(cell) and (_state(cell).get("status") == "failed" or (shows_error and not _may_fail(cell)))
 
 
@@ -69,7 +63,7 @@ def _may_fail(cell: NotebookNode) -> bool:
 
 
 def _has_left(cell: NotebookNode) -> bool:
-    return not _may_fail(cell) and any(is_exit(output) for output in _outputs(cell))
+    return not _may_fail(cell) and any(is_exit(output) for output in outputs(cell))
 
 
 def never_ran(cell: NotebookNode) -> bool:
@@ -90,25 +84,7 @@ def summary(notebook: NotebookNode) -> list[NotebookNode]:
             inside = re.match(r"## Summary\b", cell.source) is not None
         if inside:
             section.append(cell)
-    return section if any(_outputs(cell) for cell in section) else []
-
-
-def headline(notebook: NotebookNode) -> str | None:
-    """The first line of text that the summary shows, at most 300 characters."""
-    for output in (output for cell in summary(notebook) for output in _outputs(cell)):
-        shown = text_of(output)
-        if lines := [line for line in shown[:HEAD].splitlines() if line.strip()]:
-            return lines[0].strip()[:300]
-    return None
-
-
-def incidents(notebook: NotebookNode) -> int | None:
-    """The number of incidents that the notebook states; None if it states none."""
-    for output in (output for cell in cells(notebook) for output in _outputs(cell)):
-        stated = bundle(output).get(FACTS)
-        if isinstance(stated, dict) and isinstance(stated.get("incidents"), int):
-            return stated["incidents"]
-    return None
+    return section if any(outputs(cell) for cell in section) else []
 
 
 def text_of(output: NotebookNode) -> str:
@@ -122,7 +98,8 @@ def bundle(output: NotebookNode) -> dict:
     return data if isinstance(data, dict) else {}
 
 
-def _outputs(cell: NotebookNode) -> list[NotebookNode]:
+def outputs(cell: NotebookNode) -> list[NotebookNode]:
+    """The outputs of a cell that are some."""
     found = cell.get("outputs")
     return [output for output in found if isinstance(output, dict)] if isinstance(found, list) else []
 

@@ -14,6 +14,7 @@ from pulsebook.archive import pictures
 from pulsebook.archive.document import ODD, text
 from pulsebook.archive.inert import clean
 from pulsebook.archive.surroundings import Surroundings, note, short, shortened, size
+from pulsebook.base.facts import KIND
 
 TEXT, MARKUP = 200_000, 1_000_000  # characters of one output: of text, of HTML
 COLOURS = 2_000  # codes of colour in one text: a text with more is shown without
@@ -69,9 +70,7 @@ def _bundle(output: NotebookNode, around: Surroundings) -> str:
         rest = " This is its static form:" if shown else ""
         notes.append(note(f"An interactive output ({', '.join(live)}) is not shown: this page runs no scripts.{rest}"))
     elif (
-        not shown
-        and not notes
-        and (unknown := [kind for kind in data if kind != facts.FACTS and data[kind] not in ("", [])])
+        not shown and not notes and (unknown := [kind for kind in data if kind != KIND and data[kind] not in ("", [])])
     ):
         kinds = ", ".join(short(kind) for kind in unknown[:5])
         notes.append(note(f"An output is not shown: no page shows the kind {kinds}. The notebook holds it."))

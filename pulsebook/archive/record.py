@@ -25,7 +25,7 @@ from pulsebook.base.errors import PulsebookError
 from pulsebook.base.files import create, replace
 from pulsebook.base.names import folder_of as folder_of
 from pulsebook.base.names import parse_try, try_name
-from pulsebook.base.redact import redact_values
+from pulsebook.base.redact import redact_facts, redact_values
 
 STALE = 120.0  # seconds: without a heartbeat for so long, a try is over
 AHEAD = 3600.0  # seconds: a heartbeat from further in the future comes from a wrong clock, and is none
@@ -54,7 +54,8 @@ class Record:
     duration: float | None = None  # seconds
     error: str | None = None
     headline: str | None = None  # first line of the notebook's summary
-    incidents: int | None = None  # as the notebook says; None: it says nothing
+    incidents: int | None = None  # as the notebook states; None: it states nothing
+    facts: list[dict] = field(default_factory=list)  # as the notebook states them: see `pulsebook.base.facts`
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     process: str | None = None  # what tells it from a later one with this pid
@@ -182,7 +183,8 @@ class Record:
         return self._json()
 
     def _json(self) -> str:
-        facts = {f.name: redact_values(getattr(self, f.name)) for f in fields(self) if f.name != "path"}
+        known = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "path"}
+        facts = {name: (redact_facts if name == "facts" else redact_values)(value) for name, value in known.items()}
         text = record_file.printable(json.dumps(facts, indent=2, ensure_ascii=False, default=str))
         self.__dict__.update(json.loads(text))  # page and index are made from this object: it holds no secret either
         return text

@@ -66,6 +66,7 @@ class Facts(BaseModel):
     error: str | None = None
     headline: str | None = None
     incidents: Count | None = None
+    facts: list[dict[str, Any]] = []  # `pulsebook.base.facts.read` passes over what is none
     host: str = ""
     pid: Pid = 0
     process: str | None = None

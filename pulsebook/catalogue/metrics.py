@@ -138,6 +138,7 @@ METRICS: dict[str, Count | Ratio] = once(
         Count("wau", "WAU", "WAU", "app", unit="users"),
         Count("mau", "MAU", "MAU", "app", unit="users"),
         Ratio("stickiness", "DAU / MAU", "DAU / MAU", "dau", "mau", "%"),
+        Count("new_users", "New users", "Новые пользователи", "app", unit="users"),
         Count("returned", "Returned after a week", "Вернулись спустя неделю", "app", unit="users"),
         Count("lost", "Lost since last week", "Не вернулись с прошлой недели", "app", unit="users"),
     ),

@@ -28,6 +28,7 @@ from jinja2.meta import find_undeclared_variables
 from markupsafe import Markup
 
 from pulsebook.base.errors import PulsebookError
+from pulsebook.base.facts import Statement
 from pulsebook.base.spelling import meant
 from pulsebook.base.texts import escape, short
 from pulsebook.catalogue import Dimension
@@ -64,13 +65,13 @@ def render(template: str, language: str, **values) -> str:
 
 
 def preview(*parts: str | bytes) -> None:
-    """Shows in a notebook what goes to the chat, about as it will look there: messages, and pictures as PNG."""
-    from IPython.display import HTML, Image, display
+    """Shows in a notebook what goes to the chat, about as it will look there: messages, and pictures as PNG. The messages are
+    stated, too: a comparison of two runs finds their lines."""
+    from IPython.display import Image, display
 
     for part in parts:
-        display(
-            HTML(f"<p style='white-space: pre-wrap'>{part}</p>") if isinstance(part, str) else Image(part, width=540)
-        )
+        shown = f"<p style='white-space: pre-wrap'>{part}</p>"
+        display(Statement(part, shown, message=part) if isinstance(part, str) else Image(part, width=540))
 
 
 @cache

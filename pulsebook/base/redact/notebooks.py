@@ -7,9 +7,10 @@ import re
 import string
 from collections.abc import Iterator
 
+from pulsebook.base.facts import KIND
 from pulsebook.base.redact.known import HIDDEN, hide_known, known
 from pulsebook.base.redact.literals import register_literals
-from pulsebook.base.redact.texts import redact, redact_values
+from pulsebook.base.redact.texts import redact, redact_facts, redact_values
 from pulsebook.base.secret_names import is_secret
 
 SHORTEST_IN_BYTES = 6  # characters of a secret within a picture that are no coincidence
@@ -153,9 +154,18 @@ def _bundle(bundle):
     if not isinstance(bundle, dict):
         return _foreign(bundle)
     kept = {kind: data for kind, data in bundle.items() if not (_is_binary(kind) and _holds_secret(kind, data))}
-    clean = {redact(kind): _lines(data) if _is_text(data) else _foreign(data) for kind, data in kept.items()}
+    clean = {redact(kind): _form(kind, data) for kind, data in kept.items()}
     lost = ", ".join(redact(kind) for kind in bundle if kind not in kept)
     return clean | ({"text/plain": [f"{HIDDEN}: the picture ({lost}) held a secret"]} if lost else {})
+
+
+def _form(kind: str, data):
+    """Data of one media type."""
+    if kind == KIND and isinstance(data, dict) and "facts" in data:
+        return _foreign({key: value for key, value in data.items() if key != "facts"}) | {
+            "facts": redact_facts(data["facts"])
+        }
+    return _lines(data) if _is_text(data) else _foreign(data)
 
 
 def _metadata(value, name: str = ""):

@@ -1,9 +1,11 @@
 """Texts, values and log entries without secrets."""
 
+import json
 import logging
 import re
 import traceback
 
+from pulsebook.base import facts
 from pulsebook.base.redact.known import HIDDEN, hide_known, replaced
 from pulsebook.base.redact.shapes import secret_spans
 from pulsebook.base.secret_names import VALUES, is_password, is_secret, is_strange, name_before, said_name, shortest_of
@@ -44,6 +46,16 @@ def redact_values(value, name: str = ""):
     if isinstance(value, int | float):
         return HIDDEN if is_password(name) else redacted_number(value)
     return HIDDEN if str(value).strip() and is_secret(name) else redact(str(value))
+
+
+def redact_facts(given):
+    """Facts as `redact_values` gives them, in a hundredth of its time where they hold no secret. Their keys tell nothing, so their
+    text as a whole shows whether one of them does."""
+    if isinstance(given, list) and len(facts.read({"facts": given})) == len(given):
+        text = json.dumps(given, ensure_ascii=False)
+        if redact(text) == text:
+            return given
+    return redact_values(given)
 
 
 def _below(item, above: str, key: str, said: str):

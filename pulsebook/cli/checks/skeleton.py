@@ -88,16 +88,20 @@ def _summary(notebook: Notebook) -> Iterator[Finding]:
             "numbers, which the archive and the index show",
             last,
         )
-    elif notebook.is_python and not any(map(_is_call, ast.walk(last.statements))):
-        yield notebook.finding(
-            "summary",
-            "the summary must state its headline by a call such as print(f'{day}: …'), found none: add it",
-            last,
-        )
-
-
-def _is_call(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    elif notebook.is_python:
+        calls = [
+            node
+            for node in ast.walk(last.statements)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        ]
+        how = "summary(day, {'views': views}) of `pulsebook.present.summary`"
+        if not calls:
+            yield notebook.finding(
+                "summary", f"the summary must state its numbers by a call such as {how}, found none: add it", last
+            )
+        elif not any(isinstance(call.value.func, ast.Name) and call.value.func.id == "summary" for call in calls):
+            said = f"the summary states no facts, so comparisons read its text: a call such as {how} states them"
+            yield notebook.finding("summary", said, last, hint=True)
 
 
 def _ids(notebook: Notebook) -> Iterator[Finding]:

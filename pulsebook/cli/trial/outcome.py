@@ -7,7 +7,8 @@ from pathlib import Path
 
 import nbformat
 
-from pulsebook.archive import diff, diff_page, diff_text, index_entries, lookup
+from pulsebook.archive import code_diff, diff, diff_page, diff_text, index_entries, lookup, origin
+from pulsebook.archive.code_diff import CellChange
 from pulsebook.archive.index_entries import GOOD
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import settings
@@ -68,11 +69,27 @@ def archived(record: Record, notebook: Path, telling: set[str]) -> Record | None
 
 
 def _as_if_there(compared: diff.Comparison, notebook: Path) -> diff.Comparison:
-    """A comparison in which the try's tables are called as those of the target, and defaults are no differences."""
+    """A comparison in which the try's tables are called as those of the target, and defaults are no differences; with what has
+    changed in the catalogue since the earlier run."""
     earlier, tried = compared.notebooks
     text = json.dumps(tried).replace(f"{database.name()}.", f"{settings().target_database}.")
     records = [dataclasses.replace(one, parameters=values(one, notebook)) for one in (compared.earlier, compared.later)]
-    return diff.Comparison(*records, (earlier, nbformat.from_dict(json.loads(text))))
+    notebooks = earlier, nbformat.from_dict(json.loads(text))
+    return diff.Comparison(*records, notebooks, *_catalogue(compared.earlier))
+
+
+def _catalogue(earlier: Record) -> tuple[tuple[CellChange, ...], tuple[str, ...]]:
+    """What has changed in the catalogue since a run, and what is not known of that."""
+    found = origin.catalogue_since(earlier.git_commit)
+    if found is None:
+        return (), ("The catalogue is not compared: the commit of the archived run is not known here.",)
+    changed = [
+        dataclasses.replace(change, heading=name)
+        for name, texts in found.items()
+        for change in code_diff.changes(*([text] if text else [] for text in texts))
+    ]
+    dirty = ("The archived run had changed files: its catalogue may differ from that of its commit.",)
+    return tuple(changed), dirty if earlier.git_dirty else ()
 
 
 def values(record: Record, notebook: Path) -> dict:

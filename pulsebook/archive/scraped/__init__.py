@@ -1,4 +1,6 @@
-"""The numbers that a notebook's summary shows, each under a label that the same number has in another try.
+"""What is read of a notebook that states no facts, as versions of before wrote them: out of the text and tables that it shows.
+
+The numbers of its summary, each under a label that the same number has in another try.
 
     >>> from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
     >>> shown = new_output("stream", text="18,321 users, CTR 21.3 %")
@@ -19,15 +21,17 @@ from collections.abc import Iterator
 from nbformat import NotebookNode
 
 from pulsebook.archive.document import text
-from pulsebook.archive.notebook import bundle, summary, text_of
-from pulsebook.archive.tables import first_table
+from pulsebook.archive.notebook import bundle, outputs, summary, text_of
+from pulsebook.archive.scraped.tables import first_table
 
 NUMBERS, TEXT = 2_000, 200_000  # numbers of one notebook that are read; characters of one output
+HEAD = 100_000  # characters of an output in which a headline is looked for
 AROUND = 200  # characters beside a number that can be its label
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d[\d:.+]*)?:?|\b\d\d:\d\d(?::\d\d)?\b:?")
 _NUMBER = re.compile(
     r"(?<![\w.\-−])[-+−]?(?:\d{1,3}(?:[,\u00a0\u202f]\d{3}){1,10}(?:\.\d+)?|\d+(?:[.,]\d+)?)(?:e[-+]\d+)?(?:\s?%)?(?![\w%])"
 )
+_MESSAGE = re.compile(r"<p style='white-space: pre-wrap'>(.*)</p>", re.S)  # as `preview` showed one
 _NOTHING = ("", "NaN", "None", "<NA>", "NaT", "–")
 
 
@@ -51,6 +55,21 @@ def read(notebook: NotebookNode) -> tuple[dict[str, str], str]:
                 seen[label] += 1
             found[free] = number
     return found, left_out
+
+
+def headline(notebook: NotebookNode) -> str | None:
+    """The first line of text that the summary shows, at most 300 characters."""
+    for output in (output for cell in summary(notebook) for output in outputs(cell)):
+        shown = text_of(output)
+        if lines := [line for line in shown[:HEAD].splitlines() if line.strip()]:
+            return lines[0].strip()[:300]
+    return None
+
+
+def message(output: NotebookNode) -> str | None:
+    """The message to the chat that an output shows; None where it shows none."""
+    found = _MESSAGE.fullmatch(text(bundle(output).get("text/html", "")))
+    return found[1] if found else None
 
 
 def value(text: str) -> float | None:
