@@ -142,7 +142,7 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
     assert found["message"].split("\n") == expected
     said = capsys.readouterr().out.strip().split("\n")[-1]
     assert said == (
-        f"{day}: {users} {digits(of[day]['user_id'].nunique(), language)}, {'Views' if en else 'Просмотры'} "
+        f"{day}: {users.removesuffix(' (DAU)')} {digits(of[day]['user_id'].nunique(), language)}, {'Views' if en else 'Просмотры'} "
         f"{digits(views(of[day]), language)}, {'Likes' if en else 'Лайки'} {digits(likes(of[day]), language)}, "
         f"CTR {percent(likes(of[day]) / views(of[day]), language)}"
     )
