@@ -89,5 +89,5 @@ def test_what_goes_to_the_chat_is_shown_as_markup_and_pictures(monkeypatch):
     monkeypatch.setattr("IPython.display.display", shown.append)
     preview("<b>Feed</b>\n1 &lt; 2", b"\x89PNG one", b"\x89PNG two")
     text, *pictures = shown
-    assert "<b>Feed</b>\n1 &lt; 2" in text.data and "pre-wrap" in text.data
+    assert "<b>Feed</b>\n1 &lt; 2" in text.html and "pre-wrap" in text.html and text.stated["message"] == text.text
     assert [picture.data for picture in pictures] == [b"\x89PNG one", b"\x89PNG two"]

@@ -96,8 +96,8 @@ def _of_fact(label: str, before: Fact | None, after: Fact | None) -> Change:
     if old == new or not exact and math.isclose(old, new, rel_tol=SAME):
         return Change(label, _shown(before), _shown(after), True)
     size = 100 if after.unit == "%" else 1
-    share = f" ({_signed((new - old) / abs(old) * 100)} %)" if old else ""
-    moved = f"{_signed((new - old) * size)}{' pp' if size > 1 else ''}{share}"
+    share = f" ({_signed((new - old) / abs(old) * 100, 3)} %)" if old else ""
+    moved = f"{_signed((new - old) * size, 4)}{' pp' if size > 1 else ''}{share}"
     return Change(label, _shown(before, new), _shown(after, old), False, moved)
 
 
@@ -120,6 +120,5 @@ def _rounded(value: float, digits: int) -> str:
     return f"{value:,.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
-def _signed(change: float) -> str:
-    written = _rounded(abs(change), 4)
-    return f"{'+' if change > 0 else '-'}{written}"
+def _signed(change: float, digits: int) -> str:
+    return f"{'+' if change > 0 else '-'}{_rounded(abs(change), digits)}"

@@ -15,6 +15,7 @@ from pulsebook.archive.record import Record
 from pulsebook.archive.surroundings import note
 from pulsebook.base.names import step_of
 
+FIRST = 40  # numbers that changed, shown at once
 AROUND = 3  # unchanged lines shown beside a changed one
 WITHIN, WORDS = 60_000, 80  # pairs of words that are compared to mark changes within lines; words of such a line
 
@@ -67,9 +68,11 @@ def _numbers(found: Comparison) -> str:
         return f"<h2>{title}</h2><p class=same>There is no number to compare.</p>"
     same = [c for c in found.numbers if c.same]
     parts = [f"<h2>{title}</h2><p class=same>{diff.count(found.numbers)}</p>"]
-    parts += [_table([c for c in found.numbers if not c.same])]
-    if same:
-        parts.append(f"<details><summary>{len(same)} the same</summary>{_table(same)}</details>")
+    changed = [c for c in found.numbers if not c.same]
+    parts.append(_table(changed[:FIRST]))
+    for said, rest in (("more that changed", changed[FIRST:]), ("the same", same)):
+        if rest:
+            parts.append(f"<details><summary>{len(rest)} {said}</summary>{_table(rest)}</details>")
     return "".join(parts)
 
 
