@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "pb-"
-OWN = re.compile(r"k-\d+|kernel\.json")  # what such a folder holds: sockets, and the file that names them
+OWN = re.compile(r"k-\d+|kernel\.json|server")  # what such a folder holds: sockets, and the file that names them
 YOUNG = 600.0  # seconds: a folder whose kernel may not have started yet
 
 

@@ -1,0 +1,250 @@
+"""The fork server: a process that has imported what kernels need, and forks one for each task that asks.
+
+A kernel is then there at once, with pandas and the warehouse, instead of after seconds. The server holds nothing of any task: it
+has no secrets in its environment, and what a task asks for is read by the fork itself. So a kernel is like one that was
+started anew: a session, sockets, environment, folder and random numbers of its own; one that dies harms no other.
+
+It is a program of its own: `python -m pulsebook.execution.fork_server FOLDER`, started by `forked` for whoever has no server yet.
+Its socket is in that folder, which belongs to one server at a time. It ends after ten minutes without a kernel, or as soon as a
+file that it has imported has changed, once its kernels are over.
+"""
+
+import ctypes
+import fcntl
+import gc
+import importlib
+import json
+import multiprocessing.process
+import os
+import random
+import selectors
+import signal
+import site
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+IDLE = 600.0  # seconds without a kernel, after which a server ends
+LOOK = 30.0  # seconds between looks whether its socket is still there
+NAME = "server"  # of the socket
+MARK, NOBODY = b"PULSEBOOK_GUARDED=", b"0" * 32  # see `guard`; a server's own mark, of no guard, is as long as any other
+KERNEL = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "matplotlib_inline.config")
+PREPARED = (*KERNEL, "numpy", "pandas", "pulsebook.warehouse", "pulsebook.warehouse.events", "pulsebook.present.charts")
+READY, REFUSED = b"ready", b"no: "  # how a fork answers
+
+
+class Files:
+    """The files that this process has imported, and the folders where packages are installed, as they were.
+
+    Args:
+        since: time in seconds; what has changed later was perhaps not imported as it is now.
+    """
+
+    def __init__(self, since: float):
+        self._since = since
+        modules = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+        folders = [folder for folder in (*site.getsitepackages(), site.getusersitepackages()) if os.path.isdir(folder)]
+        self._known = {path: _facts(path) for path in {sys.executable, *folders, *filter(None, modules)}}
+
+    def changed(self) -> list[str]:
+        """Those that are others now, in some 5 ms for 1,500 files."""
+        late = self._since * 1e9
+        return [path for path, was in self._known.items() if _facts(path) != was or was and max(was[2:]) >= late]
+
+
+def _facts(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def take(folder: Path) -> int:
+    """Make the folder this process's own; returns what keeps it so as long as it is open.
+
+    Raises:
+        OSError: it is another server's, or another user's.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    taken = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    facts = os.fstat(taken)
+    if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not this user's alone")
+    fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not os.path.samestat(facts, os.stat(folder)):
+        raise FileNotFoundError(f"{folder} has been removed")
+    (folder / NAME).unlink(missing_ok=True)  # of a server that was killed
+    return taken
+
+
+class Server:
+    """Listens in a folder; `run` returns in each fork, with its connection, and in the server at the end, with none."""
+
+    def __init__(self, folder: Path, taken: int, files: Files):
+        self._socket, self._taken, self._files = folder / NAME, taken, files
+        self._kernels: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
+        self._waiting = selectors.PollSelector()
+        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listening.bind(str(self._socket))
+        self._place = _facts(str(self._socket))
+        self._listening.listen(64)
+        self._waiting.register(self._listening, selectors.EVENT_READ)
+
+    def run(self) -> socket.socket | None:
+        """Fork for whoever asks, tell them how their kernels ended, and go when nobody needs this server any more."""
+        last = time.monotonic()
+        while self._waiting.get_map():
+            for key, _ in (ready := self._waiting.select(LOOK)):
+                if key.fileobj is not self._listening:
+                    self._tell(key.fileobj)
+                elif fork := self._fork():
+                    return fork
+            if ready or self._kernels:
+                last = time.monotonic()
+            if time.monotonic() - last > IDLE or _facts(str(self._socket)) != self._place:
+                self.leave()
+        return None
+
+    def leave(self) -> None:
+        """Take no more requests: the folder is free for another server."""
+        if self._listening not in self._waiting.get_map():
+            return
+        self._waiting.unregister(self._listening)
+        self._listening.close()
+        if _facts(str(self._socket)) == self._place:
+            self._socket.unlink()
+            with suppress(OSError):
+                self._socket.parent.rmdir()
+        os.close(self._taken)
+
+    def _fork(self) -> socket.socket | None:
+        connection, _ = self._listening.accept()
+        if self._files.changed():
+            self.leave()
+            connection.close()
+            return None
+        pid = os.fork()
+        if not pid:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._listening.close()
+            os.close(self._taken)
+            for pidfd, (_, other) in self._kernels.items():
+                os.close(pidfd)
+                other.close()
+            return connection
+        pidfd = os.pidfd_open(pid)
+        self._kernels[pidfd] = pid, connection
+        self._waiting.register(pidfd, selectors.EVENT_READ)
+        with suppress(OSError):  # whoever asked has gone; so will the fork
+            socket.send_fds(connection, [str(pid).encode()], [pidfd])
+        return None
+
+    def _tell(self, pidfd: int) -> None:
+        pid, connection = self._kernels.pop(pidfd)
+        self._waiting.unregister(pidfd)
+        _, status = os.waitpid(pid, 0)
+        with suppress(OSError):
+            connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+        connection.close()
+        os.close(pidfd)
+
+
+def become(connection: socket.socket) -> list[str]:
+    """Make this fork the kernel that is asked for; returns its arguments. What stands in the way is told, and is its end."""
+    try:
+        os.setsid()
+        said, (request, stdout, stderr, life), *_ = socket.recv_fds(connection, 16, 4)
+        with open(request, encoding="utf-8") as file:
+            wanted = json.load(file)
+        os.chdir(wanted["cwd"])
+        _refuse_shadows(wanted["cwd"])
+        _mark(wanted["env"][MARK[:-1].decode()].encode())
+        for number, stream in ((1, stdout), (2, stderr)):
+            os.dup2(stream, number)
+            os.close(stream)
+        from pulsebook.base.environment import exchange
+
+        exchange(wanted["env"])
+        _forget()
+        threading.Thread(target=_end_with, args=(life,), name="task", daemon=True).start()
+        connection.send(READY)
+        connection.close()
+    except BaseException as problem:
+        with suppress(OSError):
+            connection.send(REFUSED + f"{type(problem).__name__}: {problem}".encode()[:1000])
+        os._exit(1)
+    sys.orig_argv = wanted["command"]
+    sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *wanted["arguments"]]
+    return [*wanted["arguments"], "--IPKernelApp.parent_handle=1"]  # its own way to end with a parent is not for forks
+
+
+def _refuse_shadows(folder: str) -> None:
+    """A module beside the notebook takes the place of an installed one of its name: too late where that is imported."""
+    for name in {name.removesuffix(".py") for name in os.listdir(folder)} & sys.modules.keys():
+        origin = getattr(sys.modules[name].__spec__, "origin", None)
+        for own in (Path(folder, f"{name}.py"), Path(folder, name, "__init__.py")):
+            if own.is_file() and not (origin and os.path.exists(origin) and own.samefile(origin)):
+                raise ImportError(f"{own} takes the place of a module that is imported already")
+
+
+def _mark(mark: bytes) -> None:
+    """Write the guard's mark where /proc shows a process's environment: of a fork it would show the server's."""
+    stat = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
+    begin, end = int(stat[47]), int(stat[48])  # env_start and env_end of proc(5)
+    at = ctypes.string_at(begin, end - begin).index(MARK + NOBODY)
+    ctypes.memmove(begin + at + len(MARK), mark, len(NOBODY))
+
+
+def _forget() -> None:
+    """What a process has by chance or by where it was started."""
+    import numpy
+
+    random.seed()
+    numpy.random.seed()
+    multiprocessing.process.current_process().authkey = os.urandom(32)
+    multiprocessing.process.ORIGINAL_DIR = os.getcwd()
+    importlib.invalidate_caches()
+
+
+def _end_with(life: int) -> None:
+    """The task holds the other end of this pipe: a kernel whose task is gone ends."""
+    os.read(life, 1)
+    os._exit(1)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    try:
+        taken = take(folder)
+    except OSError as problem:
+        sys.exit(str(problem))
+    if os.fork():
+        os._exit(0)  # whoever has started it need not wait for it
+    os.setsid()
+    began = time.time()
+    if sys.path[0] == os.getcwd():  # as ipykernel_launcher does
+        del sys.path[0]
+    for name in PREPARED:
+        importlib.import_module(name)
+    server = Server(folder, taken, Files(began))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    gc.collect()
+    gc.freeze()  # so that forks share their memory with it
+    try:
+        connection = server.run()
+    except BaseException:
+        server.leave()
+        raise
+    if connection:
+        arguments = become(connection)
+        from ipykernel.kernelapp import IPKernelApp
+
+        IPKernelApp.launch_instance(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""Kernels out of the fork server: found, or started for the tasks to come, and a kernel of it as jupyter_client takes one.
+
+A server forks only for tasks that are like it in whatever a process hands on to those that it starts: the variables that Python
+and the packages read at their start, limits, rights, groups of processes that share memory and processors. Where there is none
+yet, where it refuses or there can be none, the kernel is started anew, as without it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+import select
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+from pulsebook.base.secret_names import secrets_of
+from pulsebook.execution import fork_server
+from pulsebook.execution.fork_server import MARK, NAME, NOBODY, READY
+from pulsebook.execution.sockets import PREFIX
+
+log = logging.getLogger("pulsebook.runner.kernel")
+PATIENCE = 5.0  # seconds for a server to answer, and for what it says of a kernel that has ended
+UNKNOWN = 256  # stands for an exit code that nobody knows: the server has ended before its kernel
+HANDED_ON = re.compile(  # variables that matter at the start of Python or of a package
+    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMP|TEMP|TMPDIR|VIRTUAL_ENV|SPT_NOENV|PULSEBOOK_(HOME|CREW)"
+    "|(LC|LD|GLIBC|MALLOC|PYTHON|CONDA|XDG|SSL|OPENSSL|CURL|REQUESTS"
+    "|OMP|GOMP|KMP|MKL|OPENBLAS|GOTO|BLIS|NUMEXPR|BOTTLENECK|NPY|NUMPY|PANDAS|PYARROW|ARROW|JE_ARROW|MIMALLOC"
+    "|MPL|MATPLOTLIB|FONTCONFIG|IPYTHON|JUPYTER|DEBUGPY|PYDEVD)(_?[A-Z0-9].*)?"
+)
+LIKE = ("Umask", "Uid", "Gid", "Groups", "Sig(Blk|Ign)", "Cap", "NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed")
+
+
+class Provisioner(LocalProvisioner):
+    """jupyter_client's own way to start a kernel, but that it is forked where that can be done."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs) -> KernelConnectionInfo:
+        """jupyter_client's hook."""
+        try:
+            self.process = _forked(cmd, kwargs)
+        except OSError as problem:
+            log.info("the kernel is started anew: %s", problem)
+            return await super().launch_kernel(cmd, **kwargs)
+        self.pid = self.pgid = self.process.pid
+        self.cwd = kwargs["cwd"]
+        return self.connection_info
+
+    async def cleanup(self, restart: bool = False) -> None:
+        """jupyter_client's hook after the end."""
+        await super().cleanup(restart)
+        if isinstance(self.process, Kernel):
+            self.process.close()
+
+
+class Kernel:
+    """A forked process that becomes a kernel, with the methods of `subprocess.Popen`. It ends when this object is closed.
+
+    Args:
+        server: the connection: the fork reads there what it shall be, then the server tells how it has ended.
+        pidfd: of the process.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, server: socket.socket, pidfd: int):
+        self.pid, self.returncode = pid, None
+        self._server, self._pidfd = server, pidfd
+        self._held, self._life = os.pipe()  # the fork gets the one end, and goes when the other is closed
+
+    def begin(self, wanted: dict, stdout: int, stderr: int) -> None:
+        """Tell it what it shall be.
+
+        Raises:
+            OSError: it refuses, or has died.
+        """
+        request = os.memfd_create("request")
+        with open(request, "w+", encoding="utf-8") as file:
+            json.dump(wanted, file)
+            file.seek(0)
+            socket.send_fds(self._server, [b"begin"], [request, stdout, stderr, self._held])
+        self._server.settimeout(60)
+        answer = self._server.recv(2000)
+        if answer != READY:
+            raise OSError(f"the fork server refused: {answer.decode('utf-8', 'replace')}")
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs; `UNKNOWN` where its server is gone."""
+        if self.returncode is None and _readable(self._pidfd, 0):
+            said = b""
+            if _readable(self._server.fileno(), PATIENCE):
+                with suppress(OSError):
+                    said = self._server.recv(16)
+            self.returncode = int(said) if said else UNKNOWN
+        return self.returncode
+
+    def wait(self) -> int:
+        """Wait for its end; returns the exit code."""
+        _readable(self._pidfd)
+        code = self.poll()
+        self.close()
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._pidfd, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        if self._life is not None:
+            self.returncode = UNKNOWN if self.poll() is None else self.returncode
+            self._server.close()
+            for number in (self._pidfd, self._held, self._life):
+                os.close(number)
+            self._life = None
+
+
+def folder_of(command: list[str], environment: dict[str, str]) -> Path:
+    """Where the server is, if there is one, that forks kernels for such a command and environment."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    alike = [line for line in status if re.match("|".join(LIKE), line)]
+    alike += [Path("/proc/self", name).read_text() for name in ("limits", "cgroup", "oom_score_adj")]
+    alike += [os.readlink(f"/proc/self/{name}") for name in ("root", *(f"ns/{n}" for n in ("mnt", "net", "pid", "user")))]
+    what = [__file__, command, sorted(environment.items()), os.getpriority(os.PRIO_PROCESS, 0), *alike]
+    return Path(tempfile.gettempdir(), f"{PREFIX}server-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}")
+
+
+def handed_on(variables: dict[str, str]) -> dict[str, str]:
+    """The variables of a server for kernels with these: none that tells of a task, none that holds a secret."""
+    return {k: v for k, v in variables.items() if HANDED_ON.fullmatch(k) and not secrets_of({k: v})}
+
+
+def _forked(command: list[str], how: dict) -> Kernel:
+    """A kernel that works where and with what jupyter_client's launcher would give it.
+
+    Raises:
+        OSError: no server can do it; where there is none yet, one is being started.
+    """
+    start = _start_of(command)
+    variables = handed_on(how["env"])
+    if not all(map(os.path.isabs, variables.get("PYTHONPATH", "/").split(os.pathsep))):
+        raise OSError("PYTHONPATH depends on the working folder")
+    kernel = _asked_of(folder_of(start, variables), start, variables)
+    try:
+        environment = {**how["env"], "JPY_PARENT_PID": str(os.getpid())}  # as jupyter_client's launcher sets it
+        kernel.begin(
+            {"cwd": str(how["cwd"]), "env": environment, "command": command, "arguments": command[len(start) :]},
+            how["stdout"],
+            how["stderr"],
+        )
+    except BaseException:
+        kernel.kill()
+        kernel.close()
+        raise
+    return kernel
+
+
+def _start_of(command: list[str]) -> list[str]:
+    """How this environment's kernel begins: `python -m ipykernel_launcher`, with options of Python.
+
+    Raises:
+        OSError: it is another kernel, or this system cannot fork.
+    """
+    if not hasattr(os, "pidfd_open") or not os.path.isdir("/proc/self/ns"):
+        raise OSError("only Linux can fork kernels")
+    python = Path(command[0])
+    launcher = command.index("ipykernel_launcher") if "ipykernel_launcher" in command else 0
+    if command[launcher - 1] != "-m" or os.path.realpath(python.parent) != os.path.realpath(Path(sys.executable).parent):
+        raise OSError("it is another environment's, or no Python")
+    return command[: launcher + 1]
+
+
+def _asked_of(folder: Path, start: list[str], variables: dict[str, str]) -> Kernel:
+    """A fork that waits for what it shall be."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.settimeout(PATIENCE)
+    try:
+        if folder.exists() and not _is_own(folder):
+            raise PermissionError(f"{folder} is not this user's alone")
+        connection.connect(str(folder / NAME))
+        said, fds, *_ = socket.recv_fds(connection, 16, 1)
+        if not said:
+            raise ConnectionError("it has just ended")
+    except OSError as problem:
+        connection.close()
+        if not isinstance(problem, PermissionError | TimeoutError):
+            _start(start, folder, variables)
+        raise OSError(f"no fork server listens in {folder} ({problem})") from None
+    return Kernel(int(said), connection, fds[0])
+
+
+def _is_own(folder: Path) -> bool:
+    facts = folder.lstat()
+    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
+
+
+def _start(start: list[str], folder: Path, variables: dict[str, str]) -> None:
+    """Start a server for the tasks to come; it goes on by itself, or ends where there is one."""
+    try:
+        subprocess.run(
+            [*start[:-1], fork_server.__name__, str(folder)],
+            cwd="/",
+            env=variables | {MARK.decode().rstrip("="): NOBODY.decode()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.SubprocessError as problem:
+        log.info("no fork server was started: %s", problem)
+
+
+def _readable(number: int, seconds: float | None = None) -> bool:
+    poll = select.poll()
+    poll.register(number, select.POLLIN)
+    return bool(poll.poll(seconds if seconds is None else seconds * 1000))
