@@ -31,7 +31,7 @@ IDLE = 600.0  # seconds without a kernel, after which a server ends
 LOOK = 30.0  # seconds between looks whether its socket is still there
 NAME = "server"  # of the socket
 MARK, NOBODY = b"PULSEBOOK_GUARDED=", b"0" * 32  # see `guard`; a server's own mark, of no guard, is as long as any other
-KERNEL = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "matplotlib_inline.config")
+KERNEL = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp")
 PREPARED = (*KERNEL, "numpy", "pandas", "pulsebook.warehouse", "pulsebook.warehouse.events", "pulsebook.present.charts")
 READY, REFUSED = b"ready", b"no: "  # how a fork answers
 
@@ -153,7 +153,7 @@ class Server:
         os.close(pidfd)
 
 
-def become(connection: socket.socket) -> list[str]:
+def become(connection: socket.socket, set_by_imports: dict[str, str]) -> list[str]:
     """Make this fork the kernel that is asked for; returns its arguments. What stands in the way is told, and is its end."""
     try:
         os.setsid()
@@ -168,8 +168,9 @@ def become(connection: socket.socket) -> list[str]:
             os.close(stream)
         from pulsebook.base.environment import exchange
 
-        exchange(wanted["env"])
+        exchange(set_by_imports | wanted["env"])
         _forget()
+        os.set_inheritable(life, False)
         threading.Thread(target=_end_with, args=(life,), name="task", daemon=True).start()
         connection.send(READY)
         connection.close()
@@ -216,6 +217,19 @@ def _end_with(life: int) -> None:
     os._exit(1)
 
 
+def _prepare() -> dict[str, str]:
+    """Import what kernels need; returns the variables that this has set."""
+    from pulsebook.base.environment import variables
+    from pulsebook.base.settings import settings
+
+    before = variables()
+    for name in PREPARED:
+        importlib.import_module(name)
+    if settings.cache_info().currsize:
+        sys.exit("a module reads the settings when it is imported: they are those of a kernel")
+    return {name: value for name, value in variables().items() if before.get(name) != value}
+
+
 def main() -> None:
     folder = Path(sys.argv[1])
     try:
@@ -228,8 +242,7 @@ def main() -> None:
     began = time.time()
     if sys.path[0] == os.getcwd():  # as ipykernel_launcher does
         del sys.path[0]
-    for name in PREPARED:
-        importlib.import_module(name)
+    set_by_imports = _prepare()
     server = Server(folder, taken, Files(began))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     gc.collect()
@@ -240,7 +253,7 @@ def main() -> None:
         server.leave()
         raise
     if connection:
-        arguments = become(connection)
+        arguments = become(connection, set_by_imports)
         from ipykernel.kernelapp import IPKernelApp
 
         IPKernelApp.launch_instance(arguments)

@@ -30,6 +30,7 @@ from pulsebook.execution.sockets import PREFIX
 
 log = logging.getLogger("pulsebook.runner.kernel")
 PATIENCE = 5.0  # seconds for a server to answer, and for what it says of a kernel that has ended
+INLINE = "module://matplotlib_inline.backend_inline"  # a kernel's own way to show pictures, before matplotlib is imported
 UNKNOWN = 256  # stands for an exit code that nobody knows: the server has ended before its kernel
 HANDED_ON = re.compile(  # variables that matter at the start of Python or of a package
     "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMP|TEMP|TMPDIR|VIRTUAL_ENV|SPT_NOENV|PULSEBOOK_(HOME|CREW)"
@@ -194,6 +195,7 @@ def _asked_of(folder: Path, start: list[str], variables: dict[str, str]) -> Kern
         said, fds, *_ = socket.recv_fds(connection, 16, 1)
         if not said:
             raise ConnectionError("it has just ended")
+        os.set_inheritable(fds[0], False)
     except OSError as problem:
         connection.close()
         if not isinstance(problem, PermissionError | TimeoutError):
@@ -213,7 +215,7 @@ def _start(start: list[str], folder: Path, variables: dict[str, str]) -> None:
         subprocess.run(
             [*start[:-1], fork_server.__name__, str(folder)],
             cwd="/",
-            env=variables | {MARK.decode().rstrip("="): NOBODY.decode()},
+            env={"MPLBACKEND": INLINE, **variables, MARK.decode().rstrip("="): NOBODY.decode()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
