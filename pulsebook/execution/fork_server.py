@@ -27,10 +27,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from pulsebook.execution.guard import MARK
+
 IDLE = 600.0  # seconds without a kernel, after which a server ends
 LOOK = 30.0  # seconds between looks whether its socket is still there
 NAME = "server"  # of the socket
-MARK, NOBODY = b"PULSEBOOK_GUARDED=", b"0" * 32  # see `guard`; a server's own mark, of no guard, is as long as any other
+NOBODY = "0" * 32  # a server's own mark: of no guard, and as long as any (see `guard`)
 KERNEL = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp")
 PREPARED = (*KERNEL, "numpy", "pandas", "pulsebook.warehouse", "pulsebook.warehouse.events", "pulsebook.present.charts")
 READY, REFUSED = b"ready", b"no: "  # how a fork answers
@@ -127,7 +129,11 @@ class Server:
             self.leave()
             connection.close()
             return None
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # too many processes
+            connection.close()
+            return None
         if not pid:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             self._listening.close()
@@ -162,7 +168,7 @@ def become(connection: socket.socket, set_by_imports: dict[str, str]) -> list[st
             wanted = json.load(file)
         os.chdir(wanted["cwd"])
         _refuse_shadows(wanted["cwd"])
-        _mark(wanted["env"][MARK[:-1].decode()].encode())
+        _mark(wanted["env"][MARK])
         for number, stream in ((1, stdout), (2, stderr)):
             os.dup2(stream, number)
             os.close(stream)
@@ -192,12 +198,15 @@ def _refuse_shadows(folder: str) -> None:
                 raise ImportError(f"{own} takes the place of a module that is imported already")
 
 
-def _mark(mark: bytes) -> None:
-    """Write the guard's mark where /proc shows a process's environment: of a fork it would show the server's."""
+def _mark(mark: str) -> None:
+    """Write the guard's mark where /proc shows the environment of this process, and of all that it forks: else it would show
+    the server's, in which the guard finds nothing.
+    """
     stat = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
     begin, end = int(stat[47]), int(stat[48])  # env_start and env_end of proc(5)
-    at = ctypes.string_at(begin, end - begin).index(MARK + NOBODY)
-    ctypes.memmove(begin + at + len(MARK), mark, len(NOBODY))
+    variable = f"{MARK}={NOBODY}".encode()
+    at = ctypes.string_at(begin, end - begin).index(variable)
+    ctypes.memmove(begin + at, f"{MARK}={mark}".encode(), len(variable))
 
 
 def _forget() -> None:
@@ -225,8 +234,13 @@ def _prepare() -> dict[str, str]:
     before = variables()
     for name in PREPARED:
         importlib.import_module(name)
+    if not os.fork():
+        os._exit(0)  # a first fork ends the threads of OpenBLAS; each kernel begins its own
+    os.wait()
+    if (threads := len(os.listdir("/proc/self/task"))) > 1:
+        sys.exit(f"expected one thread after all imports, found {threads}: no process with threads can be forked safely")
     if settings.cache_info().currsize:
-        sys.exit("a module reads the settings when it is imported: they are those of a kernel")
+        sys.exit("a module has read the settings when it was imported: they would be the server's, not the kernel's")
     return {name: value for name, value in variables().items() if before.get(name) != value}
 
 

@@ -17,20 +17,26 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from pulsebook.base.secret_names import secrets_of
+from pulsebook.base.secret_names import is_secret, secrets_of
 from pulsebook.execution import fork_server
-from pulsebook.execution.fork_server import MARK, NAME, NOBODY, READY
-from pulsebook.execution.sockets import PREFIX
+from pulsebook.execution.fork_server import NAME, NOBODY, READY
+from pulsebook.execution.guard import MARK
+from pulsebook.execution.sockets import SERVER
 
 log = logging.getLogger("pulsebook.runner.kernel")
 PATIENCE = 5.0  # seconds for a server to answer, and for what it says of a kernel that has ended
-INLINE = "module://matplotlib_inline.backend_inline"  # a kernel's own way to show pictures, before matplotlib is imported
+RETRY = 60.0  # seconds after which a server that did not come up is started again
+PRESET = {  # variables of a server that kernels do not get from it
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as ipykernel sets it, before matplotlib is imported
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # one thread
+}
 UNKNOWN = 256  # stands for an exit code that nobody knows: the server has ended before its kernel
 HANDED_ON = re.compile(  # variables that matter at the start of Python or of a package
     "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMP|TEMP|TMPDIR|VIRTUAL_ENV|SPT_NOENV|PULSEBOOK_(HOME|CREW)"
@@ -136,12 +142,12 @@ def folder_of(command: list[str], environment: dict[str, str]) -> Path:
     alike += [Path("/proc/self", name).read_text() for name in ("limits", "cgroup", "oom_score_adj")]
     alike += [os.readlink(f"/proc/self/{name}") for name in ("root", *(f"ns/{n}" for n in ("mnt", "net", "pid", "user")))]
     what = [__file__, command, sorted(environment.items()), os.getpriority(os.PRIO_PROCESS, 0), *alike]
-    return Path(tempfile.gettempdir(), f"{PREFIX}server-{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}")
+    return Path(tempfile.gettempdir(), f"{SERVER}{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}")
 
 
 def handed_on(variables: dict[str, str]) -> dict[str, str]:
     """The variables of a server for kernels with these: none that tells of a task, none that holds a secret."""
-    return {k: v for k, v in variables.items() if HANDED_ON.fullmatch(k) and not secrets_of({k: v})}
+    return {k: v for k, v in variables.items() if HANDED_ON.fullmatch(k) and not (is_secret(k) or secrets_of({k: v}))}
 
 
 def _forked(command: list[str], how: dict) -> Kernel:
@@ -210,12 +216,15 @@ def _is_own(folder: Path) -> bool:
 
 
 def _start(start: list[str], folder: Path, variables: dict[str, str]) -> None:
-    """Start a server for the tasks to come; it goes on by itself, or ends where there is one."""
+    """Start a server for the tasks to come, if none is being started; it goes on by itself."""
+    with suppress(FileNotFoundError):
+        if not (folder / NAME).exists() and time.time() - folder.stat().st_mtime < RETRY:
+            return
     try:
         subprocess.run(
             [*start[:-1], fork_server.__name__, str(folder)],
             cwd="/",
-            env={"MPLBACKEND": INLINE, **variables, MARK.decode().rstrip("="): NOBODY.decode()},
+            env={**PRESET, **variables, MARK: NOBODY},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
