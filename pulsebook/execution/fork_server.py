@@ -91,13 +91,13 @@ class Server:
         self._kernels: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
         self._waiting = selectors.PollSelector()
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._listening.bind(str(self._socket))
-        self._place = _facts(str(self._socket))
-        self._listening.listen(64)
         self._waiting.register(self._listening, selectors.EVENT_READ)
 
     def run(self) -> socket.socket | None:
         """Fork for whoever asks, tell them how their kernels ended, and go when nobody needs this server any more."""
+        self._listening.bind(str(self._socket))
+        self._place = _facts(str(self._socket))
+        self._listening.listen(64)
         last = time.monotonic()
         while self._waiting.get_map():
             for key, _ in (ready := self._waiting.select(LOOK)):

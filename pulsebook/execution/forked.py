@@ -38,11 +38,11 @@ PRESET = {  # variables of a server that kernels do not get from it
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # one thread
 }
 UNKNOWN = 256  # stands for an exit code that nobody knows: the server has ended before its kernel
-HANDED_ON = re.compile(  # variables that matter at the start of Python or of a package
-    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMP|TEMP|TMPDIR|VIRTUAL_ENV|SPT_NOENV|PULSEBOOK_(HOME|CREW)"
-    "|(LC|LD|GLIBC|MALLOC|PYTHON|CONDA|XDG|SSL|OPENSSL|CURL|REQUESTS"
-    "|OMP|GOMP|KMP|MKL|OPENBLAS|GOTO|BLIS|NUMEXPR|BOTTLENECK|NPY|NUMPY|PANDAS|PYARROW|ARROW|JE_ARROW|MIMALLOC"
-    "|MPL|MATPLOTLIB|FONTCONFIG|IPYTHON|JUPYTER|DEBUGPY|PYDEVD)(_?[A-Z0-9].*)?"
+HANDED_ON = re.compile(  # variables that Python, its packages or their libraries read when they are started or imported
+    "PATH|HOME|USER|LOGNAME|SHELL|TERM|DISPLAY|TZ|TMP|TEMP|TMPDIR|VIRTUAL_ENV|SPT_NOENV|IN_SPHINX_RUN|PULSEBOOK_(HOME|CREW)"
+    "|(LANG|LC_|LD_|GLIBC_|MALLOC_|_?PY(?!TEST)|DEBUG|PATHS_FROM|GEVENT_|CONDA_|XDG_|SSL|OPENSSL_|CURL_|REQUESTS_|OMP_|GOMP_"
+    "|KMP_|MKL_|OPENBLAS_|GOTO_|BLIS_|NUMEXPR_|BOTTLENECK_|NPY_|NUMPY_|PANDAS_|ARROW_|JE_ARROW_|MIMALLOC_|MPL|MATPLOTLIB"
+    "|FONTCONFIG_|PILLOW_|IPYTHON|JUPYTER).*"
 )
 LIKE = ("Umask", "Uid", "Gid", "Groups", "Sig(Blk|Ign)", "Cap", "NoNewPrivs", "Seccomp", "Cpus_allowed", "Mems_allowed")
 
