@@ -19,7 +19,7 @@ import pytest
 from pulsebook import runner
 from pulsebook.base.environment import variables
 from pulsebook.base.settings import ROOT, settings
-from pulsebook.execution import fork_server, forked
+from pulsebook.execution import fork_server, forked, forked_kernel
 from pulsebook.execution.sockets import SERVER
 from tests.services import until
 from tests.test_archive import FORK, a_notebook, lives, only_record
@@ -264,7 +264,7 @@ def test_a_server_that_is_killed_leaves_its_kernels_alone_and_their_ends_are_see
     assert ready(cold) != server and run()[-1] == FORKED
 
 
-def _asked() -> forked.Kernel:
+def _asked() -> forked_kernel.Kernel:
     return forked._asked_of(folder(), KERNEL, forked.handed_on(variables()))
 
 
@@ -283,7 +283,7 @@ def test_a_server_that_is_killed_before_its_fork_is_a_kernel_hinders_nothing(col
     assert kernel.poll() is None and os.getsid(kernel.pid) == kernel.pid
     assert f"{forked.MARK}={'f' * 32}\0" in Path(f"/proc/{kernel.pid}/environ").read_text()
     kernel.kill()
-    assert kernel.wait() == forked.UNKNOWN
+    assert kernel.wait() == forked_kernel.UNKNOWN
     pid = idle.pid
     idle.close()
     until(lambda: not lives(pid), 5, "the end of a fork whose task has gone", pause=0.02)
@@ -394,9 +394,7 @@ def test_what_a_forked_kernel_has_forked_ends_with_the_task_and_the_kernel_witho
     until(place.exists, 60, "the daemon", pause=0.02)
     daemon, kernel = int(place.read_text().split()[0]), int(Path(f"{place}.kernel").read_text())
     mark = re.search(rf"{forked.MARK}=(\w+)", Path(f"/proc/{daemon}/environ").read_text())[1]
-    assert (
-        mark == re.search(rf"{forked.MARK}=(\w+)", Path(f"/proc/{kernel}/environ").read_text())[1] != fork_server.NOBODY
-    )
+    assert mark == re.search(rf"{forked.MARK}=(\w+)", Path(f"/proc/{kernel}/environ").read_text())[1] != forked.NOBODY
     if how == "the task and its guard":
         (guard,) = [
             p
@@ -489,6 +487,23 @@ def test_a_change_of_what_is_imported_reaches_the_next_kernel(cold, tmp_path):
     os.utime(catalogue)
     assert run("e", "f") == ["new, started anew", "new, forked"]
     assert len(servers(cold)) == 1
+
+
+def test_a_server_that_is_out_of_date_still_tells_how_its_kernels_end(cold, run, busy):
+    code = "import sys; from pulsebook.execution import fork_server as f; f.LOOK = 0.1; sys.path.insert(0, sys.argv[2]); import mine; f.main()"
+    (cold / "mine.py").write_text("")
+    old = {**forked.PRESET, **forked.handed_on(variables()), forked.MARK: forked.NOBODY}
+    time.sleep(0.1)
+    subprocess.run([sys.executable, "-c", code, str(folder()), str(cold)], env=old, cwd="/", check=True, timeout=60)
+    until((folder() / fork_server.NAME).exists, 90, "the server")
+    (server,) = servers(cold)
+    _, kernel, fail = busy("one")
+    assert _parent(kernel) == server
+    (cold / "mine.py").write_text("another = 1")
+    assert run()[-1] != FORKED and lives(server)
+    os.kill(kernel, signal.SIGSEGV)
+    assert "SIGSEGV" in fail()[0].error
+    until(lambda: not lives(server), 5, "the end of the old server")
 
 
 def test_files_that_changed_since_or_while_they_were_imported_are_known(tmp_path, monkeypatch):

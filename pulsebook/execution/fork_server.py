@@ -9,33 +9,26 @@ Its socket is in that folder, which belongs to one server at a time. It ends aft
 file that it has imported has changed, once its kernels are over.
 """
 
-import ctypes
 import fcntl
 import gc
 import importlib
-import json
-import multiprocessing.process
 import os
-import random
 import selectors
 import signal
 import site
 import socket
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from pulsebook.execution.guard import MARK
+from pulsebook.execution.fork import become
 
 IDLE = 600.0  # seconds without a kernel, after which a server ends
 LOOK = 30.0  # seconds between looks whether its socket is still there
 NAME = "server"  # of the socket
-NOBODY = "0" * 32  # a server's own mark: of no guard, and as long as any (see `guard`)
 KERNEL = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp")
 PREPARED = (*KERNEL, "numpy", "pandas", "pulsebook.warehouse", "pulsebook.warehouse.events", "pulsebook.present.charts")
-READY, REFUSED = b"ready", b"no: "  # how a fork answers
 
 
 class Files:
@@ -90,7 +83,7 @@ class Server:
         self._socket, self._taken, self._files = folder / NAME, taken, files
         self._kernels: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
         self._waiting = selectors.PollSelector()
-        self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._listening: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._waiting.register(self._listening, selectors.EVENT_READ)
 
     def run(self) -> socket.socket | None:
@@ -113,10 +106,11 @@ class Server:
 
     def leave(self) -> None:
         """Take no more requests: the folder is free for another server."""
-        if self._listening not in self._waiting.get_map():
+        if self._listening is None:
             return
         self._waiting.unregister(self._listening)
         self._listening.close()
+        self._listening = None
         if _facts(str(self._socket)) == self._place:
             self._socket.unlink()
             with suppress(OSError):
@@ -159,73 +153,6 @@ class Server:
         os.close(pidfd)
 
 
-def become(connection: socket.socket, set_by_imports: dict[str, str]) -> list[str]:
-    """Make this fork the kernel that is asked for; returns its arguments. What stands in the way is told, and is its end."""
-    try:
-        os.setsid()
-        said, (request, stdout, stderr, life), *_ = socket.recv_fds(connection, 16, 4)
-        with open(request, encoding="utf-8") as file:
-            wanted = json.load(file)
-        os.chdir(wanted["cwd"])
-        _refuse_shadows(wanted["cwd"])
-        _mark(wanted["env"][MARK])
-        for number, stream in ((1, stdout), (2, stderr)):
-            os.dup2(stream, number)
-            os.close(stream)
-        from pulsebook.base.environment import exchange
-
-        exchange(set_by_imports | wanted["env"])
-        _forget()
-        os.set_inheritable(life, False)
-        threading.Thread(target=_end_with, args=(life,), name="task", daemon=True).start()
-        connection.send(READY)
-        connection.close()
-    except BaseException as problem:
-        with suppress(OSError):
-            connection.send(REFUSED + f"{type(problem).__name__}: {problem}".encode()[:1000])
-        os._exit(1)
-    sys.orig_argv = wanted["command"]
-    sys.argv = [importlib.util.find_spec("ipykernel_launcher").origin, *wanted["arguments"]]
-    return [*wanted["arguments"], "--IPKernelApp.parent_handle=1"]  # its own way to end with a parent is not for forks
-
-
-def _refuse_shadows(folder: str) -> None:
-    """A module beside the notebook takes the place of an installed one of its name: too late where that is imported."""
-    for name in {name.removesuffix(".py") for name in os.listdir(folder)} & sys.modules.keys():
-        origin = getattr(sys.modules[name].__spec__, "origin", None)
-        for own in (Path(folder, f"{name}.py"), Path(folder, name, "__init__.py")):
-            if own.is_file() and not (origin and os.path.exists(origin) and own.samefile(origin)):
-                raise ImportError(f"{own} takes the place of a module that is imported already")
-
-
-def _mark(mark: str) -> None:
-    """Write the guard's mark where /proc shows the environment of this process, and of all that it forks: else it would show
-    the server's, in which the guard finds nothing.
-    """
-    stat = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
-    begin, end = int(stat[47]), int(stat[48])  # env_start and env_end of proc(5)
-    variable = f"{MARK}={NOBODY}".encode()
-    at = ctypes.string_at(begin, end - begin).index(variable)
-    ctypes.memmove(begin + at, f"{MARK}={mark}".encode(), len(variable))
-
-
-def _forget() -> None:
-    """What a process has by chance or by where it was started."""
-    import numpy
-
-    random.seed()
-    numpy.random.seed()
-    multiprocessing.process.current_process().authkey = os.urandom(32)
-    multiprocessing.process.ORIGINAL_DIR = os.getcwd()
-    importlib.invalidate_caches()
-
-
-def _end_with(life: int) -> None:
-    """The task holds the other end of this pipe: a kernel whose task is gone ends."""
-    os.read(life, 1)
-    os._exit(1)
-
-
 def _prepare() -> dict[str, str]:
     """Import what kernels need; returns the variables that this has set."""
     from pulsebook.base.environment import variables
@@ -238,14 +165,16 @@ def _prepare() -> dict[str, str]:
         os._exit(0)  # a first fork ends the threads of OpenBLAS; each kernel begins its own
     os.wait()
     if (threads := len(os.listdir("/proc/self/task"))) > 1:
-        sys.exit(f"expected one thread after all imports, found {threads}: no process with threads can be forked safely")
+        sys.exit(
+            f"expected one thread after all imports, found {threads}: no process with threads can be forked safely"
+        )
     if settings.cache_info().currsize:
         sys.exit("a module has read the settings when it was imported: they would be the server's, not the kernel's")
     return {name: value for name, value in variables().items() if before.get(name) != value}
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    began, folder = time.time(), Path(sys.argv[1])
     try:
         taken = take(folder)
     except OSError as problem:
@@ -253,7 +182,6 @@ def main() -> None:
     if os.fork():
         os._exit(0)  # whoever has started it need not wait for it
     os.setsid()
-    began = time.time()
     if sys.path[0] == os.getcwd():  # as ipykernel_launcher does
         del sys.path[0]
     set_by_imports = _prepare()

@@ -10,8 +10,6 @@ import json
 import logging
 import os
 import re
-import select
-import signal
 import socket
 import stat
 import subprocess
@@ -26,18 +24,19 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from pulsebook.base.secret_names import is_secret, secrets_of
 from pulsebook.execution import fork_server
-from pulsebook.execution.fork_server import NAME, NOBODY, READY
+from pulsebook.execution.fork import NOBODY
+from pulsebook.execution.fork_server import NAME
+from pulsebook.execution.forked_kernel import Kernel
 from pulsebook.execution.guard import MARK
 from pulsebook.execution.sockets import SERVER
 
 log = logging.getLogger("pulsebook.runner.kernel")
-PATIENCE = 5.0  # seconds for a server to answer, and for what it says of a kernel that has ended
+PATIENCE = 5.0  # seconds for a server to answer
 RETRY = 60.0  # seconds after which a server that did not come up is started again
 PRESET = {  # variables of a server that kernels do not get from it
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as ipykernel sets it, before matplotlib is imported
     "JE_ARROW_MALLOC_CONF": "background_thread:false",  # one thread
 }
-UNKNOWN = 256  # stands for an exit code that nobody knows: the server has ended before its kernel
 HANDED_ON = re.compile(  # variables that Python, its packages or their libraries read when they are started or imported
     "PATH|HOME|USER|LOGNAME|SHELL|TERM|DISPLAY|TZ|TMP|TEMP|TMPDIR|VIRTUAL_ENV|SPT_NOENV|IN_SPHINX_RUN|PULSEBOOK_(HOME|CREW)"
     "|(LANG|LC_|LD_|GLIBC_|MALLOC_|_?PY(?!TEST)|DEBUG|PATHS_FROM|GEVENT_|CONDA_|XDG_|SSL|OPENSSL_|CURL_|REQUESTS_|OMP_|GOMP_"
@@ -68,79 +67,12 @@ class Provisioner(LocalProvisioner):
             self.process.close()
 
 
-class Kernel:
-    """A forked process that becomes a kernel, with the methods of `subprocess.Popen`. It ends when this object is closed.
-
-    Args:
-        server: the connection: the fork reads there what it shall be, then the server tells how it has ended.
-        pidfd: of the process.
-    """
-
-    stdin = stdout = stderr = None
-
-    def __init__(self, pid: int, server: socket.socket, pidfd: int):
-        self.pid, self.returncode = pid, None
-        self._server, self._pidfd = server, pidfd
-        self._held, self._life = os.pipe()  # the fork gets the one end, and goes when the other is closed
-
-    def begin(self, wanted: dict, stdout: int, stderr: int) -> None:
-        """Tell it what it shall be.
-
-        Raises:
-            OSError: it refuses, or has died.
-        """
-        request = os.memfd_create("request")
-        with open(request, "w+", encoding="utf-8") as file:
-            json.dump(wanted, file)
-            file.seek(0)
-            socket.send_fds(self._server, [b"begin"], [request, stdout, stderr, self._held])
-        self._server.settimeout(60)
-        answer = self._server.recv(2000)
-        if answer != READY:
-            raise OSError(f"the fork server refused: {answer.decode('utf-8', 'replace')}")
-
-    def poll(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs; `UNKNOWN` where its server is gone."""
-        if self.returncode is None and _readable(self._pidfd, 0):
-            said = b""
-            if _readable(self._server.fileno(), PATIENCE):
-                with suppress(OSError):
-                    said = self._server.recv(16)
-            self.returncode = int(said) if said else UNKNOWN
-        return self.returncode
-
-    def wait(self) -> int:
-        """Wait for its end; returns the exit code."""
-        _readable(self._pidfd)
-        code = self.poll()
-        self.close()
-        return code
-
-    def send_signal(self, number: int) -> None:
-        if self.poll() is None:
-            signal.pidfd_send_signal(self._pidfd, number)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def close(self) -> None:
-        if self._life is not None:
-            self.returncode = UNKNOWN if self.poll() is None else self.returncode
-            self._server.close()
-            for number in (self._pidfd, self._held, self._life):
-                os.close(number)
-            self._life = None
-
-
 def folder_of(command: list[str], environment: dict[str, str]) -> Path:
     """Where the server is, if there is one, that forks kernels for such a command and environment."""
     status = Path("/proc/self/status").read_text().splitlines()
     alike = [line for line in status if re.match("|".join(LIKE), line)]
     alike += [Path("/proc/self", name).read_text() for name in ("limits", "cgroup", "oom_score_adj")]
-    alike += [os.readlink(f"/proc/self/{name}") for name in ("root", *(f"ns/{n}" for n in ("mnt", "net", "pid", "user")))]
+    alike += [os.readlink(f"/proc/self/{name}") for name in ("root", "ns/mnt", "ns/net", "ns/pid", "ns/user")]
     what = [__file__, command, sorted(environment.items()), os.getpriority(os.PRIO_PROCESS, 0), *alike]
     return Path(tempfile.gettempdir(), f"{SERVER}{hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]}")
 
@@ -183,11 +115,10 @@ def _start_of(command: list[str]) -> list[str]:
     """
     if not hasattr(os, "pidfd_open") or not os.path.isdir("/proc/self/ns"):
         raise OSError("only Linux can fork kernels")
-    python = Path(command[0])
-    launcher = command.index("ipykernel_launcher") if "ipykernel_launcher" in command else 0
-    if command[launcher - 1] != "-m" or os.path.realpath(python.parent) != os.path.realpath(Path(sys.executable).parent):
+    here = os.path.realpath(os.path.dirname(command[0])) == os.path.realpath(os.path.dirname(sys.executable))
+    if not here or "-m ipykernel_launcher" not in " ".join(command):
         raise OSError("it is another environment's, or no Python")
-    return command[: launcher + 1]
+    return command[: command.index("ipykernel_launcher") + 1]
 
 
 def _asked_of(folder: Path, start: list[str], variables: dict[str, str]) -> Kernel:
@@ -233,9 +164,3 @@ def _start(start: list[str], folder: Path, variables: dict[str, str]) -> None:
         )
     except subprocess.SubprocessError as problem:
         log.info("no fork server was started: %s", problem)
-
-
-def _readable(number: int, seconds: float | None = None) -> bool:
-    poll = select.poll()
-    poll.register(number, select.POLLIN)
-    return bool(poll.poll(seconds if seconds is None else seconds * 1000))

@@ -9,7 +9,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import KernelManager
 
 from pulsebook.execution.failures import KernelDied
-from pulsebook.execution.forked import UNKNOWN
+from pulsebook.execution.forked_kernel import UNKNOWN
 
 ASKED = 5.0  # seconds between two questions who is there
 STOPPED = 10.0  # seconds that a kernel may be stopped, or not listen, before it counts as gone
