@@ -282,6 +282,7 @@ def test_a_server_that_is_killed_before_its_fork_is_a_kernel_hinders_nothing(col
     kernel.begin(wanted, 1, 2)
     assert kernel.poll() is None and os.getsid(kernel.pid) == kernel.pid
     assert f"{forked.MARK}={'f' * 32}\0" in Path(f"/proc/{kernel.pid}/environ").read_text()
+    assert Path(f"/proc/{kernel.pid}/cmdline").read_text().rstrip("\0").split("\0") == KERNEL, "what ps shows"
     kernel.kill()
     assert kernel.wait() == forked_kernel.UNKNOWN
     pid = idle.pid

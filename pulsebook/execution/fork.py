@@ -27,7 +27,7 @@ def become(connection: socket.socket, set_by_imports: dict[str, str]) -> list[st
             wanted = json.load(file)
         os.chdir(wanted["cwd"])
         _refuse_shadows(wanted["cwd"])
-        _mark(wanted["env"][MARK])
+        _show(wanted["command"], wanted["env"][MARK])
         for number, stream in ((1, stdout), (2, stderr)):
             os.dup2(stream, number)
             os.close(stream)
@@ -57,13 +57,14 @@ def _refuse_shadows(folder: str) -> None:
                 raise ImportError(f"{own} takes the place of a module that is imported already")
 
 
-def _mark(mark: str) -> None:
-    """Write the guard's mark where /proc shows the environment of this process, and of all that it forks: else it would show
-    the server's, in which the guard finds nothing.
+def _show(command: list[str], mark: str) -> None:
+    """Write the kernel's command and the guard's mark where /proc shows those of this process and of all that it forks: else
+    it would show the server's, in which the guard finds nothing.
     """
     stat = Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()
-    begin, end = int(stat[47]), int(stat[48])  # env_start and env_end of proc(5)
-    at = begin + ctypes.string_at(begin, end - begin).index(f"{MARK}={NOBODY}".encode())
+    begin, end, variables, last = map(int, stat[45:49])  # arg_start to env_end of proc(5)
+    ctypes.memmove(begin, os.fsencode("\0".join(command)).ljust(end - begin, b"\0"), end - begin - 1)
+    at = variables + ctypes.string_at(variables, last - variables).index(f"{MARK}={NOBODY}".encode())
     ctypes.memmove(at, f"{MARK}={mark}".encode(), len(f"{MARK}={mark}"))
 
 
