@@ -122,7 +122,7 @@ facts = {
     "path": sys.path, "argv": sys.argv[:1], "orig_argv": sys.orig_argv[:3], "flags": str(sys.flags),
     "environment": {k: v for k, v in os.environ.items() if k not in ("PULSEBOOK_GUARDED", "PULSEBOOK_KERNEL_FORK", "PULSEBOOK_EXECUTED_AS")},
     "limits": open("/proc/self/limits").read(),
-    "status": [l for l in open("/proc/self/status") if l.startswith(("Umask", "Sig", "Cap", "Cpus", "Uid", "Gid", "NoNew", "Threads"))],
+    "status": [l for l in open("/proc/self/status") if l.startswith(("Umask", "SigBlk", "SigIgn", "SigCgt", "Cap", "Cpus", "Uid", "Gid", "NoNew", "Threads"))],
     "handlers": {s.name: str(signal.getsignal(s)).split(" at ")[0] for s in signal.Signals},
     "descriptors": [len(numbers), [n for n in numbers if os.path.lexists(f"/proc/self/fd/{n}") and os.get_inheritable(n)]],
     "threads": len(threading.enumerate()), "priority": os.nice(0), "zone": time.tzname,
@@ -145,6 +145,39 @@ facts |= {
 print(json.dumps(facts))
 """
 PICTURE = "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nprint(type(plt.gcf().canvas))"
+
+
+LAST = """
+import atexit, os, sys, threading, time
+def say(words):
+    with open(place, "a") as file:
+        file.write(words + "\\n")
+class Held:
+    def __init__(self, name):
+        self.file = open(place + "." + name, "w")
+        self.file.write(name)
+named, circle = Held("named"), Held("in a circle")
+circle.itself = circle
+atexit.register(say, "at exit")
+threading.Thread(target=lambda: time.sleep(0.3) or say("thread")).start()
+sys.path.insert(0, os.path.dirname(place))
+import own_module
+own_module.held = Held("in a module")
+print("said", file=sys.__stdout__)
+"""
+
+
+@pytest.mark.parametrize("fork", [1, 0])
+def test_what_a_notebook_leaves_open_is_written_at_its_end(fork, warm, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("PULSEBOOK_KERNEL_FORK", str(fork))
+    settings.cache_clear()
+    (tmp_path / "own_module.py").write_text("")
+    place = tmp_path / "said"
+    runner.run(a_notebook(tmp_path / "step.ipynb", LAST), {"place": str(place)}, tmp_path / "out")
+    assert place.read_text() == "thread\nat exit\n"
+    for name in ("named", "in a circle", "in a module"):
+        assert Path(f"{place}.{name}").read_text() == name
+    assert "said\n" in capfd.readouterr().out
 
 
 def test_a_forked_kernel_is_like_one_that_was_started_anew(warm, run, monkeypatch, tmp_path):
@@ -443,6 +476,8 @@ print(*sorted(name for name in read if isinstance(name, str) and not forked.HAND
 HARMLESS = {  # read by an import, and not by what a kernel does
     "JPY_PARENT_PID",  # another's: a fork ends with its task in its own way
     "JPY_INTERRUPT_EVENT",  # Windows
+    "_ARC_DEBUG",
+    "_ARGCOMPLETE_SUPPRESS_SPACE",  # completion of words in a shell
 }
 
 

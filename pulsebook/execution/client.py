@@ -14,6 +14,7 @@ from nbclient.util import run_sync
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 
+from pulsebook.execution.connected import KernelClient
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, said
 from pulsebook.execution.forked import Provisioner
 from pulsebook.execution.guard import Guard
@@ -53,6 +54,7 @@ class Client(PapermillNotebookClient):
         manager = super().create_kernel_manager()
         if any("ipykernel" in part for part in manager.kernel_spec.argv):
             self.extra_arguments = [EXTENSION]
+        manager.client_factory = KernelClient
         if self.fork and "kernel_provisioner" not in manager.kernel_spec.metadata:  # the spec names a way of its own
             manager.provisioner = Provisioner(kernel_spec=manager.kernel_spec, parent=manager)
         return manager

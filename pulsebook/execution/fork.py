@@ -1,8 +1,10 @@
 """How a fork of the server becomes the kernel that a task asks for: with what that task has, and with nothing by chance."""
 
 import ctypes
+import gc
 import importlib
 import json
+import logging
 import multiprocessing.process
 import os
 import random
@@ -83,3 +85,20 @@ def _end_with(life: int) -> None:
     """The task holds the other end of this pipe: a kernel whose task is gone ends."""
     os.read(life, 1)
     os._exit(1)
+
+
+def leave(shared: set[str]) -> None:
+    """The end of a kernel after all that `atexit` does: what the notebook and modules of its own hold is closed and finalized.
+
+    The modules that it shares with its server are not taken apart, as Python would: that copies all their memory at last.
+    """
+    names = vars(sys.modules["__main__"])
+    for name in [name for name in sys.modules if name not in shared]:
+        del sys.modules[name]
+    for name in reversed(list(names)):  # what was made last goes first
+        names.pop(name, None)
+    gc.collect()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)

@@ -9,6 +9,7 @@ Its socket is in that folder, which belongs to one server at a time. It ends aft
 file that it has imported has changed, once its kernels are over.
 """
 
+import atexit
 import fcntl
 import gc
 import importlib
@@ -22,13 +23,20 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from pulsebook.execution.fork import become
+from pulsebook.execution.fork import become, leave
 
 IDLE = 600.0  # seconds without a kernel, after which a server ends
 LOOK = 30.0  # seconds between looks whether its socket is still there
 NAME = "server"  # of the socket
-KERNEL = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp")
-PREPARED = (*KERNEL, "numpy", "pandas", "pulsebook.warehouse", "pulsebook.warehouse.events", "pulsebook.present.charts")
+PREPARED = (
+    *("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "numpy", "pandas"),
+    *("pulsebook.warehouse", "pulsebook.warehouse.events", "pulsebook.present.charts"),
+)
+STARTING = (  # what a kernel imports when it starts, as far as this version has it
+    *("faulthandler", "pdb", "sqlite3", "tornado.platform.asyncio", "traitlets.config.argcomplete_config"),
+    *("IPython.core.completerlib", "IPython.core.debugger", "IPython.core.debugger_backport", "IPython.core.logger"),
+    *("IPython.core.oinspect", "IPython.extensions.storemagic", "IPython.utils.wildcard"),
+)
 
 
 class Files:
@@ -161,13 +169,14 @@ def _prepare() -> dict[str, str]:
     before = variables()
     for name in PREPARED:
         importlib.import_module(name)
+    for name in STARTING:
+        with suppress(ModuleNotFoundError):
+            importlib.import_module(name)
     if not os.fork():
         os._exit(0)  # a first fork ends the threads of OpenBLAS; each kernel begins its own
     os.wait()
-    if (threads := len(os.listdir("/proc/self/task"))) > 1:
-        sys.exit(
-            f"expected one thread after all imports, found {threads}: no process with threads can be forked safely"
-        )
+    if len(os.listdir("/proc/self/task")) > 1:
+        sys.exit("expected one thread after all imports, found several: with them no process can be forked safely")
     if settings.cache_info().currsize:
         sys.exit("a module has read the settings when it was imported: they would be the server's, not the kernel's")
     return {name: value for name, value in variables().items() if before.get(name) != value}
@@ -175,6 +184,8 @@ def _prepare() -> dict[str, str]:
 
 def main() -> None:
     began, folder = time.time(), Path(sys.argv[1])
+    shared: set[str] = set()  # modules; empty where a process is to end as usual
+    atexit.register(lambda: shared and leave(shared))  # the first, so it comes last
     try:
         taken = take(folder)
     except OSError as problem:
@@ -185,6 +196,7 @@ def main() -> None:
     if sys.path[0] == os.getcwd():  # as ipykernel_launcher does
         del sys.path[0]
     set_by_imports = _prepare()
+    prepared = set(sys.modules)
     server = Server(folder, taken, Files(began))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     gc.collect()
@@ -199,6 +211,7 @@ def main() -> None:
         from ipykernel.kernelapp import IPKernelApp
 
         IPKernelApp.launch_instance(arguments)
+        shared |= prepared
 
 
 if __name__ == "__main__":

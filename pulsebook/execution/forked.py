@@ -60,6 +60,12 @@ class Provisioner(LocalProvisioner):
         self.cwd = kwargs["cwd"]
         return self.connection_info
 
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """jupyter_client's hook: it would look every 0.1 s whether the kernel has ended; here its end is waited for."""
+        half = self.parent.shutdown_wait_time / 2
+        if isinstance(self.process, Kernel) and not await self.process.ends_within(half):
+            await self.terminate()
+
     async def cleanup(self, restart: bool = False) -> None:
         """jupyter_client's hook after the end."""
         await super().cleanup(restart)

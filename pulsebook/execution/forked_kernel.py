@@ -1,5 +1,6 @@
 """A kernel out of the fork server, for the task that asked for it: a child of the server, and yet under the task's control."""
 
+import asyncio
 import json
 import os
 import select
@@ -61,6 +62,18 @@ class Kernel:
         code = self.poll()
         self.close()
         return code
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for its end; whether it has come."""
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._pidfd, over.set)
+        try:
+            await asyncio.wait_for(over.wait(), seconds)
+        except TimeoutError:
+            return False
+        finally:
+            loop.remove_reader(self._pidfd)
+        return True
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:

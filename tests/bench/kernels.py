@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import papermill
@@ -60,16 +61,14 @@ def ready() -> None:
         time.sleep(0.1)
 
 
-def memory(root: int) -> float:
-    """Megabytes of a process and of all that carry the environment's mark."""
+def memory() -> float:
+    """Megabytes of this process, what it has forked, and all that carry the mark in their environment."""
     mark, total = f"{MARK}={os.environ[MARK]}".encode(), 0.0
     for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if int(path.name) == root or mark in (path / "environ").read_bytes():
-                rollup = (path / "smaps_rollup").read_text()
-                total += int(rollup.split("\nPss:")[1].split()[0]) / 1000
-        except (OSError, IndexError):
-            continue
+        with suppress(OSError):  # ended meanwhile
+            parent = int((path / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if os.getpid() in (int(path.name), parent) or mark in (path / "environ").read_bytes():
+                total += int((path / "smaps_rollup").read_text().split("\nPss:")[1].split()[0]) / 1000
     return total
 
 
@@ -87,7 +86,7 @@ def further(place: Path, tasks: int, fork: bool) -> float:
         while len(list(place.glob("*.there"))) <= number:
             time.sleep(0.1)
         time.sleep(2)
-        found.append(memory(os.getpid()))
+        found.append(memory())
     for task in started:
         task.kill()
         task.join()
