@@ -155,6 +155,7 @@ def _execute(notebook: Path, parameters: dict, executed: Path, kernel_name: str 
         folder=ROOT / settings().working_folder if settings().working_folder else notebook.resolve().parent,
         environment=_kernel_environment(output),
         limits=Limits(int(settings().cell_output_limit * megabyte), int(settings().notebook_output_limit * megabyte)),
+        fork=settings().kernel_fork,
         **how,
     )
 

@@ -18,6 +18,7 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 from pulsebook.base.facts import Statement, read  # noqa: E402
 from pulsebook.base.settings import settings  # noqa: E402
 from pulsebook.cli import trial  # noqa: E402
+from pulsebook.local.processes import MARK, ProcessGroup  # noqa: E402
 from pulsebook.local.server import running  # noqa: E402
 from tests.browser import browser  # noqa: E402, F401 (likewise)
 from tests.etl import fill, final  # noqa: E402, F401 (fixtures of several modules)
@@ -31,6 +32,15 @@ PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak; without one of
 def pytest_collection_modifyitems(items):
     """Tests on a running Airflow come last: it is there for all of them, and in the way of no other."""
     items.sort(key=lambda item: "airflow" in item.fixturenames)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fork_servers(tmp_path_factory):
+    """What tests start to fork kernels from ends with them: it carries the mark of a group of processes."""
+    group = ProcessGroup(tmp_path_factory.mktemp("processes"))
+    os.environ[MARK] = group.mark
+    yield
+    group.stop()
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,13 @@ TAKEN = {  # name -> what it is called with, what breaks without it
     "papermill.translators.PythonTranslator.inspect": (["parameters_cell"], "our translator overrides it"),
     "papermill.models.Parameter": (["name", "inferred_type_name", "default", "help"], "our translator answers with it"),
     "papermill.parameterize.parameterize_path": (["path", "parameters"], "braces in a path are escaped for it"),
-    # IPython, nbclient
+    # jupyter_client, IPython
+    "jupyter_client.provisioning.local_provisioner.LocalProvisioner.launch_kernel": (["cmd"], "a kernel is forked instead there"),
+    "jupyter_client.provisioning.local_provisioner.LocalProvisioner.shutdown_requested": (
+        ["restart"], "a forked kernel's end is waited for there: without it runs take a tenth of a second longer"
+    ),
+    "jupyter_client.client.KernelClient._handle_kernel_info_reply": (["msg"], "older kernels are spoken to in their own protocol"),
+    "ipykernel.kernelapp.IPKernelApp.launch_instance": (["argv"], "a fork becomes a kernel through it"),
     "IPython.core.inputtransformer2.TransformerManager.transform_cell": (["cell"], "magics in a parameters cell become calls"),
     # pandahouse
     "pandahouse.http.execute": (["query", "connection", "data"], "statements are sent with it"),
@@ -90,6 +96,9 @@ THERE = {  # name -> what breaks without it
     "papermill.engines.NBClientEngine.nb_kernel_name": "the kernel that a notebook names",
     "jupyter_client.provisioning.local_provisioner.LocalProvisioner.pgid": "the guard kills the kernel's process group by it",
     "jupyter_client.provisioning.local_provisioner.LocalProvisioner.pid": "the same, where there are no groups",
+    "jupyter_client.manager.KernelManager.provisioner": "the runner's own stands there: without it kernels are started anew",
+    "jupyter_client.manager.KernelManager.client_factory": "the runner's client is ready a fifth of a second earlier",
+    "ipykernel.kernelapp.IPKernelApp.parent_handle": "a forked kernel does not end with its parent, which is the server",
     "jupyter_client.manager.KernelManager.shutdown_wait_time": "a kernel that hangs at its end is killed after it",
     "jupyter_client.connect.ConnectionFileMixin.transport": "kernels talk over sockets in a folder of their own: ports are raced for",
     "nbclient.NotebookClient.startup_timeout": "a slow machine has a minute to start a kernel",

@@ -12,6 +12,13 @@ def variables(prefix: str = "") -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(prefix)}
 
 
+def exchange(values: Mapping[str, str]) -> None:
+    """From now on the process has these variables and no others, also in `settings()`."""
+    os.environ.clear()
+    os.environ.update(values)
+    settings.cache_clear()
+
+
 @contextmanager
 def supplied(values: Mapping[str, object]) -> Iterator[list[str]]:
     """Within this context `settings()` holds these values, where they are not empty and the environment has no such name.

@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     cell_output_limit: float = Field(1.0, ge=0.02, le=100)
     # MB of all outputs of a notebook, pictures included; a cell takes at most half of what is left
     notebook_output_limit: float = Field(20.0, ge=0.1, le=1000)
+    kernel_fork: bool = True  # whether kernels are forked from a process that has imported what they need (Linux)
     working_folder: str = ""  # where kernels work, seen from the project; empty: in the notebook's own folder
     archive_url: str = ""  # where `outputs` is served; messages then link to the executed notebook
     dashboard_url: str = ""  # linked in alerts

@@ -14,7 +14,9 @@ from nbclient.util import run_sync
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 
+from pulsebook.execution.connected import KernelClient
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, said
+from pulsebook.execution.forked import Provisioner
 from pulsebook.execution.guard import Guard
 from pulsebook.execution.in_kernel import STATED
 from pulsebook.execution.outputs import NotebookOutputs
@@ -36,12 +38,13 @@ class Client(PapermillNotebookClient):
         guard: ends the kernel with the task.
         kept: takes what the cells put out.
         cell_timeout: seconds that one cell may take; None: no limit.
+        fork: whether the kernel may be forked (see `fork_server`).
         log_output: whether what a cell has put out is logged when it is over, to a log that is redacted.
     """
 
-    def __init__(self, *args, guard: Guard, kept: NotebookOutputs, cell_timeout: float | None, **kwargs):
+    def __init__(self, *args, guard: Guard, kept: NotebookOutputs, cell_timeout: float | None, fork: bool, **kwargs):
         super().__init__(*args, **kwargs)
-        self.guard, self.kept, self.cell_timeout = guard, kept, cell_timeout
+        self.guard, self.kept, self.cell_timeout, self.fork = guard, kept, cell_timeout, fork
         self.failure: CellFailed | None = None
         self._widget_size = 0
         self._running: asyncio.Task | None = None
@@ -51,6 +54,9 @@ class Client(PapermillNotebookClient):
         manager = super().create_kernel_manager()
         if any("ipykernel" in part for part in manager.kernel_spec.argv):
             self.extra_arguments = [EXTENSION]
+        manager.client_factory = KernelClient
+        if self.fork and "kernel_provisioner" not in manager.kernel_spec.metadata:  # the spec names a way of its own
+            manager.provisioner = Provisioner(kernel_spec=manager.kernel_spec, parent=manager)
         return manager
 
     def execute(self, **kwargs) -> NotebookNode:

@@ -35,6 +35,7 @@ class Engine(NBClientEngine):
         folder: Path,
         environment: dict[str, str],
         limits: Limits,
+        fork: bool = True,
         cell_timeout: float | None = None,
         log_output: bool = False,
         **_,
@@ -45,6 +46,7 @@ class Engine(NBClientEngine):
             folder: where the kernel works.
             environment: the kernel's variables.
             limits: of what cells may put out.
+            fork: whether the kernel may be forked (see `fork_server`).
             cell_timeout: seconds that one cell may take; None: no limit.
             log_output: whether what a cell has put out is logged when it is over.
         """
@@ -58,6 +60,7 @@ class Engine(NBClientEngine):
                 guard=guard,
                 kept=NotebookOutputs(limits),
                 cell_timeout=cell_timeout,
+                fork=fork,
                 log_output=log_output,
                 kernel_name=kernel_name,
                 startup_timeout=60,

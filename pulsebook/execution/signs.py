@@ -9,6 +9,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import KernelManager
 
 from pulsebook.execution.failures import KernelDied
+from pulsebook.execution.forked_kernel import UNKNOWN
 
 ASKED = 5.0  # seconds between two questions who is there
 STOPPED = 10.0  # seconds that a kernel may be stopped, or not listen, before it counts as gone
@@ -88,6 +89,8 @@ def _stopped(pid: int) -> str:
 
 
 def _ended(code: int) -> str:
+    if code == UNKNOWN:
+        return "the kernel died: how is not known, since the fork server that had started it was ended before"
     if code >= 0:
         return f"the kernel died: its process ended itself with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

@@ -1,6 +1,6 @@
-"""The folder of a kernel's sockets, in the machine's folder for temporary files.
+"""The folders of a kernel's sockets and of a fork server's, in the machine's folder for temporary files.
 
-A task removes its own; after a kill its guard does. Where the guard was killed too, the next run sweeps it up.
+A task removes its own; after a kill its guard does. Where the guard was killed too, or a fork server, the next run sweeps it up.
 """
 
 import re
@@ -11,8 +11,8 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PREFIX = "pb-"
-OWN = re.compile(r"k-\d+|kernel\.json")  # what such a folder holds: sockets, and the file that names them
+PREFIX, SERVER = "pb-", "pulsebook-fork-"  # of a kernel's folder, of a fork server's
+OWN = re.compile(r"k-\d+|kernel\.json|server")  # what such a folder holds: sockets, and the file that names them
 YOUNG = 600.0  # seconds: a folder whose kernel may not have started yet
 
 
@@ -28,7 +28,8 @@ def sockets():
 
 def sweep() -> None:
     """Remove what killed runs have left: folders that hold nothing else, and in which no kernel listens any more."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    place = Path(tempfile.gettempdir())
+    for folder in (*place.glob(f"{PREFIX}*"), *place.glob(f"{SERVER}*")):
         with suppress(OSError):  # somebody else's, or swept up by another run in this moment
             if folder.is_symlink() or time.time() - folder.stat().st_mtime < YOUNG:
                 continue
