@@ -14,7 +14,7 @@ from nbclient.util import run_sync
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 
-from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, said
+from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, is_lasting, said
 from pulsebook.execution.guard import Guard
 from pulsebook.execution.in_kernel import STATED
 from pulsebook.execution.outputs import NotebookOutputs
@@ -161,7 +161,7 @@ class Client(PapermillNotebookClient):
             return
         name, message = raised
         if (name, message) != ("SystemExit", "0"):
-            self.failure = CellFailed(said(name, message, cell))
+            self.failure = CellFailed(said(name, message, cell), is_lasting(name, message))
         raise CellExecutionError("", name, message)
 
     def output(self, outs: list, msg: dict, display_id: str | None, cell_index: int) -> NotebookNode | None:
