@@ -19,6 +19,7 @@ from pulsebook.local.processes import ProcessGroup
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 LOGIN = "admin"
+LOCAL_SETTINGS = Path(__file__).parent / "sqlite"  # where Airflow finds its local settings
 PAUSED = "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"
 PAGES, EXECUTION = "AIRFLOW__API__BASE_URL", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 
@@ -53,7 +54,7 @@ def commanded(home: Path, dags: Path = ROOT / "dags") -> dict[str, str]:
     """For commands beside services that use the same database."""
     return {
         **environment(home, dags),
-        "PYTHONPATH": str(ROOT / "pulsebook" / "local" / "sqlite"),  # Airflow looks for its local settings there
+        "PYTHONPATH": os.pathsep.join(map(str, (LOCAL_SETTINGS, LOCAL_SETTINGS.parents[2]))),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
     }
 
