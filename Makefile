@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup install demo up down test test-python test-server test-cluster lint format reference warehouse lab bench soak bench-alerts lock clean
+.PHONY: help setup install demo up airflow down test test-python test-server test-cluster lint format reference warehouse lab bench soak bench-alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,9 @@ demo: setup  ## sample data, the real DAG for yesterday, and what it loaded
 
 up: setup  ## all of it for real: live events, Airflow with scheduler and UI, a login; returns when it is well
 	@$(BIN)/python -m pulsebook.local.stack up
+
+airflow:  ## a command of the Airflow of `make up`: make airflow ARGS="backfill create --dag-id etl …"
+	@$(BIN)/python -m pulsebook.local.stack airflow $(ARGS)
 
 down:  ## stop what `make up` has started
 	@test ! -x $(BIN)/python || $(BIN)/python -m pulsebook.local.stack down

@@ -4,7 +4,8 @@
 Every 15 minutes: `collect` counts the slot that has just ended into `slot_metrics`, `check` compares it with what was to
 be expected and tells the team's chat what is new: an incident opened, worse, still there after 4 hours, over.
 
-**A slot by hand**: trigger with `slot` (its start). Slots that were missed while Airflow was down are counted and checked
+**A slot by hand**: trigger with `slot` (its start). One before a slot that was checked already is only shown in its notebook:
+nothing is posted, no incident is kept. Slots that were missed while Airflow was down are counted and checked
 by the next run; what was over by then comes in one summary. In `quiet_hours` (of the form, else of
 `PULSEBOOK_QUIET_HOURS`, else of the catalogue's `POLICY`) only critical incidents are told.
 

@@ -25,7 +25,7 @@ with daily(
     "11:00",
     file=__file__,
     doc=__doc__,
-    run_date="day to report on; empty: yesterday",
+    run_date="day to report on",
     params={"resend": Param(False, type="boolean", description="post the day once more")},
     timeout=timedelta(minutes=30),
     tags=["chat"],

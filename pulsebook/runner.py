@@ -54,6 +54,10 @@ class NotebookFailed(PulsebookError, RuntimeError):
     """A cell of the notebook failed; the message says which, why, and where the executed notebook lies."""
 
 
+class FailedForGood(NotebookFailed):
+    """A cell failed by its code or a statement: no retry repairs that."""
+
+
 class Killed(BaseException):
     """The task was told to stop."""
 
@@ -85,7 +89,8 @@ def run(
 
     Raises:
         ParameterError: before anything is executed. The record says so too.
-        NotebookFailed: a cell failed, ran out of time, or the kernel died. The record says so too.
+        NotebookFailed: a cell failed, ran out of time, or the kernel died; FailedForGood where no retry repairs it. The
+            record says so too.
         KernelMissing: the kernel is not installed. The record says so too.
     """
     register_secrets_of(parameters)
@@ -99,7 +104,7 @@ def run(
         parameters=recorded(parameters),
         airflow=airflow or {},
     )
-    status, error, secret = "killed", "the run was cut off", False
+    status, error, secret, lasting = "killed", "the run was cut off", False, False
     try:
         parameters = accepted(notebook, parameters)
         register_literals_of(notebook)
@@ -111,7 +116,7 @@ def run(
             )
         status, error = "skipped" if left_early(executed) else "succeeded", None
     except CellFailed as failure:
-        status, error = "failed", str(failure)
+        status, error, lasting = "failed", str(failure), failure.lasting
     except CellTimedOut as late:
         status, error = "timed out", str(late)
     except (KernelDied, DeadKernelError) as death:
@@ -129,7 +134,8 @@ def run(
         _show(record)
         log.info("%s: %s", status, record.executed)
     if error:  # outside of what handles the first one: that is not shown beside it
-        raise NotebookFailed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
+        failed = FailedForGood if lasting else NotebookFailed
+        raise failed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
     return record
 
 
@@ -166,7 +172,8 @@ def _refuse_magic(content: NotebookNode) -> None:
     for number, cell in enumerate(content.cells, 1):
         if cell.cell_type == "code" and (found := magic.lines(cell.source)):
             raise CellFailed(
-                f"nothing was executed: cell {number} holds `{found[0][1]}`, which is for JupyterLab: take that line out"
+                f"nothing was executed: cell {number} holds `{found[0][1]}`, which is for JupyterLab: take that line out",
+                lasting=True,
             )
 
 

@@ -37,6 +37,10 @@ with DAG("pages", schedule=None):
     NotebookOperator(task_id="missing_day", notebook="reports/feed_report.ipynb", parameters={"run_date": "2026-01-05"})
     NotebookOperator(task_id="hostile", notebook="HOSTILE")
 
+with DAG("wrong", schedule=None, default_args={"retries": 2, "retry_delay": timedelta(minutes=5)}):
+    NotebookOperator(task_id="code", notebook="WRONG")
+    NotebookOperator(task_id="kernel", notebook="SLOW", kernel_name="nowhere")
+
 with DAG("days", schedule=None, params={"run_date": None}, user_defined_macros={"run_date": run_date}):
     NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE}, retries=2, retry_delay=timedelta(minutes=5))
 """
@@ -162,14 +166,17 @@ def airflow(server, tmp_path_factory):
         summary = "print('42 rows of trial')"
         tricks = notebook(hostile(elsewhere.url), title="# Hostile\nIt tries.", summary=summary)
         nbformat.write(tricks, home / "hostile.ipynb")
-        trials = TRIALS.replace("SLOW", str(home / "slow.ipynb")).replace("HOSTILE", str(home / "hostile.ipynb"))
+        nbformat.write(notebook("print(a_name_that_is_not_there)"), home / "wrong.ipynb")
+        trials = TRIALS
+        for name in ("slow", "hostile", "wrong"):
+            trials = trials.replace(name.upper(), str(home / f"{name}.ipynb"))
         (folder / "trials.py").write_text(trials)
         try:
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
             services.start(group, environment)
             group.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
-            ids = {"trials", "pages", "days", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
+            ids = {"trials", "pages", "days", "wrong", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
             group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(
                 cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,

@@ -142,8 +142,8 @@ def operator():
 A_DAG = SimpleNamespace(params={"run_date": None, "slot": None})
 
 
-def a_run(logical_date=None, run_after=None, conf=None):
-    return SimpleNamespace(logical_date=logical_date, run_after=run_after, conf=conf)
+def a_run(logical_date=None, run_after=None, conf=None, run_type="manual"):
+    return SimpleNamespace(logical_date=logical_date, run_after=run_after, conf=conf, run_type=run_type)
 
 
 def test_the_run_date_is_yesterday_of_the_instant_or_what_was_asked_for(operator):
@@ -173,6 +173,30 @@ def test_a_run_that_no_retry_repairs_fails_at_once(macro, conf, says, operator):
 
     with pytest.raises(AirflowFailException, match=says):
         getattr(operator, macro)(A_DAG, a_run(run_after=datetime.now(UTC), conf=conf), A_DAG.params | conf)
+
+
+@pytest.mark.parametrize(("macro", "value"), [("run_date", "2026-01-05"), ("slot", "2026-01-05T10:00")])
+def test_a_backfill_gives_each_run_its_own_period(macro, value, operator):
+    from airflow.sdk.exceptions import AirflowFailException
+
+    due, params = datetime(2026, 11, 22, 22, 0, tzinfo=UTC), A_DAG.params | {macro: value}
+    own = {"run_date": "2026-11-22", "slot": "2026-11-23T00:45:00+03:00"}[macro]
+    assert getattr(operator, macro)(A_DAG, a_run(due, run_type="backfill"), A_DAG.params) == own
+    with pytest.raises(AirflowFailException, match=f"each run of a backfill works on a {macro} of its own"):
+        getattr(operator, macro)(A_DAG, a_run(due, run_type="backfill", conf={macro: value}), params)
+
+
+@pytest.mark.parametrize(
+    ("dag", "name", "says"),
+    [
+        ("etl", "run_date", "empty: the day before the Logical Date"),
+        ("app_report", "run_date", "empty: the day before the Logical Date"),
+        ("alerts", "slot", "empty: the last one that was over at the Logical Date"),
+    ],
+)
+def test_the_form_says_what_the_logical_date_does(dag, name, says, dags):
+    description = dags[dag].params.get_param(name).description
+    assert says in description and "Europe/Moscow" in description
 
 
 DUE = datetime(2026, 11, 22, 21, 30, tzinfo=UTC)  # 00:30 in Moscow on the 23rd
@@ -634,6 +658,43 @@ def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_els
     ]  # fmt: skip
     assert f"{outage:%H:%M}–" in sent[0] and "lasted 45 min" in sent[1]
     assert "reply_parameters" in airflow.bot.arrived[1][1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_wrong_code_and_a_kernel_that_is_not_there_are_tried_once(airflow):
+    airflow.cli("dags", "unpause", "wrong")
+    run = airflow.api("POST", "/dags/wrong/dagRuns", logical_date=None)["dag_run_id"]
+    until(lambda: airflow.api("GET", f"/dags/wrong/dagRuns/{run}")["state"] == "failed", 120, "the end of the run")
+    tries = airflow.api("GET", f"/dags/wrong/dagRuns/{run}/taskInstances")["task_instances"]
+    assert {one["task_id"]: (one["state"], one["try_number"]) for one in tries} == {
+        "code": ("failed", 1), "kernel": ("failed", 1),
+    }  # fmt: skip
+    errors = {name: record["error"] for name, record in records(airflow.outputs, "wrong/*/*/*.json").items()}
+    assert (
+        "NameError: name 'a_name_that_is_not_there' is not defined" in errors["code"] and "nowhere" in errors["kernel"]
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_backfill_with_a_run_date_fails_at_once_and_says_why(airflow):
+    last = datetime.now(UTC).date() - timedelta(days=1)
+    airflow.bot.arrived.clear()
+    made = airflow.api("POST", "/backfills", dag_id="feed_report", from_date=f"{last - timedelta(days=2)}T00:00:00Z",
+                       to_date=f"{last}T00:00:00Z", max_active_runs=1, reprocess_behavior="none",
+                       dag_run_conf={"run_date": str(last - timedelta(days=5))})  # fmt: skip
+    airflow.cli("dags", "unpause", "feed_report")
+
+    def runs():
+        known = airflow.api("GET", "/dags/feed_report/dagRuns?limit=100")["dag_runs"]
+        return [run for run in known if run["run_type"] == "backfill"]
+
+    until(lambda: len(runs()) >= 2 and all(run["state"] == "failed" for run in runs()), 200, "the backfill's end")
+    airflow.cli("dags", "pause", "feed_report")
+    assert made["id"] and not [p for p in airflow.outputs.glob("feed_report/*/backfill*/*")], "nothing was executed"
+    said = [fields.get("text", "") for _, fields in airflow.bot.arrived]
+    assert sum("each run of a backfill works on a run_date of its own" in text for text in said) == len(runs())
 
 
 @pytest.mark.slow

@@ -287,6 +287,16 @@ def test_a_check_that_is_repeated_or_overtaken_posts_nothing_twice(book):
     assert len(on_the_page()) == 1
 
 
+def test_a_slot_of_the_past_by_hand_is_shown_and_neither_told_nor_kept(book, execute, capsys):
+    run("check", slot="2026-11-14T08:00", post=True)
+    kept = execute(f"SELECT count() FROM {book.replace('slot_metrics', 'incidents')}")
+    found = run("check", slot=SPIKE, post=True)
+    assert found["messages"] and on_the_page() == [], "its anomaly is seen, and no news"
+    assert "nothing was posted, and no state is kept" in capsys.readouterr().out
+    assert execute(f"SELECT count() FROM {book.replace('slot_metrics', 'incidents')}") == kept
+    assert "open incidents: none" in (run("check", slot="2026-11-14T08:15", post=True) and capsys.readouterr().out)
+
+
 def test_after_hours_without_checks_what_is_over_comes_in_one_summary(book):
     run("check", slot="2026-11-13T13:00", post=True)
     run("check", slot="2026-11-13T19:00", post=True)

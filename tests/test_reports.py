@@ -227,7 +227,7 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
         returned="Returned after a week", lost="Lost since last week", activity="Activity", views="Views", likes="Likes",
         posts="Posts seen", per_user="Likes per user", sent="Messages", senders="Senders", per_sender="Messages per sender",
         top="Top posts</b> (id: views, CTR)", where="Where", absent="not known yet: this day is not loaded",
-        against="against the day before · the same weekday a week ago", new_on="new on", month="November",
+        against="against the day before · a week ago", new_on="of", month="Nov",
     ) if en else dict(
         title="Приложение", users="Пользователи", feed="только лента", messenger="только мессенджер", both="оба", new="Новые",
         ret="Удержание", day="день", ago="К прошлой неделе",
@@ -235,7 +235,7 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
         views="Просмотры", likes="Лайки", posts="Просмотренные посты", per_user="Лайков на пользователя", sent="Сообщения",
         senders="Отправители", per_sender="Сообщений на отправителя", top="Топ постов</b> (номер: просмотры, CTR)",
         where="Где", absent="пока неизвестно: этот день ещё не загружен",
-        against="к предыдущему дню · к тому же дню неделю назад", new_on="новые", month="ноября",
+        against="к предыдущему дню · к прошлой неделе", new_on="от", month="нояб.",
     )  # fmt: skip
     n = names
 
@@ -365,7 +365,7 @@ def test_retention_is_of_users_who_are_new_beyond_doubt(days, language, app, con
     cohort = set(first[first == day - timedelta(days=1)].index)
     share = percent(len(cohort & set(everything.loc[everything["day"] == day, "user_id"])) / len(cohort), language)
     assert told == (
-        f"Retention: day 1 {share} (new on 16 November) · day 7 –" if en else f"Удержание: день 1 {share} (новые 16 ноября) · день 7 –"
+        f"Retention: day 1 {share} (of 16 Nov) · day 7 –" if en else f"Удержание: день 1 {share} (от 16 нояб.) · день 7 –"
     )  # fmt: skip
     below = "days after the first\nnew on 16 November" if en else "дней после первого\nновые 16 ноября"
     assert texts(panel) == ["Retention" if en else "Удержание", below, share], "text and picture say the same"

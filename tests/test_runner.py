@@ -20,7 +20,8 @@ from pulsebook import runner
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import settings
 from pulsebook.execution import sockets
-from pulsebook.execution.failures import said
+from pulsebook.execution.failures import is_lasting, said
+from pulsebook.warehouse import Warehouse, WarehouseError
 from tests.services import until
 from tests.test_archive import FORK, WAITING, a_notebook, only_record, statuses
 
@@ -308,6 +309,43 @@ def test_a_kernel_that_is_missing_fails_with_what_to_do_and_another_can_be_named
     record = only_record(folder)
     assert record.status == "failed" and asks in record.error and "there are python3" in record.error
     assert runner.run(notebook, {}, folder, kernel_name="python3").status == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("code", "lasting"),
+    [
+        ("print(nope)", True), ("import nope", True), ("x = (", True), ("%nope", True),
+        ("raise ValueError('the source is not complete')", False), ("{}['x']", False), ("1 / 0", False),
+    ],
+)  # fmt: skip
+def test_what_no_retry_repairs_is_said_to_be_so(code, lasting, folder, tmp_path):
+    with pytest.raises(runner.NotebookFailed) as failed:
+        runner.run(a_notebook(tmp_path / "step.ipynb", code), {}, folder)
+    assert isinstance(failed.value, runner.FailedForGood) == lasting
+
+
+@pytest.mark.parametrize(
+    ("sql", "lasting"),
+    [
+        ("SELECT nope FROM system.one", True), ("SELECT FROM WHERE", True), ("SELECT nope(1)", True), ("SELECT toDate(1, 2, 3, 4)", True),
+        ("SELECT * FROM nowhere.nothing", False), ("SELECT throwIf(1, 'Code: 47')", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("way", ["read", "execute"])
+def test_a_statement_that_no_server_understands_is_not_tried_again(sql, lasting, way, server):
+    with pytest.raises(WarehouseError) as refused:
+        getattr(Warehouse(server), way)(sql)
+    assert is_lasting(type(refused.value).__name__, str(refused.value)) == lasting, str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["22.11.2026", "2026-02-30", "2999-01-01"])
+def test_a_day_that_cannot_be_is_refused_before_a_kernel_starts(value, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_execute", lambda *_, **__: pytest.fail("something was executed"))
+    with pytest.raises(runner.ParameterError, match=f"step.ipynb: run_date must be a.*{value}"):
+        runner.run(
+            a_notebook(tmp_path / "step.ipynb", "1", parameters='run_date: str = ""'), {"run_date": value}, folder
+        )
+    assert only_record(folder).status == "failed"
 
 
 FLOODS = {

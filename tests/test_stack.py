@@ -1,9 +1,11 @@
 """What `make up` starts, `make down` ends: whatever died meanwhile, whatever ignores being asked, whatever was forked."""
 
+import json
 import os
 import re
 import runpy
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -14,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from pulsebook import cli
+from pulsebook.base import embedded
 from pulsebook.base.settings import ROOT, Settings, settings
-from pulsebook.local import lab, sample, services, stack
+from pulsebook.local import demo, lab, sample, services, shared, stack, week
 from pulsebook.local.live import Plan
 from pulsebook.local.processes import MARK, Member, ProcessError, ProcessGroup
 
@@ -94,9 +98,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(stack, "UP", tmp_path / "up")
     monkeypatch.setattr(stack, "HOME", tmp_path / "up" / "airflow")
     monkeypatch.setattr(stack, "ROOT", tmp_path)
-    monkeypatch.setattr(stack, "WAREHOUSE", tmp_path / "warehouse")
-    monkeypatch.setattr(stack, "PASSWORD", tmp_path / "warehouse.password")
-    monkeypatch.setattr(stack, "PLAN", tmp_path / "warehouse" / "sample.json")
+    local = tmp_path / ".local"
+    for module in (stack, shared):
+        monkeypatch.setattr(module, "WAREHOUSE", local / "warehouse")
+        monkeypatch.setattr(module, "PASSWORD", local / "warehouse.password")
+        monkeypatch.setattr(module, "PLAN", local / "warehouse" / "sample.json")
+    for module in (shared, lab):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
 
     def begin(group: ProcessGroup, port: int, warehouse_port: int, password: str):
         start(group, "plain")
@@ -124,9 +132,8 @@ def test_up_says_where_everything_is_and_the_password_once(folder, capsys):
     known = services.warehouse_password(stack.PASSWORD)
     assert known in said and known in again and "http://127.0.0.1:1 " in again, "how to ask the warehouse"
     assert [m.pid for m in ProcessGroup.load(stack.UP).members] == [pid]
-    assert stack.warehouse_url() == f"http://default:{known}@127.0.0.1:1"
     assert stack.down() == 0 and capsys.readouterr().out == "stopped: 1 processes\n"
-    assert stack.down() == 0 and capsys.readouterr().out == "nothing is up\n" and stack.warehouse_url() == ""
+    assert stack.down() == 0 and capsys.readouterr().out == "nothing is up\n"
 
 
 def test_up_starts_anew_what_has_partly_died(folder, capsys):
@@ -222,8 +229,8 @@ def test_the_warehouse_of_the_stack_asks_for_a_password_that_nobody_else_can_rea
 
 def test_make_warehouse_says_how_to_ask_it(folder, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["lab", "--warehouse-only", "--port", "0"])
-    monkeypatch.setattr(stack, "DAYS", 1)
-    monkeypatch.setattr(stack, "DAU", 100)
+    monkeypatch.setattr(shared, "DAYS", 1)
+    monkeypatch.setattr(shared, "DAU", 100)
     said = []
 
     def ask_as_a_person_would():
@@ -237,6 +244,106 @@ def test_make_warehouse_says_how_to_ask_it(folder, monkeypatch, capsys):
     password = services.warehouse_password(stack.PASSWORD)
     assert f"password {password}" in said[0] and "PULSEBOOK_CLICKHOUSE_URL=http://default:" in said[0]
     assert "simulator" in said[1].split()
+
+
+def test_demo_lab_up_and_commands_use_one_warehouse_and_its_ledger(folder, monkeypatch, capsys):
+    monkeypatch.setattr(shared, "DAYS", 1)
+    monkeypatch.setattr(shared, "DAU", 100)
+    assert embedded.url(folder) == ""
+    with shared.warehouse() as url:
+        assert embedded.url(folder) == url
+        sample.http(url)("CREATE TABLE default.ours (x UInt8) ENGINE = MergeTree ORDER BY x")
+        with shared.warehouse() as other:  # such as `make lab` beside `make demo`
+            assert other == url
+        assert embedded.url(folder) == url, "who has found it leaves it running"
+    said = capsys.readouterr().out
+    assert embedded.url(folder) == "" and "runs already, at http://127.0.0.1:" in said and "actions and" in said
+    with shared.warehouse() as again:
+        assert sample.http(again)("EXISTS TABLE default.ours") == "1\n", "what was there is not made anew"
+    assert "actions and" not in capsys.readouterr().out
+    assert demo.shared is shared and lab.shared is shared and stack.prepare is shared.prepare
+
+
+def test_a_command_that_is_told_no_server_finds_the_warehouse_of_its_folder(tmp_path, server, monkeypatch, capsys):
+    monkeypatch.delenv("PULSEBOOK_CLICKHOUSE_URL", raising=False)
+    for module in ("pulsebook.base.settings", "pulsebook.cli"):
+        monkeypatch.setattr(f"{module}.ROOT", tmp_path)
+    settings.cache_clear()
+    assert settings().clickhouse_url.get_secret_value() == "http://127.0.0.1:8123" and cli.which_warehouse() == ""
+    port = int(server.rpartition(":")[2])
+    embedded.folder(tmp_path).mkdir(parents=True)
+    embedded.password_file(tmp_path).write_text("a word/@\n")
+    owner = embedded.folder(tmp_path) / "owner.json"
+    for known in ({}, {"pid": 999_999_999, "port": port}, {"pid": os.getpid(), "port": 1}, None):
+        owner.write_text(json.dumps(known) if known is not None else "")
+        settings.cache_clear()
+        assert settings().clickhouse_url.get_secret_value() == "http://127.0.0.1:8123", "none runs"
+        assert "does not run: `make warehouse` starts it" in cli.which_warehouse()
+    owner.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    settings.cache_clear()
+    url = f"http://default:a%20word%2F%40@127.0.0.1:{port}"
+    assert {settings().clickhouse_url.get_secret_value(), settings().source_url.get_secret_value()} == {url}
+    assert cli.which_warehouse().endswith(f"this is the warehouse of this folder, http://127.0.0.1:{port}")
+    assert "a word/@" in settings().secrets
+    monkeypatch.setenv("PULSEBOOK_CLICKHOUSE_URL", "http://real:8123")
+    settings.cache_clear()
+    assert settings().clickhouse_url.get_secret_value() == "http://real:8123" and cli.which_warehouse() == ""
+    settings.cache_clear()
+
+
+def test_a_port_that_is_taken_is_said(capsys):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        port = services.free_port(taken, "Airflow")
+    assert port != taken
+    assert capsys.readouterr().out == f"port {taken} is taken by another program: Airflow listens on {port} this time\n"
+
+
+def test_a_long_phase_says_that_it_goes_on(monkeypatch, capsys):
+    monkeypatch.setattr(shared, "SPOKEN", 0.1)
+    with shared.phase("counting", "a second"):
+        time.sleep(0.35)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "… counting (a second)" and lines[-1].startswith("  done in 0.") and 3 <= len(lines) <= 5
+
+
+@pytest.mark.slow
+def test_the_week_before_is_loaded_once_with_its_evidence(server, databases, outputs, monkeypatch, capsys):
+    source, target = databases
+    execute = sample.http(server)
+    monkeypatch.setenv("PULSEBOOK_SOURCE_DATABASE", source)
+    monkeypatch.setenv("PULSEBOOK_TARGET_DATABASE", target)
+    monkeypatch.setattr(week, "DAYS", 1)
+    settings.cache_clear()
+    sample.fill(execute, 4, 200, 1, None, settings().timezone.key, source)
+    (day,) = week.missing(execute)
+    week.load(
+        execute,
+        os.environ | {"PULSEBOOK_CLICKHOUSE_URL": server, "PULSEBOOK_OUTPUTS": str(outputs), "PYTHONPATH": str(ROOT)},
+    )
+    assert week.missing(execute) == [] and f"{day} is loaded" in capsys.readouterr().out
+    views = f"SELECT sum(views) FROM {target}.metrics_by_dimension WHERE event_date = '{day}' AND dimension = 'os'"
+    counted = f"SELECT count() FROM {source}.feed_actions WHERE action = 'view' AND {day.bounds()}"
+    assert execute(views) == execute(counted) != "0\n"
+    records = {path.stem: json.loads(path.read_text())["status"] for path in outputs.glob(f"etl/{day}/by_hand*/*.json")}
+    assert records == dict.fromkeys(
+        [
+            f"{name}-try1"
+            for name in (
+                "extract_feed",
+                "extract_messages",
+                "merge_users",
+                "slice_os",
+                "slice_gender",
+                "slice_age",
+                "load",
+            )
+        ],
+        "succeeded",
+    )
+    week.load(execute, {})  # nothing is missing: nothing is started
 
 
 def test_sample_work_reaches_neither_a_real_airflow_nor_a_real_chat_or_warehouse(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ from pulsebook.base.settings import settings
 def daily(
     at: str,
     *,
-    run_date: str | None = "day to process; empty: yesterday",
+    run_date: str | None = "day to process",
     params: dict | None = None,
     tags: list[str] | None = None,
     retries: int = 2,
@@ -33,7 +33,7 @@ def daily(
 
     Args:
         at: its time in the business zone, such as `11:00`.
-        run_date: what its parameter of that name means; None: it has none.
+        run_date: what its parameter of that name means, where it is given; None: it has none.
         params: its other parameters.
         tags: beside `daily`.
         timeout: how long one try of a task may take.
@@ -57,7 +57,7 @@ def daily(
 
 def every_quarter_hour(
     *,
-    slot: str | None = "start of the slot; empty: the last",
+    slot: str | None = "start of the slot",
     params: dict | None = None,
     tags: list[str] | None = None,
     retries: int = 1,
@@ -76,7 +76,13 @@ def every_quarter_hour(
 
 
 def _period(name: str, kind: str, meaning: str | None) -> dict[str, Param]:
-    return {} if meaning is None else {name: Param(None, type=["null", "string"], format=kind, description=meaning)}
+    if meaning is None:
+        return {}
+    of_run = {"run_date": "the day before the Logical Date", "slot": "the last one that was over at the Logical Date"}[
+        name
+    ]
+    meaning = f"{meaning}, whatever the Logical Date; empty: {of_run} ({settings().timezone.key}). Of a backfill: empty"
+    return {name: Param(None, type=["null", "string"], format=kind, description=meaning)}
 
 
 def _dag(schedule: str, *, file: str, doc: str, params: dict, tags: list[str], tries: dict, max_active_runs: int = 1):

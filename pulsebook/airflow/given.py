@@ -64,6 +64,11 @@ def _given(name: str, context) -> object:
 def _period(name: str, dag_run, params) -> str:
     check, of_instant = PERIODS[name]
     given = params.get(name) or ""
+    if given and getattr(dag_run, "run_type", "") == "backfill":
+        raise AirflowFailException(
+            f"each run of a backfill works on a {name} of its own, but all were given {given}: leave it empty; "
+            f"one alone is a run that is triggered"
+        )
     try:
         check(given)
         return given or of_instant(dag_run.logical_date or dag_run.run_after)

@@ -70,7 +70,8 @@ class NotebookOperator(PapermillOperator):
 
     A template in a parameter gives text. Text is taken for what the notebook's parameters cell declares where that is beyond
     doubt (`"3"` for an int); for a parameter that is text it stays text. An unknown parameter, or one of another type, fails
-    the task before a kernel starts, without a retry. A notebook that ends itself with `sys.exit(0)` skips the task, and what
+    the task before a kernel starts, without a retry; nor is tried again what is wrong in code or SQL itself (a name, a column
+    or a module that is not there, a syntax error, a kernel that is not installed). A notebook that ends itself with `sys.exit(0)` skips the task, and what
     waits for it. With `log_output` the task's log shows the texts that a cell has put out, when it is over. A task always has
     an `execution_timeout`: its own, the DAG's or TIMEOUT.
     """
@@ -136,7 +137,7 @@ class NotebookOperator(PapermillOperator):
                     kernel_name=self.kernel_name,
                     log_output=self.log_output,
                 )
-            except runner.ParameterError as error:  # no retry repairs it
+            except (runner.ParameterError, runner.KernelMissing, runner.FailedForGood) as error:  # no retry repairs it
                 raise AirflowFailException(str(error)) from None
         if record.status == "skipped":
             raise AirflowSkipException(

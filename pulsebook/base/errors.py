@@ -30,6 +30,7 @@
         CellTimedOut (RuntimeError)               execution.failures
         KernelDied (RuntimeError)                 execution.failures
         NotebookFailed (RuntimeError)             runner
+            FailedForGood                         runner
         Unreadable (ValueError)                   cli.checks.notebook
         Skipped                                   cli.doctor.findings
         Wrong                                     cli.doctor.findings

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pulsebook.base import embedded
 from pulsebook.base.errors import PulsebookError
 from pulsebook.base.quiet_hours import QuietHours
 from pulsebook.base.secret_names import secrets_of
@@ -74,7 +75,7 @@ class Settings(BaseSettings):
         env_prefix="PULSEBOOK_", env_file=ROOT / ".env", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    # server of the target tables: http://user:password@host:8123
+    # server of the target tables: http://user:password@host:8123; unset: the embedded warehouse that runs in this folder
     clickhouse_url: SecretStr = SecretStr("http://127.0.0.1:8123")
     # server of the event tables, if it is another one: rows then stream through the client; empty: the same server
     source_url: SecretStr = SecretStr("")
@@ -176,6 +177,12 @@ class Settings(BaseSettings):
         if url and urlsplit(url).scheme not in ("http", "https"):
             raise ValueError("must begin with http:// or https://")
         return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _the_embedded_one_where_no_server_is_named(self):
+        if "clickhouse_url" not in self.model_fields_set and (there := embedded.url(ROOT)):
+            object.__setattr__(self, "clickhouse_url", SecretStr(there))
+        return self
 
     @model_validator(mode="after")
     def _source_defaults_to_the_same_server(self):

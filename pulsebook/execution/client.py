@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 
 from pulsebook.execution.connected import KernelClient
-from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, said
+from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, is_lasting, said
 from pulsebook.execution.forked import Provisioner
 from pulsebook.execution.guard import Guard
 from pulsebook.execution.in_kernel import STATED
@@ -167,7 +167,7 @@ class Client(PapermillNotebookClient):
             return
         name, message = raised
         if (name, message) != ("SystemExit", "0"):
-            self.failure = CellFailed(said(name, message, cell))
+            self.failure = CellFailed(said(name, message, cell), is_lasting(name, message))
         raise CellExecutionError("", name, message)
 
     def output(self, outs: list, msg: dict, display_id: str | None, cell_index: int) -> NotebookNode | None:

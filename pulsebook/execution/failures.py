@@ -10,6 +10,13 @@ from pulsebook.execution.trim import FIELD, shortened, writable
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POINTED = re.compile(r"^-+> *\d+ (.*)", re.M)  # the line of the cell that IPython's traceback points to
+# What is wrong in the code or the statement itself, and stays so however often it is tried: no list of all, but sure.
+WRONG_CODE = {
+    "NameError", "ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "TabError", "UsageError",
+    "CatalogueError", "MessageError", "PeriodError", "StatementError",
+}  # fmt: skip
+# ClickHouse: arguments, functions, columns, syntax, aggregates. Not tables: another step may make them
+WRONG_SQL = re.compile(r"ClickHouse at \S+: Code: (42|43|46|47|62|63|184|215)\b")
 LOST = (
     "NoReply",
     "the kernel is idle and has not said how the cell ended: whether it did its work is unknown",
@@ -17,7 +24,11 @@ LOST = (
 
 
 class CellFailed(PulsebookError, RuntimeError):
-    """A cell raised an exception; the message is what it said."""
+    """A cell raised an exception; the message is what it said. `lasting`: no retry repairs it."""
+
+    def __init__(self, message: str, lasting: bool = False):
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class KernelDied(PulsebookError, RuntimeError):
@@ -50,6 +61,15 @@ def failure_of(cell: NotebookNode, reply: dict | None, stated: dict | None) -> t
     elif stated:
         shown[-1].update(ename=name, evalue=message)
     return name, message
+
+
+def is_lasting(name: str, message: str) -> bool:
+    """Whether what a cell raised is of a kind that no retry repairs.
+
+    >>> is_lasting("NameError", "name 'x' is not defined"), is_lasting("KeyError", "'x'")
+    (True, False)
+    """
+    return name in WRONG_CODE or WRONG_SQL.match(message) is not None
 
 
 def said(name: str, message: str, cell: NotebookNode) -> str:

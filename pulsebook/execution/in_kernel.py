@@ -3,6 +3,7 @@
 - What a cell raised is stated in words of its own. IPython shows groups of exceptions, usage errors and what a handler of
   the cell's own (`set_custom_exc`) takes as mere text, and a message that cannot be made into text ends without a reply.
 - Of a label that a table of pandas lacks the words say what it has: pandas' own message is the label alone.
+- `!pip` and other programs are those of the kernel's own environment, also where that is not the one in PATH.
 - `exit()` and `quit()` end the cell there and then, as they do in Python: IPython's let it go on to its last line.
 - `%pulsebook` of a notebook that is open in JupyterLab, which asked for this run, does nothing here.
 - Half a surrogate pair in an output or an error no longer keeps the kernel from sending it.
@@ -12,7 +13,10 @@ Only the standard library: it runs in whatever environment the kernel has, from 
 
 import difflib
 import json
+import os
 import re
+import sys
+import warnings
 
 STATED = "application/vnd.pulsebook.error+json"  # {"ename": …, "evalue": …}, in a display_data message
 MEMBERS, LENGTH = 10, 500  # of a group: so many exceptions are named, with so many characters each
@@ -31,6 +35,8 @@ def load_ipython_extension(shell):
             name, message = words(error)
             shell.display_pub.publish({STATED: {"ename": name, "evalue": message}, "text/plain": ""})
 
+    own_programs_first()
+    warnings.filterwarnings("ignore", "To exit: use")  # IPython's, about what ends a notebook on purpose
     shell.events.register("post_run_cell", state)
     shell.user_ns["exit"] = shell.user_ns["quit"] = _leaving()
     shell.register_magic_function(lambda line: None, "line", "pulsebook")
@@ -44,6 +50,13 @@ def load_ipython_extension(shell):
             return json.dumps(content, default=str).encode("ascii")
 
     session.pack = tolerant
+
+
+def own_programs_first():
+    """Have `!program` find those of the environment that this kernel runs in."""
+    own, path = os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)
+    if path.split(os.pathsep)[0] != own:
+        os.environ["PATH"] = own + os.pathsep + path
 
 
 def words(error, depth=0):

@@ -31,6 +31,13 @@ class Store:
         """)
         return int(found) or None
 
+    def is_past(self, slot: int) -> bool:
+        """Whether a later slot was checked to the end: what `slot` holds is no news any more."""
+        found = self.warehouse.scalar(f"""
+            SELECT count() FROM {self.table} WHERE incident = '{CHECKED}' AND slot > toDateTime({slot})
+        """)
+        return found > 0
+
     def open_before(self, slot: int) -> list[Incident]:
         """The incidents that were open before a slot, oldest first."""
         rows = self.warehouse.read(f"""

@@ -8,8 +8,10 @@ import sys
 
 def load_ipython_extension(shell):
     """IPython's hook."""
+    from pulsebook.execution.in_kernel import own_programs_first
     from pulsebook.lab import magic, stale
 
+    own_programs_first()
     magic.load(shell)
     stale.load(shell)
     shell.events.register("post_run_cell", _say_what_there_is)

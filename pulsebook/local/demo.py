@@ -2,37 +2,31 @@
 
     python -m pulsebook.local.demo
 
-Everything it starts it stops, also after Ctrl-C or a failure. Executed notebooks stay in the archive.
+The warehouse is that of this folder, which `make lab` and `make up` share: what is there is not made anew. Everything it
+starts it stops, also after Ctrl-C or a failure. Data, messages and executed notebooks stay.
 """
 
 import json
 import logging
 import os
-import secrets
 import sys
-import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
 
 from pulsebook.base.periods import today
 from pulsebook.base.settings import ROOT, SettingsError, settings
 from pulsebook.catalogue import DIMENSIONS
-from pulsebook.local import sample, services
-from pulsebook.local.server import running
+from pulsebook.local import sample, services, shared, week
+from pulsebook.local.shared import phase
 
-DAYS, DAU, SEED = 60, 6_000, 1  # retention of 30 days' cohorts needs the 28 days before them
 HOME = ROOT / ".local" / "airflow"
-
-
-@contextmanager
-def phase(what: str):
-    """A line when a phase begins and one when it is over."""
-    print(f"… {what}", flush=True)
-    started = time.monotonic()
-    yield
-    print(f"  done in {time.monotonic() - started:.1f} s", flush=True)
+NEXT = """
+Open in a browser
+  the team's chat       {chat}
+  every run, by day     {archive}
+Next
+  make lab              change a metric or a message in JupyterLab, on the same data (docs/analysts.md)
+  make up               all of it for real: Airflow with its scheduler, events that keep arriving; make down ends it
+  make warehouse        the same data for a client of your own"""
 
 
 def airflow_environment() -> dict[str, str]:
@@ -45,7 +39,7 @@ def prepare_airflow() -> None:
     (HOME / "config").mkdir(parents=True, exist_ok=True)
     (HOME / "config" / "airflow_local_settings.py").write_text("def task_policy(task):\n    task.retries = 0\n")
     if not (HOME / "airflow.db").exists():
-        with phase("preparing Airflow's database (first time only)"):
+        with phase("preparing Airflow's database", "the first time half a minute"):
             services.run(airflow_environment(), "db", "migrate")
 
 
@@ -88,21 +82,13 @@ def reconcile(day) -> str:
 
 def main() -> int:
     logging.basicConfig(level=logging.WARNING)
-    password = secrets.token_urlsafe(18)  # nobody else is to ask it, nor any page of a browser
-    with (
-        tempfile.TemporaryDirectory(prefix="pulsebook-demo-") as folder,
-        running(Path(folder), password=password) as url,
-    ):
+    with shared.warehouse() as url:
         os.environ.update(services.sample_only(url))
         settings.cache_clear()
-        with phase(f"filling the embedded warehouse: {DAYS} days of a social app with {DAU:,} daily users"):
-            filled = sample.fill(
-                sample.http(url), DAYS, DAU, SEED, None, settings().timezone.key, settings().source_database
-            )
-        print(filled)
         prepare_airflow()
+        week.load(sample.http(url), dict(os.environ))
         day, notebooks = today() - 1, 4 + len(DIMENSIONS)
-        with phase(f"running the DAG etl for {day}: {notebooks} notebooks"):
+        with phase(f"running the DAG etl for {day}: {notebooks} notebooks", "a minute"):
             run_dag("etl")
         from pulsebook.warehouse import Warehouse
 
@@ -116,9 +102,9 @@ def main() -> int:
         for record in sorted(newest.glob("*.json"), key=lambda r: json.loads(r.read_text())["started"])[-notebooks:]:
             facts = json.loads(record.read_text())
             print(f"  {facts['status']:<10} {facts['duration']:>5.1f} s  {record.with_suffix('.html').name}")
-        with phase(f"running the DAGs feed_report and app_report for {day}"), ThreadPoolExecutor() as pool:
+        with phase(f"running the DAGs feed_report and app_report for {day}", "a minute"), ThreadPoolExecutor() as pool:
             list(pool.map(run_dag, ("feed_report", "app_report")))
-        print(f"\nWhat the team sees in its chat: {settings().outputs / 'chat' / 'index.html'}")
+        print(NEXT.format(chat=settings().outputs / "chat" / "index.html", archive=settings().outputs / "index.html"))
     return 0
 
 

@@ -2,7 +2,7 @@
 
     python -m pulsebook.local.lab [--warehouse-only] [--port 8123]
 
-Events go on arriving while it runs. Where `make up` runs already, JupyterLab works on its warehouse.
+Events go on arriving while it runs. Where the warehouse of this folder runs already, JupyterLab works on that one.
 """
 
 import argparse
@@ -10,29 +10,11 @@ import os
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from pulsebook.base import embedded
 from pulsebook.base.settings import ROOT, SettingsError
-from pulsebook.local import live, sample, services, stack
-from pulsebook.local.server import running
-
-
-@contextmanager
-def warehouse(port: int):
-    """The warehouse for as long as the block lasts; yields its URL, with the password."""
-    password = services.warehouse_password(stack.PASSWORD)
-    with running(stack.WAREHOUSE, services.free_port(port), password) as url:
-        print("… filling the warehouse up to now", flush=True)
-        plan = stack.prepare(url)
-        over = threading.Event()
-        events = threading.Thread(target=live.keep_alive, args=(url, plan), kwargs={"stopped": over.wait})
-        events.start()
-        try:
-            yield url
-        finally:
-            over.set()
-            events.join()
+from pulsebook.local import sample, services, shared
 
 
 def jupyter() -> list[str]:
@@ -59,13 +41,15 @@ def main() -> int:
     parser.add_argument("--warehouse-only", action="store_true")
     parser.add_argument("--port", type=int, default=8123)
     arguments = parser.parse_args()
-    there = stack.warehouse_url()
-    with nullcontext(there) if there else warehouse(arguments.port) as url:
+    there = embedded.url(ROOT)
+    with shared.warehouse(arguments.port) as url:
         address = f"http://{url.rpartition('@')[2]}"
-        print(f"warehouse: {address} ({'of `make up`' if there else 'Ctrl-C stops it'})", flush=True)
-        print(f"  user default, password {services.warehouse_password(stack.PASSWORD)}")
-        print(f"  for notebooks: PULSEBOOK_CLICKHOUSE_URL={url}")
-        print(f"  for you: {services.how_to_query(address, stack.PASSWORD)}", flush=True)
+        print(f"warehouse: {address} ({'runs already' if there else 'Ctrl-C stops it'})", flush=True)
+        print(f"  user default, password {services.warehouse_password(shared.PASSWORD)}")
+        print(
+            f"  for notebooks elsewhere: PULSEBOOK_CLICKHOUSE_URL={url} (the commands of this folder find it by themselves)"
+        )
+        print(f"  for you: {services.how_to_query(address, shared.PASSWORD)}", flush=True)
         if arguments.warehouse_only:
             return 0 if there else _until_stopped()
         return subprocess.run(jupyter(), env={**os.environ, **services.sample_only(url)}).returncode

@@ -19,6 +19,8 @@ from pulsebook.local.processes import ProcessGroup
 
 AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 LOGIN = "admin"
+LOCAL_SETTINGS = Path(__file__).parent / "sqlite"  # where Airflow finds its local settings
+PAUSED = "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"
 PAGES, EXECUTION = "AIRFLOW__API__BASE_URL", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 
 
@@ -48,13 +50,22 @@ def environment(home: Path, dags: Path = ROOT / "dags") -> dict[str, str]:
     }
 
 
+def commanded(home: Path, dags: Path = ROOT / "dags") -> dict[str, str]:
+    """For commands beside services that use the same database."""
+    return {
+        **environment(home, dags),
+        "PYTHONPATH": os.pathsep.join(map(str, (LOCAL_SETTINGS, LOCAL_SETTINGS.parents[2]))),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
+    }
+
+
 def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LOGIN}:admin") -> dict[str, str]:
     """For the services of an Airflow whose pages are on `port`, with the review and a login per user."""
     address = f"http://127.0.0.1:{port}"
     return {
-        **environment(home, dags),
-        "PYTHONPATH": str(ROOT / "pulsebook" / "local" / "sqlite"),  # Airflow looks for its local settings there
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "pulsebook" / "airflow" / "plugins"),
+        **commanded(home, dags),
+        PAUSED: "False",  # a new DAG runs without being switched on
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "15",  # seconds after which new files are looked for
         EXECUTION: f"http://127.0.0.1:{free_port()}/execution/",
         PAGES: address,
         "AIRFLOW__API__HOST": "127.0.0.1",
@@ -157,8 +168,8 @@ def bearer(address: str, user: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {login.json()['access_token']}"}
 
 
-def free_port(wish: int = 0) -> int:
-    """The port wished for, or any other where that one is taken."""
+def free_port(wish: int = 0, whose: str = "") -> int:
+    """The port wished for, or any other where that one is taken, which is then said."""
     for port in (wish, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -166,5 +177,8 @@ def free_port(wish: int = 0) -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return probe.getsockname()[1]
+            port = probe.getsockname()[1]
+        if wish and port != wish and whose:
+            print(f"port {wish} is taken by another program: {whose} listens on {port} this time", flush=True)
+        return port
     raise RuntimeError("expected a free port on loopback, found none")

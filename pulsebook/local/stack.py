@@ -2,6 +2,7 @@
 
     python -m pulsebook.local.stack up       returns when all is well; says where everything is
     python -m pulsebook.local.stack down     ends it; nothing is left running
+    python -m pulsebook.local.stack airflow backfill create …     a command of its Airflow
 
 Everything listens on loopback alone and lies in `.local`: the warehouse's data, Airflow's home, logs, the login.
 """
@@ -9,23 +10,20 @@ Everything listens on loopback alone and lies in `.local`: the warehouse's data,
 import argparse
 import fcntl
 import os
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import requests
 
 from pulsebook.base.settings import ROOT, SettingsError, settings
-from pulsebook.local import live, sample, services
-from pulsebook.local.demo import DAU, DAYS, phase
+from pulsebook.local import live, sample, services, week
 from pulsebook.local.processes import ProcessError, ProcessGroup
+from pulsebook.local.shared import LOCAL, PASSWORD, PLAN, WAREHOUSE, phase, prepare
 
-LOCAL = ROOT / ".local"
-UP, WAREHOUSE = LOCAL / "up", LOCAL / "warehouse"
-PASSWORD = LOCAL / "warehouse.password"
-PLAN = WAREHOUSE / "sample.json"
+UP = LOCAL / "up"
 HOME = UP / "airflow"
 DAGS = {path.stem for path in (ROOT / "dags").glob("[!_]*.py")}
 FIRST = {"etl"}  # whose first run others look at
@@ -47,7 +45,8 @@ def up(port: int, warehouse_port: int) -> int:
     password = services.passwords(HOME, services.LOGIN)[services.LOGIN]
     group = ProcessGroup(UP)
     try:
-        _start(group, services.free_port(port), services.free_port(warehouse_port), password)
+        ports = services.free_port(port, "Airflow"), services.free_port(warehouse_port, "the warehouse")
+        _start(group, *ports, password)
     except BaseException as error:
         group.stop("warehouse")
         if new:
@@ -70,20 +69,14 @@ def down() -> int:
     return 0
 
 
-def warehouse_url() -> str:
-    """Where the warehouse of the running stack listens, with its password; empty where it is not up."""
+def airflow(words: list[str]) -> int:
+    """A command of the stack's Airflow, on its database; returns its exit code."""
     group = ProcessGroup.load(UP)
-    if not group or not group.facts.get("ready") or group.dead():
-        return ""
-    return sample.with_password(group.facts["warehouse"], PASSWORD)
-
-
-def prepare(url: str) -> live.Plan:
-    """Have the sample in the warehouse, up to now."""
-    execute, zone = sample.http(url), settings().timezone.key
-    plan = live.prepare(execute, PLAN, DAYS, DAU, zone, settings().source_database)
-    live.Live(execute, plan).advance(datetime.now(UTC))
-    return plan
+    if group is None or not group.facts.get("ready"):
+        raise ProcessError("nothing is up: `make up` starts the Airflow that this command is for")
+    url = sample.with_password(group.facts["warehouse"], PASSWORD)
+    environment = {**services.commanded(HOME), **services.sample_only(url)}
+    return subprocess.run([services.AIRFLOW, *words], env=environment, cwd=ROOT).returncode
 
 
 def _start(group: ProcessGroup, port: int, warehouse_port: int, password: str) -> None:
@@ -91,21 +84,23 @@ def _start(group: ProcessGroup, port: int, warehouse_port: int, password: str) -
     group.facts["airflow"] = address
     url = _start_warehouse(group, warehouse_port)
     environment = {**services.served(HOME, port), **services.sample_only(url)}
-    with ThreadPoolExecutor(1) as beside, phase("filling the warehouse up to now; preparing Airflow's database"):
-        migrated = beside.submit(services.run, environment, "db", "migrate")
+    filling = phase("filling the warehouse up to now; preparing Airflow's database", "the first time a minute or two")
+    with ThreadPoolExecutor(1) as beside, filling:
+        migrated = beside.submit(_prepare_airflow, environment)
         prepare(url)  # before Airflow starts: a DAG must not meet a day that is still being filled
         migrated.result()
-    with phase("starting Airflow and the live events"):
+    week.load(sample.http(url), environment)
+    with phase("starting Airflow and the live events", "half a minute"):
         feeder = [sys.executable, "-m", "pulsebook.local.live", "--url", group.facts["warehouse"], "--plan", str(PLAN)]
         group.start("live", [*feeder, "--password-file", str(PASSWORD)], environment, cwd=ROOT)
         services.start(group, environment, triggerer=True)
         group.wait_for(lambda: services.healthy(environment, PARTS), 120, f"Airflow in good health at {address}")
         airflow = _Api(address, services.bearer(address, services.LOGIN, password))
         group.wait_for(lambda: airflow.dags() >= DAGS, 120, f"the DAGs {', '.join(sorted(DAGS))}")
-    with phase("scheduling the DAGs; what is due runs at once"):
+    with phase("scheduling the DAGs; what is due runs at once", "the first time two minutes"):
         airflow.unpause(FIRST)
-        latest = time.monotonic() + 30  # the others do not wait for one that fails and is tried again
-        group.wait_for(lambda: all(map(airflow.has_run, FIRST)) or time.monotonic() > latest, 120, "the first runs")
+        latest = time.monotonic() + 180  # the others do not wait for one that fails and is tried again
+        group.wait_for(lambda: all(map(airflow.has_run, FIRST)) or time.monotonic() > latest, 240, "the first runs")
         airflow.unpause(DAGS - FIRST)
     group.facts["ready"] = True
     group.save()
@@ -120,6 +115,12 @@ def _start_warehouse(group: ProcessGroup, port: int) -> str:
     group.start("warehouse", server, dict(os.environ), cwd=ROOT)
     group.wait_for(lambda: _answers(f"{group.facts['warehouse']}/ping"), 30, "an answer of the embedded warehouse")
     return sample.with_password(group.facts["warehouse"], PASSWORD)
+
+
+def _prepare_airflow(environment: dict[str, str]) -> None:
+    """Have its database, in which our DAGs are paused until their turn comes; a DAG that is added later is not."""
+    services.run(environment, "db", "migrate")
+    services.run({**environment, services.PAUSED: "True"}, "dags", "reserialize")
 
 
 class _Api:
@@ -175,6 +176,7 @@ warehouse  {group.facts["warehouse"]}   (new events every {live.INTERVAL:g} s)
   password {services.warehouse_password(PASSWORD)}   (kept in {PASSWORD.relative_to(ROOT)})
   ask it   {services.how_to_query(group.facts["warehouse"], PASSWORD)}
 logs       {UP.relative_to(ROOT)}/*.log
+commands   make airflow ARGS="dags list"   (Airflow's own command line, for this Airflow)
 
 `make down` stops all of it.""")
 
@@ -193,11 +195,14 @@ def _alone():
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="pulsebook.local.stack", description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("up", "down"))
+    parser.add_argument("what", choices=("up", "down", "airflow"))
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="of a command of Airflow")
     parser.add_argument("--port", type=int, default=8080, help="of Airflow's pages; another where it is taken")
     parser.add_argument("--warehouse-port", type=int, default=8123, help="of the warehouse; another where it is taken")
     arguments = parser.parse_args()
     try:
+        if arguments.what == "airflow":
+            return airflow(arguments.words)
         with _alone():
             return up(arguments.port, arguments.warehouse_port) if arguments.what == "up" else down()
     except (ProcessError, SettingsError) as error:

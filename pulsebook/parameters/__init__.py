@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 
 from pulsebook.base.errors import PulsebookError
+from pulsebook.base.periods import PeriodError, run_day, run_slot
 from pulsebook.base.redact import redact
 from pulsebook.parameters.cell import Parameter, read_cell
 from pulsebook.parameters.types import UNKNOWN
@@ -15,6 +16,7 @@ JSON = "text, a number, true or false, None, or a list or dict of these"
 LARGEST = 10**4000  # Python writes down no whole number of more than 4,300 digits
 DEEPEST = 40  # lists and dicts within each other
 SHOWN = 300  # characters of a refused value
+PERIODS = {"run_date": run_day, "slot": run_slot}  # what a parameter of the name must be, where it is text
 SECRET = re.compile("pass|pwd|secret|token|key|credential", re.I)  # such a parameter's value is not shown
 
 
@@ -63,7 +65,8 @@ def accepted(notebook: Path, parameters: dict) -> dict:
     """The parameters as they are injected, in plain values of JSON.
 
     Raises:
-        ParameterError: an unknown name, a value of another type than is declared, or a notebook that cannot be read.
+        ParameterError: an unknown name, a value of another type than is declared, a day or slot that cannot be, or a notebook
+            that cannot be read.
     """
     if not isinstance(parameters, dict):
         raise ParameterError(
@@ -87,6 +90,11 @@ def accepted(notebook: Path, parameters: dict) -> dict:
             ) from None
         if not kind.fits(taken[name]):
             raise ParameterError(f"parameter {name} of {notebook.name} must be {kind.text}, got {_got(value, name)}")
+        if name in PERIODS and known and isinstance(taken[name], str):
+            try:
+                PERIODS[name](taken[name])
+            except PeriodError as error:
+                raise ParameterError(f"{notebook.name}: {error}") from None
     return taken
 
 
