@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulsebook.anomaly import Stream, detect, detect_all, watched
-from tests.bench.alerts import history
+from tests.bench.histories import history
 
 WARM = 30 * 96  # slots of history before a test's incident
 NOON, NIGHT = WARM + 48, WARM + 12
@@ -76,6 +76,9 @@ def test_result_has_one_row_per_metric_and_the_promised_columns():
         "score",
         "anomaly",
         "reason",
+        "explanation",
+        "level",
+        "since",
     ]
     assert (result["low"] < result["expected"]).all() and (result["expected"] < result["high"]).all()
     assert not result["anomaly"].any() and result["anomaly"].dtype == bool
@@ -260,8 +263,8 @@ def test_clean_weeks_are_quiet_at_every_scale():
         found = detect_all(case.frame).query("anomaly")
         slots = case.frame.index.get_indexer(found["slot"])
         changed = np.zeros(len(case.frame) + 1, bool)
-        for start, end in case.changes:
-            changed[start:end] = True
+        for change in case.changes:
+            changed[change.start : change.end] = True
         alarms = slots[(slots >= 28 * 96) & ~changed[slots]]
         assert len(np.unique(alarms // 8)) <= 12, f"12 weeks at DAU {dau} alarmed in slots {alarms}"
 

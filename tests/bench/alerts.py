@@ -23,7 +23,7 @@ import pandas as pd
 
 from pulsebook.anomaly import detect, detect_all, watched
 from pulsebook.incidents import advance
-from tests.bench.histories import DAYS, KINDS, WARMUP_DAYS, History, history
+from tests.bench.histories import KINDS, WARMUP_DAYS, History, history
 from tests.bench.series import real
 
 SCALES = {"500": 500, "20k": 20_000, "2M": 2_000_000}
