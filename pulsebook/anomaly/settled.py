@@ -22,7 +22,7 @@ SHAPE_FIT = 2.5  # and how well it fits at least: mean squared z
 WORST_FIT = 20.0  # what does not fit at all counts no more than this
 NEW_SLOTS, NEW_PARTS = 24, 4  # slots of a new level, and the parts of it that are all off
 NEW_DEVIATION, NEW_FIT = 0.08, 1.6  # by so much the same way; how well one level fits them: mean squared z
-SINCE_SLOTS, SINCE_SPAN = 192, 6  # a new level is followed back so far, by means over so many slots
+SINCE_SLOTS, SINCE_SPAN = 192, 6  # its begin is looked for so far back, in means over so many slots
 KNOWN_SHARE = 0.75  # of the slots that an explanation rests on
 NONE, DAY_OFF, WORKING_DAY, NEW_LEVEL = range(4)
 
@@ -44,7 +44,7 @@ def settled(now: Model, since: int) -> Settled:
     metrics = len(grid.streams.metrics)
     exposure = grid.exposure[:, :metrics]
     other = _other_rate(grid, max(int(slots[0]) - SHAPE_SLOTS, 0))
-    usual, others = (_Windows(now, slots, rate * exposure) for rate in (now.rate[:, :metrics], other))
+    usual, others = (Windows(now, slots, rate * exposure) for rate in (now.rate[:, :metrics], other))
 
     fit = others.fit(SHAPE_SLOTS)
     evidence = SHAPE_SLOTS * (usual.fit(SHAPE_SLOTS) - fit)
@@ -66,22 +66,23 @@ def settled(now: Model, since: int) -> Settled:
     kind = np.where((local >= LEVELS[0]) & (local <= LEVELS[1]), kind, NONE)
     explained = np.where(alike, other[slots], now.rate[slots, :metrics]) * local
     explained = np.where(kind == NONE, now.rate[slots, :metrics], explained)
-    lasts = _lasts(now, slots, np.sign(deviation))
+    lasts = _lasts(now, slots, kind == NEW_LEVEL, deviation)
     before = ((int(slots[0]), 0), (0, 0))
     return Settled(*(np.pad(a, before) for a in (kind, explained, deviation, lasts)))
 
 
-def _lasts(now: Model, slots: np.ndarray, sign: np.ndarray) -> np.ndarray:
-    """For how many slots the means over `SINCE_SPAN` have been off in one direction."""
-    metrics = sign.shape[1]
-    since = np.arange(max(slots[0] - SINCE_SLOTS, 0), len(now.grid))
-    mean = _Windows(now, since, now.expected[:, :metrics]).level(SINCE_SPAN) - 1
-    at, found = np.arange(len(since))[:, None], np.zeros(sign.shape, int)
-    for side in (-1, 1):
-        calm = np.maximum.accumulate(np.where(side * mean >= NEW_DEVIATION, -1, at), axis=0)
-        run = np.minimum(at - calm, SINCE_SLOTS)[-len(slots) :]
-        found = np.where(sign == side, run + SINCE_SPAN // 2 - 1, found)
-    return found
+def _lasts(now: Model, slots: np.ndarray, new: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """For how many slots means over `SINCE_SPAN` have been off by half the deviation or more, where the level is new."""
+    since = np.arange(slots[0] - SINCE_SLOTS + 1, len(now.grid))
+    mean = np.full((len(since), new.shape[1]), np.nan)
+    known = since >= 0
+    mean[known] = Windows(now, since[known], now.expected[:, : new.shape[1]]).level(SINCE_SPAN) - 1
+    rows, metrics = np.nonzero(new)
+    means = mean[rows[:, None] + np.arange(SINCE_SLOTS)[::-1], metrics[:, None]]  # the latest first
+    off = np.sign(deviation[new])[:, None] * means >= np.abs(deviation[new])[:, None] / 2
+    result = np.zeros(new.shape, int)
+    result[new] = np.cumprod(off, axis=1).sum(axis=1) + SINCE_SPAN // 2 - 1
+    return result
 
 
 def _other_rate(grid: Grid, since: int) -> np.ndarray:
@@ -107,7 +108,7 @@ def _till_midnight(found: np.ndarray, midnight: np.ndarray) -> np.ndarray:
     return np.maximum.accumulate(np.where(found, at[:, None], -1), axis=0) >= midnight[:, None]
 
 
-class _Windows:
+class Windows:
     """How the metrics in the slots before each of `slots` compare with what is `expected` (slots of the grid × metrics)."""
 
     def __init__(self, now: Model, slots: np.ndarray, expected: np.ndarray):

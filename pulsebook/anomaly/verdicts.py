@@ -28,7 +28,7 @@ from pulsebook.anomaly.rules import (
     zeros_score,
 )
 from pulsebook.anomaly.season import divide
-from pulsebook.anomaly.settled import NONE, Settled, settled
+from pulsebook.anomaly.settled import NEW_LEVEL, NONE, Settled, settled
 from pulsebook.anomaly.streams import Streams
 
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
@@ -69,7 +69,8 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     verdicts, held = _judged(now, slots, sensitivity, min_deviation), explained.kind[slots]
     if held.any():
         other = _judged(now.expecting(explained.rate), slots, sensitivity, min_deviation)
-        held = np.where(other.anomaly & ~verdicts.anomaly, NONE, held)  # what habits find normal needs no explanation
+        back = (held == NEW_LEVEL) & (np.abs(verdicts.deviation) <= np.abs(other.deviation))
+        held = np.where(~verdicts.anomaly & (other.anomaly | back), NONE, held)  # habits explain it as well
         pairs = zip(vars(verdicts).values(), vars(other).values(), strict=True)
         verdicts = Verdicts(*(np.where(held == NONE, own, others) for own, others in pairs))
     last = slots >= first
