@@ -13,7 +13,7 @@ watched, and what fails together, is declared by `Stream`s; without them it is w
 
 How: a slot is expected to have its habitual share of the week times the level of the last two days (`season`), may
 jitter as much as it did in the last 10 days (`noise`), and is off when a sum over 15 minutes to 4 hours, or the jump
-from the slots before, cannot be jitter (`rules`).
+from the slots before, cannot be jitter (`rules`), nor a day off or a new level (`settled`).
 """
 
 from collections.abc import Iterable, Mapping
