@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulsebook.anomaly import Stream, detect, detect_all, watched
+from pulsebook.anomaly.noise import heaviness
 from pulsebook.anomaly.settled import Windows as settled_windows
 from tests.bench.histories import history
 
@@ -236,6 +237,29 @@ def test_incidents_in_the_history_do_not_widen_the_limits():
     before, after = (judged(frame, NOON + 12).loc[FEED] for frame in (clean, spoiled))
     widths = [(result["high"] - result["low"]) / result["expected"] for result in (before, after)]
     assert (widths[1] < 1.25 * widths[0]).all()
+
+
+def test_incidents_of_most_days_are_the_nature_of_a_stream_those_of_half_of_them_are_not():
+    z = np.random.default_rng(6).normal(size=(960, 3))
+    usual = heaviness(z)
+    for stream, days in enumerate((0, 5, 6)):
+        for day in range(days):
+            z[day * 96 + 50, stream], z[day * 96 + 51 : day * 96 + 80, stream] = np.inf, np.nan  # an incident and after
+    after = heaviness(z)
+    np.testing.assert_allclose(after[:2], usual[:2], atol=0.05)
+    assert after[2] == 1.6**1.75 and (usual < 1.1).all()
+
+
+def test_a_stream_that_bursts_every_day_alarms_less_often_than_one_that_never_did():
+    draw = np.random.default_rng(8)
+    bursts = np.concatenate([day * 96 + draw.choice(96, 3, replace=False) for day in range(45)])
+    late = bursts[bursts >= 43 * 96]
+    alarms = []
+    for times in (late, bursts):
+        frame = app(days=45)[["views"]]
+        frame.iloc[times] = np.round(frame.iloc[times] * 1.3)
+        alarms.append(detect_all(frame, streams=[Stream("views", "views")])["anomaly"].to_numpy()[late].sum())
+    assert alarms[1] < alarms[0] == len(late), alarms
 
 
 @pytest.mark.parametrize("dau", [500, 20_000])
