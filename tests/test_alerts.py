@@ -211,6 +211,23 @@ def test_a_quiet_day_gives_no_message_and_a_fault_overnight_is_opened_repeated_o
 
 
 @pytest.mark.parametrize(
+    ("language", "head", "says"),
+    [
+        ("en", "↪️ <b>Explained: ", r"\nA new level: .*Views −(4[5-9]|5[0-5])\.\d\xa0% since 12 Nov 1[12]:\d\d"),
+        ("ru", "↪️ <b>Объяснено: ", r"\nНовый уровень: .*Просмотры −(4[5-9]|5[0-5]),\d\xa0% с 12 нояб. 1[12]:\d\d"),
+    ],
+)
+def test_a_new_level_is_opened_and_ends_explained(language, head, says, book, execute, configured):
+    configured(language=language)
+    change(execute, book, "2026-11-12 12:00", "2026-11-13 12:00", "round(value * 0.5)")
+    for slot in ("2026-11-12T11:45", "2026-11-12T12:15", "2026-11-13T00:15"):
+        run("check", slot=slot, post=True)
+    opened, over = on_the_page()
+    assert "−" in opened["text"] and over["text"].startswith(head) and re.search(says, over["text"]), over["text"]
+    assert opened["id"].startswith(over["reply_to"])
+
+
+@pytest.mark.parametrize(
     ("language", "said", "back"),
     [
         ("en", "No data: Feed, Messenger</b>", "data are back"),
@@ -422,6 +439,11 @@ def test_a_backtest_shows_what_two_settings_would_have_reported(book):
     opened = told[told["what"] == "opened"]
     assert [f"{at:%Y-%m-%dT%H:%M}" for at in opened["slot"]] == [SPIKE, OUTAGE]
     assert len(fewer) < len(told) and f"{OUTAGE}:00+03:00" in {at.isoformat() for at in fewer["slot"]}
+    before, alarms = -5, 0
+    for at, off in enumerate(found["verdicts"].query("metric == 'views'")["anomaly"]):
+        if off:
+            alarms, before = alarms + (at - before > 4), at
+    assert found["tried"].at["views", 1.0] == alarms == 2 and (found["factors"] == 1.2).all()
     live = run("check", slot=SPIKE)["verdicts"]
     replayed = found["verdicts"][found["verdicts"]["slot"] == pd.Timestamp(SPIKE, tz=ZONE)]
     pd.testing.assert_frame_equal(live, replayed.drop(columns="slot").reset_index(drop=True), rtol=1e-9)

@@ -1,5 +1,7 @@
 """The anomaly detector: what it must see, what it must leave alone, and that hindsight never helps it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pulsebook.anomaly import Stream, detect, detect_all, watched
-from tests.bench.alerts import history
+from pulsebook.anomaly.noise import heaviness
+from pulsebook.anomaly.settled import Windows as settled_windows
+from tests.bench.histories import history
 
 WARM = 30 * 96  # slots of history before a test's incident
 NOON, NIGHT = WARM + 48, WARM + 12
@@ -76,6 +80,9 @@ def test_result_has_one_row_per_metric_and_the_promised_columns():
         "score",
         "anomaly",
         "reason",
+        "explanation",
+        "level",
+        "since",
     ]
     assert (result["low"] < result["expected"]).all() and (result["expected"] < result["high"]).all()
     assert not result["anomaly"].any() and result["anomaly"].dtype == bool
@@ -232,6 +239,29 @@ def test_incidents_in_the_history_do_not_widen_the_limits():
     assert (widths[1] < 1.25 * widths[0]).all()
 
 
+def test_incidents_of_most_days_are_the_nature_of_a_stream_those_of_half_of_them_are_not():
+    z = np.random.default_rng(6).normal(size=(960, 3))
+    usual = heaviness(z)
+    for stream, days in enumerate((0, 5, 6)):
+        for day in range(days):
+            z[day * 96 + 50, stream], z[day * 96 + 51 : day * 96 + 80, stream] = np.inf, np.nan  # an incident and after
+    after = heaviness(z)
+    np.testing.assert_allclose(after[:2], usual[:2], atol=0.05)
+    assert after[2] == 1.6**1.75 and (usual < 1.1).all()
+
+
+def test_a_stream_that_bursts_every_day_alarms_less_often_than_one_that_never_did():
+    draw = np.random.default_rng(8)
+    bursts = np.concatenate([day * 96 + draw.choice(96, 3, replace=False) for day in range(45)])
+    late = bursts[bursts >= 43 * 96]
+    alarms = []
+    for times in (late, bursts):
+        frame = app(days=45)[["views"]]
+        frame.iloc[times] = np.round(frame.iloc[times] * 1.3)
+        alarms.append(detect_all(frame, streams=[Stream("views", "views")])["anomaly"].to_numpy()[late].sum())
+    assert alarms[1] < alarms[0] == len(late), alarms
+
+
 @pytest.mark.parametrize("dau", [500, 20_000])
 def test_what_is_over_does_not_alarm_again(dau):
     for seed in range(1, 9):
@@ -254,14 +284,126 @@ def test_a_handful_of_counts_at_night_is_no_spike():
     assert not judged(frame, NIGHT)["anomaly"].any()
 
 
+def weekend_app(dau: int = 200_000) -> pd.DataFrame:
+    """`app` whose weekend has a shape of its own, up to the end of a Wednesday; that day has the weekend's."""
+    frame = app(days=38, dau=dau)
+    hour = (frame.index.hour + frame.index.minute / 60).to_numpy()
+    free = (frame.index.day_of_week >= 5) | (frame.index >= frame.index[37 * 96])
+    return np.round(frame.mul(np.where(free, 1 - 0.5 * np.exp(-((hour - 9) ** 2) / 8), 1.0), axis=0))
+
+
+def test_a_day_off_is_explained_before_noon_and_a_fault_in_it_is_still_found():
+    frame = weekend_app()
+    found = detect_all(frame).query("slot >= @frame.index[37 * 96] and metric != 'ctr'")
+    explained = found[found["explanation"] == "day off"]
+    assert (explained.groupby("metric")["slot"].min().dt.hour < 12).all() and explained["metric"].nunique() == 5
+    assert not found.loc[found["slot"] >= explained["slot"].min(), "anomaly"].any()
+    assert found.loc[found["slot"].dt.hour >= 12, "explanation"].eq("day off").all()  # until midnight
+    assert explained["reason"].str.endswith("; taken for a day off").all()
+    frame.iloc[37 * 96 + 60 : 37 * 96 + 64] = np.round(frame.iloc[37 * 96 + 60 : 37 * 96 + 64] * 0.6)
+    fault = judged(frame, 37 * 96 + 60).drop("ctr")
+    assert fault["anomaly"].all() and fault["deviation"].between(-0.5, -0.3).all()
+
+
+def test_usual_days_are_taken_for_no_other():
+    found = detect_all(weekend_app().iloc[: 37 * 96])
+    assert (found["explanation"] == "").all() and found["level"].isna().all() and found["since"].isna().all()
+
+
+def test_a_new_level_alarms_first_is_explained_after_six_hours_and_hides_no_fault():
+    frame = app(days=33)
+    frame.iloc[NOON:] = np.round(frame.iloc[NOON:] * 0.7)
+    found = detect_all(frame).query("slot >= @frame.index[@NOON] and metric == 'views'").reset_index()
+    assert found["anomaly"].iloc[:24].all() and not found["anomaly"].iloc[24:].any()
+    settled = found.iloc[24:60]
+    assert (settled["explanation"] == "new level").all() and settled["level"].between(-0.33, -0.25).all()
+    assert (abs(settled["since"] - frame.index[NOON]) <= pd.Timedelta(minutes=30)).all()
+    assert (settled["since"] <= settled["slot"] - pd.Timedelta(hours=5)).all()
+    frame.iloc[NOON + 40, [0, 2, 3]] = np.round(frame.iloc[NOON + 40, [0, 2, 3]] * 0.5)
+    again = judged(frame, NOON + 40).loc[FEED]
+    assert again["anomaly"].all() and (again["explanation"] == "new level").all()
+    assert again["deviation"].between(-0.6, -0.4).all()  # against the new level
+
+
+@pytest.mark.parametrize("left", [0.0, 0.2])
+def test_an_outage_is_never_explained(left):
+    frame = app(days=32)
+    frame.iloc[NOON:] = np.round(frame.iloc[NOON:] * left)
+    found = detect_all(frame).query("slot >= @frame.index[@NOON] and metric == 'views'")
+    assert found["anomaly"].iloc[:30].all() and (found["explanation"].iloc[:30] == "").all()
+
+
+def test_level_and_fit_of_an_explanation_equal_an_independent_computation_and_any_scale_of_it():
+    draw = np.random.default_rng(4)
+    count = draw.poisson(50, (60, 2)).astype(float)
+    count[draw.random(count.shape) < 0.1] = np.nan
+    expected = draw.uniform(30, 80, count.shape)
+    burst, wobble = draw.uniform(1, 5, count.shape), draw.uniform(0.03, 0.2, count.shape)
+    now = SimpleNamespace(grid=SimpleNamespace(count=count), noise=SimpleNamespace(burst=burst, wobble=wobble))
+    slots = np.arange(40, 60)
+    one, scaled = (settled_windows(now, slots, expected * factor) for factor in (1.0, 7.0))
+    for row, at in enumerate(slots):
+        for column in range(2):
+
+            def known(first, until, column=column):
+                pairs = zip(count[first:until, column], expected[first:until, column], strict=True)
+                return [(c, e) for c, e in pairs if c == c]
+
+            few, many = known(at - 15, at - 3), known(at - 24, at)
+            level = sum(c for c, _ in few) / sum(e for _, e in few) if len(few) >= 9 else np.nan
+            np.testing.assert_allclose(one.level(12, back=3)[row, column], level)
+            level, jitter = sum(c for c, _ in many) / sum(e for _, e in many), wobble[at, column]
+            z2 = [
+                (c - m) ** 2 / (burst[at, column] * m + (jitter * m) ** 2) for c, m in ((c, level * e) for c, e in many)
+            ]
+            np.testing.assert_allclose(one.fit(24)[row, column], min(np.mean(z2), 20))
+    np.testing.assert_allclose(scaled.fit(24), one.fit(24))
+    np.testing.assert_allclose(7 * scaled.level(12), one.level(12))
+
+
+def test_weak_evidence_alarms_only_with_company():
+    frame = history(seed=105, dau=20_000, faulty=False, variant="restless").frame.iloc[: 60 * 96]
+    found = detect_all(frame).query("metric == 'views'").reset_index()
+    side, weak = np.sign(found["deviation"]), found["score"].between(1, 1.15, inclusive="left")
+    near = sum(
+        (side.shift(back) == side) & (found["score"].shift(back) >= 0.8) | (side.shift(back) != side) for back in (1, 2)
+    )
+    assert (weak & found["anomaly"]).any() and (weak & ~found["anomaly"]).any()
+    lone = found[weak & (near == 0) & ~found["reason"].str.contains("still off")]
+    assert len(lone) and not lone["anomaly"].any()
+
+
+def test_one_bad_same_weekday_is_outvoted_in_the_second_week():
+    frame = app(days=12, dau=2_000_000)
+    at = 10 * 96 + 48
+    before = judged(frame, at)
+    frame.iloc[at - 7 * 96 - 8 : at - 7 * 96 + 8] *= 0.5
+    after = judged(frame, at)
+    np.testing.assert_allclose(after["expected"], before["expected"], rtol=0.06)
+    assert not after["anomaly"].any()
+
+
+def test_all_slots_at_once_equal_one_by_one_where_days_and_levels_change():
+    case = history(seed=101, dau=2_000_000, faulty=False, variant="changing")
+    for change in case.changes[-2:] + case.changes[:1]:
+        cut = slice(change.start - 56 * 96 if change.start > 56 * 96 else 0, change.start + 100)
+        frame = case.frame.iloc[cut]
+        together = detect_all(frame).set_index("slot")
+        assert (together["explanation"].iloc[-600:] != "").any()
+        for at in range(len(frame) - 130, len(frame), 29):
+            one = detect(frame.iloc[: at + 1], frame.index[at])
+            expected = together.loc[frame.index[at]].reset_index(drop=True)
+            pd.testing.assert_frame_equal(one, expected, check_exact=True)
+
+
 def test_clean_weeks_are_quiet_at_every_scale():
     for dau in (500, 20_000, 2_000_000):
         case = history(seed=103, dau=dau, faulty=False)
         found = detect_all(case.frame).query("anomaly")
         slots = case.frame.index.get_indexer(found["slot"])
         changed = np.zeros(len(case.frame) + 1, bool)
-        for start, end in case.changes:
-            changed[start:end] = True
+        for change in case.changes:
+            changed[change.start : change.end] = True
         alarms = slots[(slots >= 28 * 96) & ~changed[slots]]
         assert len(np.unique(alarms // 8)) <= 12, f"12 weeks at DAU {dau} alarmed in slots {alarms}"
 

@@ -13,7 +13,7 @@ watched, and what fails together, is declared by `Stream`s; without them it is w
 
 How: a slot is expected to have its habitual share of the week times the level of the last two days (`season`), may
 jitter as much as it did in the last 10 days (`noise`), and is off when a sum over 15 minutes to 4 hours, or the jump
-from the slots before, cannot be jitter (`rules`).
+from the slots before, cannot be jitter (`rules`), nor a day off or a new level (`settled`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,15 +21,17 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from pulsebook.anomaly.grid import checked, checked_slot, grid
+from pulsebook.anomaly.grid import SLOT_SECONDS, Grid, checked, checked_slot, grid
 from pulsebook.anomaly.model import DAYS_NEEDED
 from pulsebook.anomaly.reasons import reasons
+from pulsebook.anomaly.settled import NEW_LEVEL
 from pulsebook.anomaly.streams import Stream, Streams
-from pulsebook.anomaly.verdicts import Verdicts, judge
+from pulsebook.anomaly.verdicts import judge
 
 __all__ = ["Stream", "detect", "detect_all"]
 
 MIN_DEVIATION = 0.15
+EXPLANATIONS = ("", "day off", "working day", "new level")
 PerMetric = float | Mapping[str, float]
 
 
@@ -44,7 +46,7 @@ def detect(
     """Judge the slot that starts at `slot` by the history up to it; later rows are ignored.
 
     Args:
-        history: see the module; 28 days or more are best. With less than 14 days limits are wider, with less than 2
+        history: see the module; 28 days or more are best. With less than 21 days limits are wider, with less than 2
             only outages are found.
         slot: start of the slot: a timestamp or its text, with a time zone if `history` has one.
         sensitivity: thresholds are divided by it: 1.2 alarms sooner, 0.8 later. One number or one per metric.
@@ -55,7 +57,10 @@ def detect(
         One row per stream that is no helper, in their order: `metric`, its name; `value` (count, or count / given;
         NaN = missing); `expected`; `low` and `high`, between which this slot alone would be normal; `deviation` =
         value / expected - 1 (a drop is negative); `score` = how far the most significant test in that direction is,
-        1 = its threshold; `anomaly`; `reason` in words.
+        1 = its threshold, from 1.15 on an anomaly by itself, below only beside another; `anomaly`; `reason` in words;
+        `explanation`: what `expected` follows instead of the habits: "day off" or "working day" (the day behaves like one,
+        which it is not), "new level", or "" (the habits); of a new level, `level`: its change against the habits as a
+        signed share, and `since`: the slot in which it began, within two days (else NaN and NaT).
 
     Raises:
         ValueError: the history, the slot, a setting or the streams are not as described; says what to do.
@@ -68,7 +73,7 @@ def detect(
     start = values.index[0] if len(values) else slot
     first = max(start, (slot - pd.Timedelta(days=DAYS_NEEDED)).normalize())
     slots = grid(values, watched, first, slot, start)
-    return _frame(watched, judge(slots, len(slots) - 1, *settings), slots.age[-1:])
+    return _frame(slots, len(slots) - 1, *settings)
 
 
 def detect_all(
@@ -88,7 +93,7 @@ def detect_all(
     if values.empty:
         raise ValueError("history is empty: pass at least one slot")
     slots = grid(values, watched, values.index[0], values.index[-1], values.index[0])
-    result = _frame(watched, judge(slots, 0, *settings), slots.age)
+    result = _frame(slots, 0, *settings)
     result.insert(0, "slot", slots.index.repeat(len(watched.metrics)))
     return result
 
@@ -101,11 +106,20 @@ def _watched(streams: Iterable[Stream] | None) -> Streams:
     return Streams(streams)
 
 
-def _frame(watched: Streams, verdicts: Verdicts, age: np.ndarray) -> pd.DataFrame:
-    columns = {"metric": np.tile(np.array(watched.metrics, dtype=object), len(age))}
+def _frame(slots: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.ndarray) -> pd.DataFrame:
+    verdicts, explained = judge(slots, first, sensitivity, min_deviation)
+    columns = {"metric": np.tile(np.array(slots.streams.metrics, dtype=object), len(slots) - first)}
     for name in ("value", "expected", "low", "high", "deviation", "score", "anomaly"):
         columns[name] = getattr(verdicts, name).ravel()
-    return pd.DataFrame(columns | {"reason": reasons(verdicts, age)})
+    columns["reason"] = reasons(verdicts, explained, slots.age[first:])
+    columns["explanation"] = np.array(EXPLANATIONS, dtype=object)[explained.kind.ravel()]
+    new = explained.kind == NEW_LEVEL
+    columns["level"] = np.where(new, explained.level, np.nan).ravel()
+    begun = pd.DatetimeIndex(((slots.quarter[first:, None] - explained.lasts) * SLOT_SECONDS).ravel().astype("M8[s]"))
+    if slots.index.tz is not None:
+        begun = begun.tz_localize("UTC").tz_convert(slots.index.tz)
+    columns["since"] = begun.where(new.ravel())
+    return pd.DataFrame(columns)
 
 
 def _settings(watched: Streams, sensitivity: PerMetric, min_deviation: PerMetric) -> tuple[np.ndarray, np.ndarray]:

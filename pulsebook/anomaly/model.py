@@ -31,6 +31,10 @@ class Model:
     residual: np.ndarray  # count / expected - 1
     noise: Noise
 
+    def expecting(self, rate: np.ndarray) -> "Model":
+        """The same with other rates of the metrics (slots × metrics)."""
+        return Model(self.grid, *_expected(self.grid, rate), self.noise)
+
 
 def model(grid: Grid, start: int) -> Model:
     """The model of the slots from `start` on. Jitter is fitted anew for each day, to the 10 days before it."""
@@ -38,11 +42,7 @@ def model(grid: Grid, start: int) -> Model:
     since = max(grid.first_slot(int(day[start])) - FIT_SLOTS, 0)
     rate = expectation(grid, since)
     _guess_first_day(grid, rate, since)
-    rate = np.concatenate(
-        [rate, *(divide(rate[:, [h.count]], rate[:, [h.given]]) for h in grid.streams.helpers)], axis=1
-    )
-    expected = rate * grid.exposure
-    residual = np.where(grid.age[:, None] < 1, np.nan, divide(grid.count, expected) - 1)  # a guess teaches no jitter
+    rate, expected, residual = _expected(grid, rate)
 
     prior = [np.full(grid.count.shape, value) for value in (1.0, PRIOR_WOBBLE, PRIOR_MEMORY, 1.0)]
     noise = Noise(*prior, np.tile([float(len(group)) for group in grid.groups.values()], (len(grid), 1)))
@@ -59,6 +59,16 @@ def model(grid: Grid, start: int) -> Model:
         noise.burst[now], noise.wobble[now], noise.memory[now] = one.burst, wobble, one.memory
         noise.tail[now], noise.together[now] = heaviness(z), togetherness(z, list(grid.groups.values()))
     return Model(grid, rate, expected, residual, noise)
+
+
+def _expected(grid: Grid, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rate, expected count and residual of each stream, by the rates of the metrics."""
+    rate = np.concatenate(
+        [rate, *(divide(rate[:, [h.count]], rate[:, [h.given]]) for h in grid.streams.helpers)], axis=1
+    )
+    expected = rate * grid.exposure
+    residual = np.where(grid.age[:, None] < 1, np.nan, divide(grid.count, expected) - 1)  # a guess teaches no jitter
+    return rate, expected, residual
 
 
 def _guess_first_day(grid: Grid, rate: np.ndarray, since: int) -> None:

@@ -27,7 +27,7 @@ FILTER_SLOTS = 10  # slots behind the estimate of the current wobble
 DAY_STEP = 0.04  # habits change at midnight: how far the first slot of a day may be from the last, relative
 INCIDENT_Z, INCIDENT_SLOTS = 4.5, 16
 DAILY_SURPRISE = 2.69  # the median of the greatest of 96 normal |z|
-TAIL_SLACK, TAIL_MOST, TAIL_POWER = 1.04, 1.25, 1.75  # a heavier tail grows further out
+TAIL_SLACK, TAIL_MOST, TAIL_POWER = 1.04, 1.6, 1.75  # a heavier tail grows further out
 MIN_ALIKE = 0.1  # the least correlation between surprises of metrics
 SURPRISE = 3.5  # slots further off than this do not tell the wobble
 
@@ -49,28 +49,32 @@ class Noise:
 def surprises(
     count: np.ndarray, residual: np.ndarray, expected: np.ndarray, midnight: np.ndarray, noise: Noise
 ) -> np.ndarray:
-    """z of each slot against its forecast; NaN where unknown, in what looks like an incident, and hours after it."""
+    """z of each slot against its forecast; infinite in what looks like an incident, NaN for hours after it and where unknown."""
     mean, variance = forecast(residual, expected, midnight, noise, np.arange(len(count)))
     z = tail_z(count, expected * (1 + mean), variance / (1 + mean) ** 2, noise.burst)
-    incident = (np.abs(z) > INCIDENT_Z).cumsum(axis=0)
-    incident[INCIDENT_SLOTS:] -= incident[:-INCIDENT_SLOTS].copy()
-    return np.where(incident > 0, np.nan, z)
+    incident = np.abs(z) > INCIDENT_Z
+    near = incident.cumsum(axis=0)
+    near[INCIDENT_SLOTS:] -= near[:-INCIDENT_SLOTS].copy()
+    return np.where(incident, np.inf, np.where(near > 0, np.nan, z))
 
 
 def heaviness(z: np.ndarray) -> np.ndarray:
-    """How much heavier than a normal tail that of each stream is (streams): by the median over days of the greatest."""
+    """How much heavier than a normal tail that of each stream is (streams): by the median over days of the greatest.
+
+    Days of incidents are left out; but where fewer than five of ten are without, that is the nature of the stream.
+    """
     z = np.abs(z.reshape(FIT_DAYS, -1, z.shape[1]))
-    known = ~np.isnan(z)
+    known = np.isfinite(z)
     greatest = np.where(known.sum(axis=1) >= 72, np.where(known, z, 0.0).max(axis=1), np.nan)
     few = (~np.isnan(greatest)).sum(axis=0) < 5
-    greatest[:, few] = DAILY_SURPRISE
+    greatest[:, few] = np.where(np.isinf(z).any(axis=1), INCIDENT_Z, DAILY_SURPRISE)[:, few]
     own = np.nanmedian(greatest, axis=0) / DAILY_SURPRISE
     return np.clip(own / TAIL_SLACK, 1.0, TAIL_MOST) ** TAIL_POWER
 
 
 def togetherness(z: np.ndarray, groups: list[list[int]]) -> np.ndarray:
     """The standard deviation of the sum of the surprises of each group (groups)."""
-    z = np.where(np.isnan(z), 0.0, z)
+    z = np.where(np.isfinite(z), z, 0.0)
     products = sum_in_turn(z[:, :, None] * z[:, None, :])
     size = np.sqrt(np.diagonal(products))
     alike = np.clip(_ratio(products, size[:, None] * size), MIN_ALIKE, 1.0)

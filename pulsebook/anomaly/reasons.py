@@ -3,15 +3,16 @@
 import numpy as np
 
 from pulsebook.anomaly.rules import JUMP, LEVEL, MISSING, NORMAL, PERSISTS, RATIO, TOGETHER, UNKNOWN, USUAL_GAP, ZEROS
+from pulsebook.anomaly.settled import DAY_OFF, NEW_LEVEL, NONE, WORKING_DAY, Settled
 from pulsebook.anomaly.verdicts import OUTAGES_ONLY_DAYS, WEEKS_DAYS, Verdicts
 
 
-def reasons(verdicts: Verdicts, age: np.ndarray) -> list[str]:
+def reasons(verdicts: Verdicts, explained: Settled, age: np.ndarray) -> list[str]:
     """One sentence per slot and metric, in the order of the rows; `age` is the days of history before each slot."""
     texts = {NORMAL: "normal", UNKNOWN: "nothing to compare with"}
     notes = [_note(days) for days in age]
     return [
-        (texts.get(kind) or _reason(verdicts, row, metric)) + notes[row]
+        (texts.get(kind) or _reason(verdicts, row, metric)) + _explanation(explained, row, metric) + notes[row]
         for (row, metric), kind in np.ndenumerate(verdicts.kind)
     ]
 
@@ -32,6 +33,14 @@ def _reason(verdicts: Verdicts, row: int, metric: int) -> str:
         MISSING: f"missing: no data for {span} slot{'s' * (span > 1)} in a row",
         USUAL_GAP: "missing, as often at this time: counted as zero",
     }[kind]
+
+
+def _explanation(explained: Settled, row: int, metric: int) -> str:
+    kind = int(explained.kind[row, metric])
+    if kind == NONE:
+        return ""
+    level = f"a new level, {explained.level[row, metric]:+.0%}"
+    return f"; taken for {({DAY_OFF: 'a day off', WORKING_DAY: 'a working day', NEW_LEVEL: level})[kind]}"
 
 
 def _time(slots: int) -> str:

@@ -11,6 +11,7 @@ from pulsebook.anomaly.grid import CELLS_PER_DAY, SLOTS_PER_HOUR, Grid
 
 MEMORY_DAYS = 28  # days of habits behind an expectation
 SAME_WEEKDAY_WEIGHT = 6.0  # the same weekday counts this much, other days of its kind (working day, weekend) once
+LONE_WEEKDAY_WEIGHT = 3.0  # as long as it was seen once: if that was a bad day, the others outvote it
 LEVEL_DAYS = 7  # a share is taken of the mean of so many days before
 RECENT_HOURS = 48  # the level follows the median of actual / expected over so many hours
 REACH_DAYS = MEMORY_DAYS + LEVEL_DAYS + RECENT_HOURS // 24 + 1
@@ -32,12 +33,12 @@ def expectation(grid: Grid, since: int) -> np.ndarray:
     return rate
 
 
-def usual_rate(grid: Grid, first_day: int) -> np.ndarray:
+def usual_rate(grid: Grid, first_day: int, other: bool = False) -> np.ndarray:
     """The habitual rate (count per exposure) of each cell from `first_day` on (cells × streams).
 
     Each earlier day of the same kind gives its rate over the cell ±15 minutes, as a share of the level of that day;
     their robust weighted mean times the level of this day is the habit. In the first week levels are unknown and all
-    days count alike.
+    days count alike. With `other`, by the days of the other kind, which all count alike; NaN in the first week.
     """
     days, streams = grid.days, grid.count.shape[1]
     seen = ~np.isnan(grid.count) & ~np.isnan(grid.exposure)
@@ -59,8 +60,8 @@ def usual_rate(grid: Grid, first_day: int) -> np.ndarray:
     result = np.full((days - first_day, CELLS_PER_DAY, streams), np.nan)
     for day in range(first_day, days):
         early = day < LEVEL_DAYS
-        lags, weights = _days_like(grid.weekday[day], day)
-        if not len(lags):
+        lags, weights = _days_like(grid.weekday[day], day, other)
+        if not len(lags) or (early and other):
             continue
         past = day - lags
         today = np.ones((streams, 1)) if early else level[day][:, None]
@@ -78,11 +79,14 @@ def _mean(values: np.ndarray) -> np.ndarray:
     return divide(np.sum(np.where(known, values, 0.0), axis=-1, keepdims=True), np.sum(known, axis=-1, keepdims=True))
 
 
-def _days_like(weekday: int, day: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lags of the earlier days that tell the habits of this one, and their weights."""
+def _days_like(weekday: int, day: int, other: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Lags of the earlier days that tell the habits of this one (or of the other kind of day), and their weights."""
     lags = np.arange(1, min(MEMORY_DAYS, day) + 1)
     same_kind = ((weekday - lags) % 7 >= 5) == (weekday >= 5)
-    weights = np.where(lags % 7 == 0, SAME_WEEKDAY_WEIGHT, np.where(same_kind, 1.0, 0.0))
+    if other:
+        return lags[~same_kind], np.ones((~same_kind).sum())
+    same = SAME_WEEKDAY_WEIGHT if day >= 2 * 7 else LONE_WEEKDAY_WEIGHT
+    weights = np.where(lags % 7 == 0, same, np.where(same_kind, 1.0, 0.0))
     if day <= LEVEL_DAYS:
         weights = np.where(same_kind, 3.0, 1.0)
     return lags[weights > 0], weights[weights > 0]

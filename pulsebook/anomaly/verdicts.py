@@ -28,18 +28,21 @@ from pulsebook.anomaly.rules import (
     zeros_score,
 )
 from pulsebook.anomaly.season import divide
+from pulsebook.anomaly.settled import NEW_LEVEL, NONE, Settled, settled
 from pulsebook.anomaly.streams import Streams
 
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
 RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they need more
+SURE = 1.15  # a score that triggers by itself; a weaker one, from 1 on, needs company:
+COMPANY, COMPANY_SLOTS = 0.8, 2  # such a score in the same direction among so many slots before
 PERSIST_SLOTS = 32  # an anomaly that was found persists for up to so many slots while one is
 PERSIST_DEVIATION, PERSIST_Z = 0.8, 2.0  # still off: this share of min_deviation, and this far in one slot
-OUTAGES_ONLY_DAYS, SHORT_DAYS, WEEKS_DAYS = 2, 7, 14
-SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 14 days of history
+OUTAGES_ONLY_DAYS, SHORT_DAYS, WEEKS_DAYS = 2, 7, 21
+SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 21 days of history
 SHORT_DEVIATION = 2.0  # as long as habits are a guess, min_deviation is so much more
 GUESS_DISCOUNT = 0.25  # below 2 days of history, the part of the expectation to rely on
 GAP_DAYS, GAP_SLOTS, GAP_SHARE = 28, 4, 0.25  # gaps are usual when so many days have one within ± 1 hour
-REACH_SLOTS = PERSIST_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
+REACH_SLOTS = PERSIST_SLOTS + COMPANY_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,28 @@ class Verdicts:
     span: np.ndarray  # slots that the decisive test looked at
 
 
-def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.ndarray) -> Verdicts:
-    """Verdicts on the slots from `first` on; each depends on the slots up to it only."""
-    now = model(grid, max(first - REACH_SLOTS, 0))
-    slots = np.arange(max(first - PERSIST_SLOTS, 0), len(grid))
-    streams, metrics = grid.streams, len(grid.streams.metrics)
+def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.ndarray) -> tuple[Verdicts, Settled]:
+    """Verdicts on the slots from `first` on, and what explains them; each depends on the slots up to it only."""
+    since = max(first - REACH_SLOTS, 0)
+    now = model(grid, since)
+    slots = np.arange(max(first - PERSIST_SLOTS - COMPANY_SLOTS, 0), len(grid))
+    explained = settled(now, since)
+    verdicts, held = _judged(now, slots, sensitivity, min_deviation), explained.kind[slots]
+    if held.any():
+        other = _judged(now.expecting(explained.rate), slots, sensitivity, min_deviation)
+        back = (held == NEW_LEVEL) & (np.abs(verdicts.deviation) <= np.abs(other.deviation))
+        held = np.where(~verdicts.anomaly & (other.anomaly | back), NONE, held)  # habits explain it as well
+        pairs = zip(vars(verdicts).values(), vars(other).values(), strict=True)
+        verdicts = Verdicts(*(np.where(held == NONE, own, others) for own, others in pairs))
+    last = slots >= first
+    verdicts = Verdicts(*(array[last] for array in vars(verdicts).values()))
+    explained = Settled(held[last], *(array[first:] for array in (explained.rate, explained.level, explained.lasts)))
+    return verdicts, explained
+
+
+def _judged(now: Model, slots: np.ndarray, sensitivity: np.ndarray, min_deviation: np.ndarray) -> Verdicts:
+    """Verdicts on `slots` by one expectation."""
+    grid, streams, metrics = now.grid, now.grid.streams, len(now.grid.streams.metrics)
     evidence = Evidence((len(slots), len(streams.all)))
 
     age = grid.age[slots, None]
@@ -82,8 +102,11 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     deviation = divide(value, expected) - 1
     _blame(evidence, streams, deviation, alone, np.abs(grid.count - now.expected)[slots])
     side = np.where(deviation > 0, RISE, DROP)
-    score, kind, span = (np.where(side == RISE, a[RISE, :, :metrics], a[DROP, :, :metrics]) for a in evidence.arrays)
-    triggered = (score >= 1) & (np.abs(deviation) >= min_deviation)
+    score, kind, span, company = (
+        np.where(side == RISE, a[RISE, :, :metrics], a[DROP, :, :metrics])
+        for a in (*evidence.arrays, _company(evidence.score))
+    )
+    triggered = (score >= 1) & (company | (score >= SURE) | (value == 0)) & (np.abs(deviation) >= min_deviation)
 
     still = np.abs(deviation) >= PERSIST_DEVIATION * min_deviation
     still &= np.abs(alone[:, :metrics]) >= PERSIST_Z * limit[:, :metrics]
@@ -96,13 +119,12 @@ def judge(grid: Grid, first: int, sensitivity: np.ndarray, min_deviation: np.nda
     span = np.where(persists > 0, persists, np.where(silent, gap_score[1], span))
     anomaly = triggered | (persists > 0) | silent
     score = np.where(gone, np.where(usual_gap, gap_score[0], np.nan), score)
-    low, high = _range(now, slots, forecast, limit, min_deviation)
+    low, high = _range(now, slots, forecast, SURE * limit, min_deviation)
     # What is off together with the slots before it may be within the range of a slot alone; given them, it is not.
     edge = PERSIST_DEVIATION * min_deviation
     low = np.where(anomaly & (side == DROP) & (value >= low), expected * (1 - edge), low)
     high = np.where(anomaly & (side == RISE) & (value <= high), expected * (1 + edge), high)
-    result = (value, expected, low, high, deviation, score, anomaly, kind, span)
-    return Verdicts(*(array[first - int(slots[0]) :] for array in result))
+    return Verdicts(value, expected, low, high, deviation, score, anomaly, kind, span)
 
 
 def _per_stream(streams: Streams, metrics: np.ndarray, factor: float) -> np.ndarray:
@@ -123,6 +145,12 @@ def _blame(evidence: Evidence, streams: Streams, deviation: np.ndarray, alone: n
                 same_way &= counts[:, metric] >= LEAST_COUNTS
                 score = np.where(same_way & (off[:, metric] > off[:, other]), score, 0.0)
                 evidence.add(side, score, RATIO, span, metric)
+
+
+def _company(score: np.ndarray) -> np.ndarray:
+    """Whether one of the slots just before was suspicious too, in the same direction (2 × slots × streams)."""
+    suspicious = np.pad(score >= COMPANY, ((0, 0), (COMPANY_SLOTS, 0), (0, 0)))
+    return np.any([suspicious[:, back : back + score.shape[1]] for back in range(COMPANY_SLOTS)], axis=0)
 
 
 def _persists(triggered: np.ndarray, side: np.ndarray, still: np.ndarray, gone: np.ndarray) -> np.ndarray:
@@ -147,18 +175,21 @@ def _missing(now: Model, slots: np.ndarray, gone: np.ndarray, limit: np.ndarray,
     metrics = gone.shape[1]
     score, length = (a[:, :metrics] for a in zeros_score(now, slots, limit, discount, gaps=True))
     missing = (np.isnan(now.grid.count) | np.isnan(now.grid.exposure))[:, :metrics]
-    usual, known = np.zeros((2, *gone.shape), bool)
-    for row, metric in zip(*np.nonzero(gone), strict=True):
-        slot = slots[row]
-        before = missing[max(slot - GAP_DAYS * 96, 0) : slot, metric]
-        known[row, metric] = not before.all()
-        around = slot - 96 * np.arange(1, GAP_DAYS + 1)[:, None] + np.arange(-GAP_SLOTS, GAP_SLOTS + 1)
-        around = missing[around[around[:, 0] >= 0], metric]
-        alive = ~around.all(axis=1)
-        gaps = (around.any(axis=1) & alive).sum()
-        usual[row, metric] = gaps >= max(3, GAP_SHARE * alive.sum())
-    usual &= score < 1
-    return gone & known & ~usual, gone & known & usual, (score, length)
+    lacking = np.concatenate([np.zeros((1, metrics), int), missing.cumsum(axis=0)])
+
+    def known(first: np.ndarray, until: np.ndarray) -> np.ndarray:
+        return (until - first)[:, None] - (lacking[until] - lacking[first])
+
+    gaps, alive = np.zeros((2, *gone.shape), int)
+    for back in range(1, GAP_DAYS + 1):
+        first = slots - 96 * back - GAP_SLOTS
+        inside, first = (first >= 0)[:, None], np.maximum(first, 0)
+        seen = known(first, np.minimum(first + 2 * GAP_SLOTS + 1, slots))
+        alive += inside & (seen > 0)
+        gaps += inside & (seen > 0) & (seen <= 2 * GAP_SLOTS)
+    usual = (gaps >= np.maximum(3, GAP_SHARE * alive)) & (score < 1)
+    begun = known(np.maximum(slots - GAP_DAYS * 96, 0), slots) > 0
+    return gone & begun & ~usual, gone & begun & usual, (score, length)
 
 
 def _range(now: Model, slots: np.ndarray, forecast: tuple, limit: np.ndarray, min_deviation: np.ndarray) -> tuple:
