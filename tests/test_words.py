@@ -50,11 +50,10 @@ def pairs(code: str) -> list[dict]:
 
 def texts(expression) -> list[str]:
     """The texts of an expression, without the names of its parts."""
-    if isinstance(expression, ast.Dict):
-        return [text for value in expression.values for text in texts(value)]
-    return [
-        node.value for node in ast.walk(expression) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
+    nodes = list(ast.walk(expression))
+    keys = {id(key) for node in nodes if isinstance(node, ast.Dict) for key in node.keys}
+    constants = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in keys]
+    return [node.value for node in constants if isinstance(node.value, str)]
 
 
 def names(expression) -> list[str]:
