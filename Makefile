@@ -80,7 +80,7 @@ lab: setup  ## the analysts' JupyterLab, with the embedded warehouse
 	@$(BIN)/python -m pulsebook.local.lab
 
 bench: setup  ## the ETL and the reports against the usual way, side by side; the scheduler; a large archive (minutes)
-	@for bench in etl queries reports pipeline archive; do $(BIN)/python -m tests.bench.$$bench || exit 1; done
+	@for bench in etl queries reports pipeline kernels archive; do $(BIN)/python -m tests.bench.$$bench || exit 1; done
 
 soak: setup  ## the embedded warehouse under 500 clients, half of them slow or hostile (a minute)
 	@$(BIN)/python -m tests.server_soak

@@ -602,6 +602,17 @@ def test_kernels_of_other_languages_and_environments_are_started_anew(command):
         forked._start_of(command)
 
 
+def test_a_kernel_that_dies_before_it_is_ready_has_died(outputs, tmp_path, monkeypatch):
+    spec = tmp_path / "jupyter" / "kernels" / "broken"
+    spec.mkdir(parents=True)
+    argv = [sys.executable, "-c", "raise SystemExit(3)", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "broken", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    with pytest.raises(runner.NotebookFailed, match="kernel died: the kernel died before it was ready"):
+        runner.run(a_notebook(tmp_path / "step.ipynb", "1"), {}, tmp_path / "out", kernel_name="broken")
+    assert only_record(tmp_path / "out").status == "kernel died"
+
+
 @pytest.mark.slow
 def test_thirty_notebooks_some_of_them_killed_leave_nothing(warm, temporary, run, busy):
     killed = 0

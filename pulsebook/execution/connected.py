@@ -5,6 +5,8 @@ from queue import Empty
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
+from pulsebook.execution.failures import KernelDied
+
 
 class KernelClient(AsyncKernelClient):
     """It leaves on the channel what the kernel has said before: a reader knows by a message's header what it is about."""
@@ -13,7 +15,7 @@ class KernelClient(AsyncKernelClient):
         """Wait until the kernel answers and is heard.
 
         Raises:
-            RuntimeError: it died, or has not answered within `timeout` seconds.
+            KernelDied: it died, or has not answered within `timeout` seconds.
         """
         deadline = time.monotonic() + (timeout or float("inf"))
         while time.monotonic() < deadline:
@@ -23,8 +25,8 @@ class KernelClient(AsyncKernelClient):
                 await self.iopub_channel.get_msg(timeout=0.2)
             except Empty:
                 if not await self.is_alive():
-                    raise RuntimeError("Kernel died before replying to kernel_info") from None
+                    raise KernelDied("the kernel died before it was ready") from None
             else:
                 self._handle_kernel_info_reply(reply)
                 return
-        raise RuntimeError(f"Kernel didn't respond in {timeout:g} seconds")
+        raise KernelDied(f"the kernel was not ready within {timeout:g} s")
