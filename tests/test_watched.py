@@ -253,7 +253,7 @@ def test_posts_are_watched_and_a_fault_of_theirs_is_found_explained_and_told(app
     lost = by_os["Android"][0] - usual * row["expected"]
     assert first.usual == pytest.approx(usual)
     assert first.share == pytest.approx(min(1, lost / (sum(now for now, _ in by_os.values()) - row["expected"])))
-    assert f"os Android: {first.share:.0%}".replace("%", "\xa0%") in posted["text"]
+    assert f"OS Android: {first.share:.0%}".replace("%", "\xa0%") in posted["text"]
 
     replayed = run("backtest", first_day="2026-11-12", last_day="2026-11-12", other_sensitivity=1.0)
     told = replayed["told"]
