@@ -38,11 +38,12 @@ log = logging.getLogger(__name__)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def update(outputs: Path, *records: Record, seen: Seen | None = None) -> None:
+def update(outputs: Path, *records: Record, seen: Seen | None = None, page: bool = True) -> None:
     """Enter some tries, and close those that are not over and are dead. Milliseconds, but for the first call ever.
 
     Args:
         seen: files of the index as the caller has seen them just now.
+        page: whether the page is made where it is missing or another one.
 
     Raises:
         OSError: the archive cannot be written.
@@ -65,7 +66,8 @@ def update(outputs: Path, *records: Record, seen: Seen | None = None) -> None:
     enter(outputs, [*found, *records], seen)
     if gone:
         forget(outputs, gone)
-    _write_page(outputs)
+    if page:
+        _write_page(outputs)
 
 
 def enter(outputs: Path, records: Iterable[Record], seen: Seen | None = None) -> None:
@@ -95,7 +97,9 @@ def rebuild(outputs: Path) -> int:
     days = {*found, *index_files.days(outputs)}
     for day in days:
         set_day(outputs, day, found[day], stays, dict)
-    index_files.change(index_files.overview_of(outputs), lambda _: overview_of(partial(entries_of, outputs), days), dict)
+    index_files.change(
+        index_files.overview_of(outputs), lambda _: overview_of(partial(entries_of, outputs), days), dict
+    )
     page = outputs / "index.html"
     if _is_cut(page):
         log.error("%s was damaged and is made anew: it is cut short, or no page of the index", page)
