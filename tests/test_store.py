@@ -112,6 +112,29 @@ def test_a_notebook_of_14_cells_takes_few_requests(outputs, tmp_path, monkeypatc
     assert len(BEGINS + ENDS) <= 20
 
 
+@pytest.mark.parametrize("when", ["before the day is written", "before it is counted"])
+def test_what_was_seen_before_somebody_else_wrote_is_looked_at_again(when, folder, outputs, monkeypatch):
+    own, other = (Record.open(folder, name, 1, notebook="n.ipynb", parameters={}) for name in ("own", "other"))
+    index.update(outputs, own)
+    seen, set_day = {}, index.set_day
+    assert list(lookup.earlier(outputs, own, seen)) == [] and len(seen) == 2
+
+    def interrupted(*arguments, **how):
+        monkeypatch.setattr(index, "set_day", set_day)
+        steps = [lambda: index.update(outputs, other), lambda: set_day(*arguments, **how)]
+        for step in steps if when == "before the day is written" else reversed(steps):
+            step()
+
+    monkeypatch.setattr(index, "set_day", interrupted)
+    own.close("succeeded")
+    index.update(outputs, own, seen=seen)
+    assert {name[-9:]: entry["status"] for name, entry in lookup.entries(outputs).items()} == {
+        "/own-try1": "succeeded", "ther-try1": "running"
+    }  # fmt: skip
+    overview = index_files.read(outputs / ".index" / "overview.js", {})
+    assert overview["days"] == {"2026-11-20": {"etl": [2, 0, 1, 0]}} and len(overview["running"]) == 1
+
+
 def test_pages_are_served_from_the_bucket_as_what_they_are(folder, outputs, bucket):
     record = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={})
     index.update(outputs, record)

@@ -4,7 +4,7 @@
     replace(path, text)      whatever was there          touch(path)              a heartbeat: its time becomes now
 
 Readers see a file whole: the old one or the new one. After a power failure too, where it was created, changed or is to be
-`lasting`; what is neither (a notebook after each cell) does not wait for the disk. Reading, listing and deleting are those
+`lasting`; what is neither (a notebook while it runs) does not wait for the disk. Reading, listing and deleting are those
 of the path itself, a `Path` or for s3://… an `Object`. How it is done is known to `pulsebook.base.folder` and
 `pulsebook.base.bucket`.
 """
