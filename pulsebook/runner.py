@@ -7,12 +7,13 @@
     >>> record.status, record.executed.name
     ('succeeded', 'sum-try1.ipynb')
 
-papermill writes after each cell; its output goes through a handler of ours that redacts and replaces atomically.
+While it runs, the notebook is written every two seconds where there is something to see (`pulsebook.execution.archive_io`).
 """
 
 import logging
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import IPython  # noqa: F401 (its modules import each other: begun by the kernel's start and the page's at once, both fail)
@@ -25,7 +26,7 @@ from pulsebook.archive import index
 from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
-from pulsebook.base import magic
+from pulsebook.base import files, magic
 from pulsebook.base.errors import PulsebookError
 from pulsebook.base.redact import (
     WithoutSecrets,
@@ -94,7 +95,8 @@ def run(
         KernelMissing: the kernel is not installed. The record says so too.
     """
     register_secrets_of(parameters)
-    closed = close_stale_in(folder)
+    found = files.files(folder, "*")
+    closed = close_stale_in(folder, found)
     record = Record.open(
         folder,
         name or notebook.stem,
@@ -103,17 +105,18 @@ def run(
         notebook=_shown(notebook),
         parameters=recorded(parameters),
         airflow=airflow or {},
+        found=found,
     )
     status, error, secret, lasting = "killed", "the run was cut off", False, False
+    executed = None
     try:
         parameters = accepted(notebook, parameters)
         register_literals_of(notebook)
-        with record.heartbeat():
+        with record.heartbeat(), ThreadPoolExecutor(1) as beside:  # the kernel waits for no index
+            beside.submit(_show, record, *closed)
             _prepare_the_end()
-            _show(record, *closed)
-            executed = _execute(
-                notebook, parameters, record.executed, kernel_name, cell_timeout=cell_timeout, log_output=log_output
-            )
+            executed, kernel = _prepared(notebook, parameters, record.executed, kernel_name)
+            _execute(executed, kernel, notebook, record.executed, cell_timeout=cell_timeout, log_output=log_output)
         status, error = "skipped" if left_early(executed) else "succeeded", None
     except CellFailed as failure:
         status, error, lasting = "failed", str(failure), failure.lasting
@@ -130,8 +133,8 @@ def run(
         if _is_exit(reason):
             raise type(reason)(redact(str(reason))) from None
     finally:
-        finish(record, status, error)
-        _show(record)
+        seen = finish(record, status, error, executed=executed)
+        _show(record, seen=seen, page=executed is None)
         log.info("%s: %s", status, record.executed)
     if error:  # outside of what handles the first one: that is not shown beside it
         failed = FailedForGood if lasting else NotebookFailed
@@ -139,28 +142,25 @@ def run(
     return record
 
 
-def _execute(notebook: Path, parameters: dict, executed: Path, kernel_name: str | None, **how) -> NotebookNode:
+def _prepared(notebook: Path, parameters: dict, executed: Path, kernel: str | None) -> tuple[NotebookNode, str]:
+    """The notebook with its parameters, and the name of its kernel."""
     content = load_notebook_node(str(notebook))
     _refuse_magic(content)
-    name, language = kernel_of(content, kernel_name)
+    name, language = kernel_of(content, kernel)
+    how = {"parameters": parameters, "kernel_name": name, "language": language, "prepare_only": True}
+    return papermill.execute_notebook(_literal(notebook), _literal(f"{SCHEME}{executed}"), **how), name
+
+
+def _execute(prepared: NotebookNode, kernel: str, notebook: Path, executed: Path, **how) -> None:
+    """Execute the cells of a prepared notebook."""
     output = f"{SCHEME}{executed}"
-    prepared = papermill.execute_notebook(
-        _literal(notebook),
-        _literal(output),
-        parameters=parameters,
-        kernel_name=name,
-        language=language,
-        prepare_only=True,
-    )
-    megabyte = 1_000_000
-    return Engine.execute_notebook(
+    Engine.execute_notebook(
         prepared,
-        name,
+        kernel,
         output_path=output,
-        progress_bar=False,
         folder=ROOT / settings().working_folder if settings().working_folder else notebook.resolve().parent,
         environment=_kernel_environment(output),
-        limits=Limits(int(settings().cell_output_limit * megabyte), int(settings().notebook_output_limit * megabyte)),
+        limits=Limits(int(settings().cell_output_limit * 1e6), int(settings().notebook_output_limit * 1e6)),
         fork=settings().kernel_fork,
         **how,
     )
@@ -202,12 +202,12 @@ def _prepare_the_end() -> None:
     threading.Thread(target=load, name="pages", daemon=True).start()
 
 
-def _show(record: Record, *others: Record) -> None:
+def _show(record: Record, *others: Record, **how) -> None:
     """Enter tries into the archive's index. An index that cannot be written is reported and does not fail the run."""
     if not record.path.is_relative_to(settings().outputs):
         return
     try:
-        index.update(settings().outputs, *others, record)
+        index.update(settings().outputs, *others, record, **how)
     except Exception:
         log.exception("%s is not in the index", record.path)
 

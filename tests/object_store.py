@@ -19,15 +19,19 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def object_store(bucket: str = "pulsebook"):
-    """The variables that lead to a server with an empty bucket. moto looks at a condition first and writes afterwards:
-    only one request at a time makes its conditional writes atomic, as S3's are. It is received before its turn: a client
-    that is frozen in the middle of one keeps nobody waiting."""
+def object_store(bucket: str = "pulsebook", requested: list | None = None):
+    """The variables that lead to a server with an empty bucket; method and path of each request are noted in `requested`.
+
+    moto looks at a condition first and writes afterwards: only one request at a time makes its conditional writes atomic,
+    as S3's are. It is received before its turn: a client that is frozen in the middle of one keeps nobody waiting.
+    """
     application, alone = DomainDispatcherApplication(create_backend_app), threading.Lock()
 
     def one_at_a_time(environ, start_response):
         length = -1 if environ.get("wsgi.input_terminated") else int(environ.get("CONTENT_LENGTH") or 0)
         environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(length))
+        if requested is not None:
+            requested.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
         with alone:
             return application(environ, start_response)
 

@@ -69,6 +69,11 @@ def statuses(record: Record) -> list[str]:
     return [c.metadata.papermill["status"] for c in cells]
 
 
+def shows_running(record: Record) -> bool:
+    """Whether the notebook as it lies there shows a cell that runs."""
+    return record.executed.exists() and "running" in statuses(record)
+
+
 def only_record(folder: Path) -> Record:
     (path,) = folder.glob("*.json")
     return Record.load(path)
@@ -79,7 +84,7 @@ def agree(record: Record, outputs: Path) -> bool:
     day = index_files.read(outputs / ".index" / "days" / "2026-11-20.js", {})
     found = day[record.path.relative_to(outputs).with_suffix("").as_posix()]
     return (
-        {n: checksum(record.path.with_name(n)) for n in record.sha256} == record.sha256
+        {n: checksum(record.path.with_name(n).read_bytes()) for n in record.sha256} == record.sha256
         and set(record.sha256) == {record.executed.name, record.html.name}
         and f">{record.status}</b>" in record.html.read_text()
         and (found["status"], found["error"]) == (record.status, record.error)
@@ -177,6 +182,7 @@ def test_record_notebook_page_and_index_are_true_and_no_process_is_left_after(
     elif how == "kill -9 of the kernel":
         os.kill(pids[0], signal.SIGKILL)
     else:
+        until(lambda: shows_running(only_record(folder)), 10, "the waiting cell in the notebook")
         os.kill(process.pid, signal.SIGKILL)
     started = time.monotonic()
     until(lambda: not any(map(lives, pids)), 3, "the end of kernel and children", pause=0.02)
@@ -398,7 +404,7 @@ def test_a_short_or_common_secret_does_not_shred_the_document(secret, folder, ou
     settings.cache_clear()
     record = Record.open(folder, "step", 1, notebook="n.ipynb", parameters={"x": f"is {secret} here?"})
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f"x = {secret!r}")])
-    archive_io.Handler().write(nbformat.writes(notebook), str(record.executed))
+    archive_io.save(notebook, str(record.executed))
     read = nbformat.read(record.executed, 4)
     nbformat.validate(read)
     finish(record, "succeeded")

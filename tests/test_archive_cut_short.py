@@ -87,10 +87,10 @@ EXECUTED = executed()
 def a_life(outputs: Path, notebook: Path, patch) -> None:
     """A run as the runner leads it; only papermill and the kernel are left out."""
 
-    def execute(notebook, parameters, place, *_, **__):
+    def execute(prepared, kernel, notebook, place, **_):
         for _ in range(2):
             files.replace(place, nbformat.writes(EXECUTED))
-        return EXECUTED
+        prepared.update(executed())
 
     patch.setattr(runner, "_execute", execute)
     patch.setattr(runner, "_prepare_the_end", lambda: None)
@@ -257,7 +257,7 @@ def test_a_try_whose_page_is_still_being_made_is_left_alone_and_busy(outputs, mo
     files.replace(record.executed, nbformat.writes(EXECUTED))
     seen_meanwhile = []
 
-    def render(record):
+    def render(record, content):
         index.update(outputs, Record.load(record.path))
         seen_meanwhile.append((lookup.entries(outputs)[f"{NAME}1"]["status"], Record.load(record.path).status))
         assert index_files.read(outputs / ".index" / "overview.js", {})["running"] == [f"{NAME}1"]

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -19,7 +20,7 @@ import pytest
 from pulsebook import runner
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import settings
-from pulsebook.execution import sockets
+from pulsebook.execution import archive_io, sockets
 from pulsebook.execution.failures import is_lasting, said
 from pulsebook.warehouse import Warehouse, WarehouseError
 from tests.services import until
@@ -150,6 +151,24 @@ def test_a_run_ends_within_seconds_with_what_is_known_and_not_before(name, ended
 def test_a_message_of_the_kernel_that_is_lost_is_reported(ended):
     shown = text_of(outputs_of(ended["last message lost"].result(200)[0])[1])
     assert shown.startswith("done\n") and "some of it is lost" in shown
+
+
+def test_a_notebook_that_runs_is_written_where_there_is_something_to_see_and_not_after_every_cell(run, monkeypatch):
+    written = []
+
+    def save(notebook, path):
+        states = [cell.metadata.papermill["status"] for cell in notebook.cells if cell.cell_type == "code"]
+        written.append((time.monotonic(), states[1:]))
+
+    monkeypatch.setattr(archive_io, "save", save)
+    pause = "import time\ntime.sleep(5)"
+    record, _ = run(*["1"] * 5, pause, *["1"] * 5, pause, "1")
+    moments, states = zip(*written, strict=True)
+    assert all(later - earlier >= archive_io.EVERY for earlier, later in pairwise(moments))
+    for place in (5, 11):
+        assert any(state[place] == "running" and set(state[:place]) == {"completed"} for state in states), "a long cell"
+    assert len(written) < 13, "not after each"
+    assert set(statuses(record)) == {"completed"}, "the end is the archive's to write"
 
 
 def test_the_limit_of_a_cell_may_be_a_fraction_of_a_second(run):

@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import signal
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import nbformat
@@ -12,7 +14,7 @@ import requests
 from s3fs import S3FileSystem
 
 from pulsebook import runner
-from pulsebook.archive import index, index_entries, index_files, lookup, verify
+from pulsebook.archive import heartbeat, index, index_entries, index_files, lookup, verify
 from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.record import STALE, Record, checksum
 from pulsebook.base import bucket as bucket_files
@@ -20,17 +22,21 @@ from pulsebook.base import files
 from pulsebook.base.settings import Settings, SettingsError, place, settings
 from pulsebook.base.store import StoreError
 from pulsebook.cli import main
+from pulsebook.execution import archive_io
 from tests.object_store import KEY, SECRET, object_store, objects
 from tests.services import until
-from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, statuses
+from tests.test_archive import FORK, WAITING, a_notebook, agree, lives, shows_running, statuses
 from tests.test_archive_commands import a_run
 
 PREFIX = "teams/growth"  # of the archive within the bucket
 
 
+REQUESTED: list[str] = []  # by whatever runs here: method and path of each request
+
+
 @pytest.fixture(scope="module")
 def bucket():
-    with object_store() as variables:
+    with object_store(requested=REQUESTED) as variables:
         yield variables
 
 
@@ -78,6 +84,55 @@ def test_a_notebook_leaves_record_notebook_page_and_index_in_the_store(folder, o
     assert (facts["status"], facts["headline"]) == ("succeeded", "7 rows")
     assert f"[redacted] {name}/step-try2.html" in found[f"{name}/step-try2.ipynb"].decode()
     assert not [key for key, data in found.items() if SECRET.encode() in data]
+
+
+BEGINS = (  # what a try asks of the store: what its folder holds, its record, the index
+    "GET pulsebook", "PUT step-try1.json",
+    "GET overview.js", "PUT overview.js", "GET day.js", "PUT day.js", "PUT overview.js", "GET index.html",
+)  # fmt: skip
+ENDS = (
+    "PUT step-try1.ipynb", "PUT step-try1.json", "GET messages.jsonl", "PUT step-try1.html",
+    "GET overview.js", "GET day.js", "PUT step-try1.json", "PUT day.js", "PUT overview.js",
+)  # fmt: skip
+COMPARED = ("GET day.js", "GET step-try1.json", "GET step-try1.ipynb", "PUT step-try1.diff.html")  # with the day before
+
+
+def test_a_notebook_of_14_cells_takes_few_requests(outputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive_io, "EVERY", 600.0)  # no machine is too slow to count on
+    monkeypatch.setattr(heartbeat, "BEAT", 600.0)
+    notebook = a_notebook(tmp_path / "step.ipynb", *(f"print({n})" for n in range(12)))
+    assert len(nbformat.read(notebook, 4).cells) == 14
+    a_run(outputs, "app_report", "2026-11-19", 1)  # the archive has an index
+    for day, expected in (("2026-11-20", BEGINS + ENDS), ("2026-11-21", BEGINS + ENDS + COMPARED)):
+        REQUESTED.clear()
+        record = runner.run(notebook, {"place": "x"}, outputs / "etl" / day / "run-1")
+        names = [request.split(" ")[0] + " " + request.rpartition("/")[2] for request in REQUESTED]
+        assert Counter(re.sub(r"2026-11-\d\d\.js", "day.js", name) for name in names) == Counter(expected)
+        assert record.status == "succeeded" and (record.compared.name in record.sha256) == (len(expected) > 20)
+    assert len(BEGINS + ENDS) <= 20
+
+
+@pytest.mark.parametrize("when", ["before the day is written", "before it is counted"])
+def test_what_was_seen_before_somebody_else_wrote_is_looked_at_again(when, folder, outputs, monkeypatch):
+    own, other = (Record.open(folder, name, 1, notebook="n.ipynb", parameters={}) for name in ("own", "other"))
+    index.update(outputs, own)
+    seen, set_day = {}, index.set_day
+    assert list(lookup.earlier(outputs, own, seen)) == [] and len(seen) == 2
+
+    def interrupted(*arguments, **how):
+        monkeypatch.setattr(index, "set_day", set_day)
+        steps = [lambda: index.update(outputs, other), lambda: set_day(*arguments, **how)]
+        for step in steps if when == "before the day is written" else reversed(steps):
+            step()
+
+    monkeypatch.setattr(index, "set_day", interrupted)
+    own.close("succeeded")
+    index.update(outputs, own, seen=seen)
+    assert {name[-9:]: entry["status"] for name, entry in lookup.entries(outputs).items()} == {
+        "/own-try1": "succeeded", "ther-try1": "running"
+    }  # fmt: skip
+    overview = index_files.read(outputs / ".index" / "overview.js", {})
+    assert overview["days"] == {"2026-11-20": {"etl": [2, 0, 1, 0]}} and len(overview["running"]) == 1
 
 
 def test_pages_are_served_from_the_bucket_as_what_they_are(folder, outputs, bucket):
@@ -151,7 +206,7 @@ def test_40_runs_of_4_processes_are_all_there_and_none_has_overwritten_another(o
     assert len(records) == 40 and {r.path.stem for r in records} == {f"check-try{n}" for n in range(1, 5)}
     for record in records:
         assert json.loads(record.executed.read_text()) == record.parameters, "each its own"
-        assert record.sha256 == {record.executed.name: checksum(record.executed)}
+        assert record.sha256 == {record.executed.name: checksum(record.executed.read_bytes())}
     overview = index_files.read(outputs / ".index" / "overview.js", {})
     good = {(r.path.parent, r.path.stem) for r in records if r.status == "succeeded"}
     failed = [
@@ -185,9 +240,10 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
     task.start()
     until((tmp_path / "pids").exists, 60, "the waiting cell")
     kernel = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+    (path,) = index_entries.records_of(outputs)
+    until(lambda: shows_running(Record.load(path)), 20, "the waiting cell in the notebook")
     os.kill(task.pid, signal.SIGKILL)
     task.join(5)
-    (path,) = index_entries.records_of(outputs)
     assert Record.load(path).status == "running"
     until(lambda: not any(map(lives, kernel)), 5, "the end of kernel and children")
     index.update(outputs)

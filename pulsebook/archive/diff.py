@@ -130,18 +130,22 @@ def previous(outputs: Path, record: Record) -> Record:
     return find(outputs, str(path))
 
 
-def compare(earlier: Record, later: Record) -> Comparison:
+def compare(earlier: Record, later: Record, content: bytes | None = None) -> Comparison:
     """Compare two tries.
+
+    Args:
+        content: what the file of the later one's notebook holds, where that is known.
 
     Raises:
         DiffError: one has no executed notebook that can be read.
     """
     read = []
-    for record in (earlier, later):
-        if not record.executed.exists():
-            raise DiffError(f"{record.path} says {record.status}, and there is no executed notebook beside it")
+    for record, known in ((earlier, None), (later, content)):
         try:
-            read.append(document.read(record.executed))
+            read.append(document.read(record.executed, known))
+        except FileNotFoundError:
+            missing = f"{record.path} says {record.status}, and there is no executed notebook beside it"
+            raise DiffError(missing) from None
         except document.DocumentError as why:
             raise DiffError(str(why)) from None
     return Comparison(earlier, later, tuple(read))

@@ -25,19 +25,25 @@ class DocumentError(PulsebookError, ValueError):
     """A file is no notebook that can be read; the message says why."""
 
 
-def read(path: Path) -> NotebookNode:
+def read(path: Path, content: bytes | None = None) -> NotebookNode:
     """The notebook of a file.
+
+    Args:
+        content: what the file holds, where that is known.
 
     Raises:
         DocumentError: it cannot be read as a notebook at all.
+        FileNotFoundError: there is no file.
     """
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise DocumentError(f"{path.name} has {size / 1e6:,.0f} MB; up to {LARGEST / 1e6:,.0f} MB are read")
     try:
-        found = json.loads(path.read_bytes().decode("utf-8", "replace"))
+        content = path.read_bytes() if content is None else content
+        if len(content) > LARGEST:
+            raise ValueError(f"it has {len(content) / 1e6:,.0f} MB; up to {LARGEST / 1e6:,.0f} MB are read")
+        found = json.loads(content.decode("utf-8", "replace"))
         if isinstance(found, dict) and isinstance(found.get("nbformat"), int) and found["nbformat"] < 4:
             found = nbformat.convert(nbformat.from_dict(found), 4)
+    except FileNotFoundError:
+        raise
     except Exception as error:  # whatever the old formats' readers meet
         raise DocumentError(f"{path.name} cannot be read as a notebook: {type(error).__name__}: {error}") from None
     if not isinstance(found, dict) or not isinstance(found.get("cells"), list):

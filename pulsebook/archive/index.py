@@ -9,6 +9,7 @@ it; who only reads looks into the records instead.
 import logging
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from pulsebook.archive import index_files
@@ -18,6 +19,7 @@ from pulsebook.archive.index_entries import (
     by_day,
     count,
     counts_of,
+    entries_of,
     from_records,
     looked_at,
     name_of,
@@ -30,45 +32,53 @@ from pulsebook.archive.index_files import read as _read
 from pulsebook.archive.index_page import index_page
 from pulsebook.archive.record import Record
 from pulsebook.base import files
-from pulsebook.base.store import StoreError
+from pulsebook.base.store import Seen, StoreError
 
 log = logging.getLogger(__name__)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-def update(outputs: Path, *records: Record) -> None:
+def update(outputs: Path, *records: Record, seen: Seen | None = None, page: bool = True) -> None:
     """Enter some tries, and close those that are not over and are dead. Milliseconds, but for the first call ever.
+
+    Args:
+        seen: files of the index as the caller has seen them just now.
+        page: whether the page is made where it is missing or another one.
 
     Raises:
         OSError: the archive cannot be written.
     """
+    seen = {} if seen is None else seen
     try:
-        overview = _read(index_files.overview_of(outputs), None)
+        overview = _read(index_files.overview_of(outputs), None, seen)
     except Damaged:
+        seen.clear()
         repair_files(outputs)
-        overview = _read(index_files.overview_of(outputs), None)
+        overview = _read(index_files.overview_of(outputs), None, seen)
     if overview is None:
         known = looked_at(records_of(outputs), _closed)
         found, gone = [record for _, record in known if record], []
     else:
-        known = list(looked_at([outputs / f"{name}.json" for name in overview["running"]], _closed))
+        others = {*overview["running"]} - {name_of(outputs, record.path) for record in records}
+        known = list(looked_at([outputs / f"{name}.json" for name in sorted(others)], _closed))
         found = [record for _, record in known if record and record.over]
         gone = [path for path, record in known if not record]
-    enter(outputs, [*found, *records])
+    enter(outputs, [*found, *records], seen)
     if gone:
         forget(outputs, gone)
-    _write_page(outputs)
+    if page:
+        _write_page(outputs)
 
 
-def enter(outputs: Path, records: Iterable[Record]) -> None:
+def enter(outputs: Path, records: Iterable[Record], seen: Seen | None = None) -> None:
     """Enter some tries. Those that begin are noted first: whoever comes after a crash looks at them again."""
-    days = by_day(outputs, records)
+    days, seen = by_day(outputs, records), {} if seen is None else seen
     busy = _running(days)
     if busy:
-        count(outputs, (), busy=busy)
+        count(outputs, (), busy=busy, seen=seen)
     for day, found in days.items():
-        set_day(outputs, day, found)
-    count(outputs, days)
+        set_day(outputs, day, found, seen=seen)
+    count(outputs, days, seen=seen)
 
 
 def rebuild(outputs: Path) -> int:
@@ -87,7 +97,9 @@ def rebuild(outputs: Path) -> int:
     days = {*found, *index_files.days(outputs)}
     for day in days:
         set_day(outputs, day, found[day], stays, dict)
-    index_files.change(index_files.overview_of(outputs), lambda _: overview_of(outputs, days), dict)
+    index_files.change(
+        index_files.overview_of(outputs), lambda _: overview_of(partial(entries_of, outputs), days), dict
+    )
     page = outputs / "index.html"
     if _is_cut(page):
         log.error("%s was damaged and is made anew: it is cut short, or no page of the index", page)

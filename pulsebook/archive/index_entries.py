@@ -10,6 +10,7 @@ from pulsebook.archive.index_files import Damaged
 from pulsebook.archive.record import RUNNING, Record, RecordError, RecordUnreadable, is_record
 from pulsebook.base import files
 from pulsebook.base.names import RECORDS, parse_try
+from pulsebook.base.store import Seen
 
 log = logging.getLogger(__name__)
 GOOD, BUSY, SKIPPED = "succeeded", RUNNING, "skipped"
@@ -84,11 +85,11 @@ def from_records(outputs: Path, days: set[str]) -> dict[str, dict]:
     return {day: found[day] for day in days}
 
 
-def entries_of(outputs: Path, day: str) -> dict[str, dict]:
+def entries_of(outputs: Path, day: str, seen: Seen | None = None) -> dict[str, dict]:
     """The entries of a day for somebody who only reads."""
     file = index_files.file_of(outputs, day)
     try:
-        return index_files.read(file, {})
+        return index_files.read(file, {}, seen)
     except Damaged as error:
         log.error("%s is damaged: %s", file, error)
         return from_records(outputs, {day})[day]
@@ -103,7 +104,14 @@ def by_day(outputs: Path, records: Iterable[Record]) -> dict[str, dict]:
     return found
 
 
-def set_day(outputs: Path, day: str, found: dict, stays: Callable = lambda name: True, lost: Callable | None = None):
+def set_day(
+    outputs: Path,
+    day: str,
+    found: dict,
+    stays: Callable = lambda name: True,
+    lost: Callable | None = None,
+    seen: Seen | None = None,
+) -> None:
     """Enter tries into the file of a day; of the others those stay that `stays` says. A try that has ended never runs again.
 
     Args:
@@ -117,27 +125,44 @@ def set_day(outputs: Path, day: str, found: dict, stays: Callable = lambda name:
                 entries[name] = entry
         return entries or None
 
-    index_files.change(index_files.file_of(outputs, day), entered, lost or (lambda: from_records(outputs, {day})[day]))
+    lost = lost or (lambda: from_records(outputs, {day})[day])
+    index_files.change(index_files.file_of(outputs, day), entered, lost, seen)
 
 
-def count(outputs: Path, days: Iterable[str], *, gone: Iterable[str] = (), busy: Iterable[str] = ()) -> None:
+def count(
+    outputs: Path,
+    days: Iterable[str],
+    *,
+    gone: Iterable[str] = (),
+    busy: Iterable[str] = (),
+    seen: Seen | None = None,
+) -> None:
     """Have the overview count some days anew, leave out what is gone and name what is busy. It is made only where days are
-    to be counted. Whoever writes it last has read the days after all others wrote them."""
+    to be counted. Whoever writes it last has read the days after all others wrote them: a day that was seen before counts
+    for an overview that was seen before that, and once."""
+    file, seen = index_files.overview_of(outputs), {} if seen is None else seen
+    if str(file) not in seen:
+        seen.clear()
+
+    def entries(day: str) -> dict[str, dict]:
+        found = entries_of(outputs, day, seen)
+        seen.pop(str(index_files.file_of(outputs, day)), None)
+        return found
 
     def counted(overview: dict | None) -> dict | None:
-        return overview_of(outputs, days, overview, gone, busy) if overview or days else None
+        return overview_of(entries, days, overview, gone, busy) if overview or days else None
 
-    index_files.change(
-        index_files.overview_of(outputs), counted, lambda: overview_of(outputs, index_files.days(outputs))
-    )
+    index_files.change(file, counted, lambda: overview_of(entries, index_files.days(outputs)), seen)
 
 
-def overview_of(outputs: Path, days: Iterable[str], known: dict | None = None, gone=(), busy=()) -> dict:
-    """An overview in which some days are counted anew."""
+def overview_of(
+    entries_of: Callable[[str], dict], days: Iterable[str], known: dict | None = None, gone=(), busy=()
+) -> dict:
+    """An overview in which some days are counted anew, each by its entries."""
     known = known or {"days": {}, "running": []}
     counts, running = dict(known["days"]), {*known["running"], *busy} - {*gone}
     for day in days:
-        entries = entries_of(outputs, day)
+        entries = entries_of(day)
         busy_now = {name for name, entry in entries.items() if entry["status"] == BUSY}
         running = (running - entries.keys()) | busy_now
         if entries:

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from pulsebook.archive.record_file import Damaged
 from pulsebook.base import files, names
-from pulsebook.base.store import StoreError
+from pulsebook.base.store import Seen, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -96,14 +96,19 @@ def days(outputs: Path) -> list[str]:
     return sorted(file.stem for file in (outputs / ".index" / "days").glob("*.js") if is_day(file.stem))
 
 
-def read(file: Path, default):
+def read(file: Path, default, seen: Seen | None = None):
     """What a file of the index holds; the default where there is none.
+
+    Args:
+        seen: what is noted there is taken for it; else it is noted (see `pulsebook.base.files.change`).
 
     Raises:
         Damaged: it holds something else, or cannot be read.
     """
+    seen = {} if seen is None else seen
     try:
-        return _value(file.read_bytes().decode("utf-8", "surrogateescape"), file)
+        data = seen[str(file)][0] if str(file) in seen else files.read(file, seen)
+        return default if data is None else _value(data.decode("utf-8", "surrogateescape"), file)
     except FileNotFoundError:
         if file.is_symlink():
             raise Damaged("a link that leads nowhere") from None
@@ -114,7 +119,7 @@ def read(file: Path, default):
         raise Damaged(error.strerror or str(error)) from None
 
 
-def change(file: Path, function: Callable, lost: Callable) -> None:
+def change(file: Path, function: Callable, lost: Callable, seen: Seen | None = None) -> None:
     """Change the value of a file: `function` gets it, or None where there is no file, and its answer None removes the file.
 
     Args:
@@ -131,7 +136,7 @@ def change(file: Path, function: Callable, lost: Callable) -> None:
         value = function(lost() if aside and text is None else value)
         return None if value is None else _head(file) + json.dumps(value, separators=(",", ":")) + _TAIL
 
-    files.change(file, changed)
+    files.change(file, changed, seen)
 
 
 def make_room(file: Path) -> str:

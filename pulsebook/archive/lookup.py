@@ -12,6 +12,7 @@ from pulsebook.archive.index_files import Damaged
 from pulsebook.archive.record import Record, is_record
 from pulsebook.base import files
 from pulsebook.base.names import RECORDS, Try, parse_try, try_name
+from pulsebook.base.store import Seen
 
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -25,21 +26,21 @@ def previous(outputs: Path, record: Record) -> Path | None:
     return next((path for path, found in known if found), None)
 
 
-def earlier(outputs: Path, record: Record) -> Iterator[Path]:
+def earlier(outputs: Path, record: Record, seen: Seen | None = None) -> Iterator[Path]:
     """The records of the succeeded tries of the same step before this one, the latest first."""
     if not is_record(record.path):
         return  # a copy is no try
     own, name = entry_of(record), name_of(outputs, record.path)
     step = (own["dag"], own["task"], own.get("map"), GOOD)
     try:
-        known = index_files.read(index_files.overview_of(outputs), {"days": {}})["days"]
+        known = index_files.read(index_files.overview_of(outputs), {"days": {}}, seen)["days"]
         days = [day for day, dags in known.items() if own["dag"] in dags]
     except Damaged:
         days = index_files.days(outputs)
     for day in sorted((day for day in days if day <= own["day"]), reverse=True):
         same = [
             (entry["period"], entry["started"], other)
-            for other, entry in entries_of(outputs, day).items()
+            for other, entry in entries_of(outputs, day, seen).items()
             if (entry["dag"], entry["task"], entry.get("map"), entry["status"]) == step and other != name
         ]
         for _, _, other in sorted((key for key in same if key[:2] < (own["period"], own["started"])), reverse=True):

@@ -37,10 +37,11 @@ STYLES = ("xcode", "lightbulb")
 TITLE, LINKS, FACT, ERROR = 300, 500, 4_000, 100_000  # characters of a title; links; characters of a fact, of an error
 
 
-def render(record: Record) -> str:
-    """The page of a try, from its record and its notebook (both redacted already). Whatever they hold, there is a page."""
+def render(record: Record, content: bytes | None = None) -> str:
+    """The page of a try, from its record and its notebook (both redacted already), of whose file the content may be given.
+    Whatever they hold, there is a page."""
     try:
-        executed = read(record.executed)
+        executed = read(record.executed, content)
     except DocumentError as why:
         header = f"<h1>{_escaped(record.path.stem)}</h1>\n{outcome(record)}{_ways(record)}"
         said = note(f"The cells are not shown: {why}.")

@@ -22,7 +22,7 @@ from pulsebook.archive import origin, process, record_file
 from pulsebook.archive.heartbeat import heartbeat
 from pulsebook.archive.record_file import Damaged, iso
 from pulsebook.base.errors import PulsebookError
-from pulsebook.base.files import create, replace
+from pulsebook.base.files import create, files, replace
 from pulsebook.base.names import folder_of as folder_of
 from pulsebook.base.names import parse_try, try_name
 from pulsebook.base.redact import redact_facts, redact_values
@@ -67,13 +67,18 @@ class Record:
     path: Path = field(default=Path(), repr=False)
 
     @classmethod
-    def open(cls, folder: Path, name: str, attempt: int, map_index: int | None = None, **known) -> "Record":
-        """Start the record of a try. A try that the folder holds already keeps its files: the next number is taken."""
+    def open(cls, folder: Path, name: str, attempt: int, map_index: int | None = None, found=None, **known) -> "Record":
+        """Start the record of a try. A try that the folder holds already keeps its files: the next number is taken.
+
+        Args:
+            found: the paths that the folder holds; default: it is looked into.
+        """
         record = cls(**known)
         record.process = process.mark(record.pid)
+        there = {path.name for path in (files(folder, "*") if found is None else found)}
         while True:
             record.path = folder / f"{try_name(name, map_index, attempt)}.json"
-            if not (record.executed.exists() or record.html.exists()) and create(record.path, record._json()):
+            if not there & {record.executed.name, record.html.name} and create(record.path, record._json()):
                 return record
             attempt += 1
 
@@ -163,9 +168,11 @@ class Record:
         """When the try was last known to live, in seconds since 1970."""
         return max(_written(self.path), _written(self.executed))
 
-    def close(self, status: str, error: str | None = None, ended: float | None = None) -> None:
-        """State how the try ended, and when (seconds since 1970; default: now)."""
-        self.sha256 = {file.name: checksum(file) for file in self.files if file.is_file()}
+    def close(self, status: str, error: str | None = None, ended: float | None = None, sha256=None) -> None:
+        """State how the try ended, when (seconds since 1970; default: now), and its checksums (default: of the files there)."""
+        if sha256 is None:
+            sha256 = {file.name: checksum(file.read_bytes()) for file in self.files if file.is_file()}
+        self.sha256 = sha256
         self.stated(status, error, ended)
         self.save()
 
@@ -205,6 +212,6 @@ def _written(file: Path) -> float:
         return 0.0
 
 
-def checksum(file: Path) -> str:
+def checksum(content: bytes) -> str:
     """SHA-256 in hexadecimal."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(content).hexdigest()

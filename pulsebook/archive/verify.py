@@ -86,7 +86,7 @@ def _of_files(record: Record, outputs: Path) -> list[Finding]:
     for name, expected in record.sha256.items():
         file = record.path.with_name(name)
         try:
-            if checksum(file) != expected:
+            if checksum(file.read_bytes()) != expected:
                 found.append(Finding(_below(outputs, file), "altered", f"is not {expected[:12]}… any more"))
         except FileNotFoundError:
             found.append(Finding(_below(outputs, file), "missing", "its record names it"))

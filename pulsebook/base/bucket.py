@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 
 from pulsebook.base.objects import Object
 from pulsebook.base.redact import register
-from pulsebook.base.store import StoreError
+from pulsebook.base.store import Seen, StoreError
 
 TYPES = {  # as what a browser is served an object
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".png": "image/png",
@@ -24,7 +24,7 @@ TYPES = {  # as what a browser is served an object
 LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}  # somebody else was first
 GONE = {"NoSuchKey", "404"}
 SLOW = 60.0  # seconds that a write may still be under way after a signal has cut off who waited for it
-_under_way: set[Future] = set()
+_left_alone: set[Future] = set()  # requests that nobody waits for any more
 
 
 class Bucket:
@@ -35,21 +35,31 @@ class Bucket:
 
     def create(self, path: Object, text: str) -> bool:
         # a request that was repeated may find what it wrote itself
-        return _put(path, text.encode(), IfNoneMatch="*") or _get(path)[0] == text.encode()
+        return _put(path, text.encode(), IfNoneMatch="*") is not None or _get(path)[0] == text.encode()
 
     def replace(self, path: Object, data: bytes, *, lasting: bool) -> None:
         _put(path, data)
 
-    def change(self, path: Object, function: Callable[[str | None], str | None]) -> tuple[bool, str | None]:
-        data, tag = _get(path)
+    def read(self, path: Object, seen: Seen) -> bytes:
+        data, _ = seen[str(path)] = _get(path)
+        if data is None:
+            raise FileNotFoundError(str(path))
+        return data
+
+    def change(self, path: Object, function: Callable[[str | None], str | None], seen: Seen) -> tuple[bool, str | None]:
+        state = seen.pop(str(path), None)
+        data, tag = state or _get(path)
         before = None if data is None else data.decode(errors="surrogateescape")
         text = function(before)
         if text == before:
-            return True, text
+            return state is None, text  # what was seen before may be another one now
         if text is None:
             return _request(path, "delete_object", IfMatch=tag) is not None, None
         condition = {"IfMatch": tag} if tag else {"IfNoneMatch": "*"}
-        return _put(path, text.encode(), **condition), text
+        written = _put(path, text.encode(), **condition)
+        if written:
+            seen[str(path)] = text.encode(), written["ETag"]
+        return written is not None, text
 
     def touch(self, path: Object) -> None:
         data, tag = _get(path)
@@ -57,10 +67,11 @@ class Bucket:
             _put(path, data, IfMatch=tag)
 
     def files(self, folder: Object, pattern: str) -> list[Object]:
-        parts, above = pattern.split("/"), len(folder.path.rstrip("/")) + 1
-        found = [
-            path[above:].split("/") for path in folder.fs.find(folder.path)
-        ]  # one listing, not one for every folder
+        parts, (above, _, name) = pattern.split("/"), folder.path.rstrip("/").rpartition("/")
+        start = len(folder.path.rstrip("/")) + 1
+        # one listing, not one for every folder; by prefix: without one, an empty answer is asked about twice more
+        listed = folder.fs.find(above, prefix=f"{name}/") if above else folder.fs.find(name)
+        found = [path[start:].split("/") for path in listed]
         return [
             folder.joinpath(*names)
             for names in found
@@ -80,11 +91,11 @@ class Bucket:
         pass
 
 
-def _put(path, data: bytes, **only_if) -> bool:
-    """Whether the object was written: not if the condition does not hold."""
+def _put(path, data: bytes, **only_if) -> dict | None:
+    """The store's answer; None: not written, the condition does not hold."""
     kind = TYPES.get(path.suffix, "application/octet-stream")
     how = {"ContentType": kind, "CacheControl": "no-cache", **only_if}
-    return _request(path, "put_object", Body=data, **how) is not None
+    return _request(path, "put_object", Body=data, **how)
 
 
 def _get(path) -> tuple[bytes | None, str]:
@@ -101,10 +112,8 @@ def _request(path, operation: str, **arguments) -> dict | None:
     fs = path.fs
     _know_credentials(fs)
     bucket, key, _ = fs.split_path(path.path)
-    wait(list(_under_way), timeout=SLOW)
+    wait(list(_left_alone), timeout=SLOW)
     future = asyncio.run_coroutine_threadsafe(_answer(fs, operation, Bucket=bucket, Key=key, **arguments), fs.loop)
-    _under_way.add(future)
-    future.add_done_callback(_under_way.discard)
     try:
         return future.result()
     except Exception as error:
@@ -115,6 +124,10 @@ def _request(path, operation: str, **arguments) -> dict | None:
             f"{operation} of {path} failed: {error}. Are PULSEBOOK_OUTPUTS, AWS_ENDPOINT_URL and the credentials right, "
             "and does the store take conditional writes?"
         ) from None
+    finally:
+        if not future.done():
+            _left_alone.add(future)
+            future.add_done_callback(_left_alone.discard)
 
 
 async def _answer(fs, operation: str, **arguments) -> dict:
@@ -139,4 +152,4 @@ def _know_credentials(fs) -> None:
         register(credentials.token or "")
 
 
-os.register_at_fork(after_in_child=_under_way.clear)  # what the parent waits for
+os.register_at_fork(after_in_child=_left_alone.clear)  # what the parent waits for

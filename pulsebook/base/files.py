@@ -4,7 +4,7 @@
     replace(path, text)      whatever was there          touch(path)              a heartbeat: its time becomes now
 
 Readers see a file whole: the old one or the new one. After a power failure too, where it was created, changed or is to be
-`lasting`; what is neither (a notebook after each cell) does not wait for the disk. Reading, listing and deleting are those
+`lasting`; what is neither (a notebook while it runs) does not wait for the disk. Reading, listing and deleting are those
 of the path itself, a `Path` or for s3://… an `Object`. How it is done is known to `pulsebook.base.folder` and
 `pulsebook.base.bucket`.
 """
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pulsebook.base.folder import Folder
-from pulsebook.base.store import Store
+from pulsebook.base.store import Seen, Store
 
 _FOLDER = Folder()
 
@@ -45,18 +45,27 @@ def replace(path: Path, content: str | bytes, *, lasting: bool = False) -> None:
     store_of(path).replace(path, data, lasting=lasting)
 
 
-def change(path: Path, function: Callable[[str | None], str | None]) -> str | None:
+def read(path: Path, seen: Seen) -> bytes:
+    """The content of a file. An object store notes in `seen` what it is now, for a `change` to begin with."""
+    return store_of(path).read(path, seen)
+
+
+def change(path: Path, function: Callable[[str | None], str | None], seen: Seen | None = None) -> str | None:
     """Write what a function makes of the file's text, and return that. None stands for no file.
 
     Of several that change a file at the same time each sees what the one before has written. The function may be called
     more than once. What is no UTF-8 comes to it as Python's `surrogateescape` spells it.
 
+    Args:
+        seen: files as they were seen before: an object store tries that state first, without asking for it again, and notes
+            what it has written.
+
     Raises:
         OSError: there is a link that leads nowhere, or a folder.
     """
-    store = store_of(path)
+    store, seen = store_of(path), {} if seen is None else seen
     for attempt in itertools.count():
-        done, text = store.change(path, function)
+        done, text = store.change(path, function, seen)
         if done:
             return text
         time.sleep(random.uniform(0, min(2.0, 0.02 * 2**attempt)))

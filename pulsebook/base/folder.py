@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from pulsebook.base.draft import draft, sync_folder
+from pulsebook.base.store import Seen
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,10 @@ class Folder:
         if lasting:
             sync_folder(path.parent)
 
-    def change(self, path: Path, function: Callable[[str | None], str | None]) -> tuple[bool, str | None]:
+    def read(self, path: Path, seen: Seen) -> bytes:
+        return path.read_bytes()
+
+    def change(self, path: Path, function: Callable[[str | None], str | None], seen: Seen) -> tuple[bool, str | None]:
         try:
             file = open(path, encoding="utf-8", errors="surrogateescape", newline="")  # noqa: SIM115 (closed below)
         except FileNotFoundError:

@@ -11,7 +11,7 @@ class Object(S3Path):
 
     def read_bytes(self) -> bytes:
         try:
-            return self.fs.cat_file(self.path)
+            return self.fs.cat_file(self.path, max_concurrency=1)  # of several its size is asked first
         except FileNotFoundError:
             raise
         except OSError as error:  # of a folder's file that would be damage to the file

@@ -11,6 +11,9 @@ class StoreError(PulsebookError, OSError):
     """The object store refused, or cannot be reached."""
 
 
+Seen = dict[str, tuple[bytes | None, str]]  # files as they were last seen, by path: content (None: no file) and tag
+
+
 class Store(Protocol):
     """A kind of place. It keeps no state: every path brings its own."""
 
@@ -21,7 +24,9 @@ class Store(Protocol):
 
     def replace(self, path: Path, data: bytes, *, lasting: bool) -> None: ...
 
-    def change(self, path: Path, function: Callable[[str | None], str | None]) -> tuple[bool, str | None]:
+    def read(self, path: Path, seen: Seen) -> bytes: ...
+
+    def change(self, path: Path, function: Callable[[str | None], str | None], seen: Seen) -> tuple[bool, str | None]:
         """Try once. False: somebody else was first."""
 
     def touch(self, path: Path) -> None: ...

@@ -118,6 +118,7 @@ class Client(PapermillNotebookClient):
             while not (reading.done() and waiting.done()):
                 open_tasks = [task for task in (reading, waiting) if not task.done()]
                 await asyncio.wait(open_tasks, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
+                self.nb_man.save_if_due()
                 for task in (reading, waiting):
                     if task.done():
                         task.result()

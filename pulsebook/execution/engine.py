@@ -9,6 +9,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from traitlets.config import Config
 
 from pulsebook.base.errors import PulsebookError
+from pulsebook.execution.archive_io import Manager
 from pulsebook.execution.client import Client
 from pulsebook.execution.guard import Guard
 from pulsebook.execution.kernel_output import KernelOutput
@@ -25,6 +26,16 @@ class KernelMissing(PulsebookError, RuntimeError):
 
 class Engine(NBClientEngine):
     """Executes a notebook; a cell that fails is raised as `CellFailed`."""
+
+    @classmethod
+    def execute_notebook(cls, nb: NotebookNode, kernel_name: str, output_path: str, **how) -> None:
+        """As papermill's, with our account of it. However it ends, the notebook holds what was put out."""
+        manager = Manager(nb, output_path=output_path, progress_bar=False)
+        manager.notebook_start()
+        try:
+            cls.execute_managed_notebook(manager, kernel_name, **how)
+        finally:
+            manager.notebook_complete()
 
     @classmethod
     def execute_managed_notebook(

@@ -1,4 +1,5 @@
-"""An archive of 100,000 runs: what one more run costs, how soon the index page is there, how long the commands take.
+"""An archive of 100,000 runs: what one more run costs, how soon the index page is there, how long the commands take. And how
+many requests a notebook takes in an object store.
 
     python -m tests.bench.archive [--runs 100000]
 
@@ -8,6 +9,7 @@ opened from disk in headless Chromium, if there is one.
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import tempfile
@@ -16,8 +18,13 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from nbformat import v4, write
+
+from pulsebook import runner
 from pulsebook.archive import index, lookup, retention
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.base.settings import settings
+from tests.object_store import object_store
 
 ETL = ("extract_feed", "extract_messages", "merge_users", "slice_os", "slice_gender", "slice_age", "load")
 FIRST = date(2025, 6, 1)
@@ -100,11 +107,29 @@ def page(outputs: Path) -> str:
         driver.quit()
 
 
+def in_a_bucket(place: Path) -> str:
+    """What a notebook of 14 cells takes in an object store: the first run of an archive, one with nothing to compare with, and
+    one that is compared."""
+    notebook, requested, found = place / "step.ipynb", [], []
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    write(v4.new_notebook(cells=[v4.new_code_cell("1") for _ in range(14)], metadata={"kernelspec": spec}), notebook)
+    with object_store(requested=requested) as variables:
+        os.environ |= variables | {"PULSEBOOK_OUTPUTS": "s3://pulsebook/bench"}
+        settings.cache_clear()
+        for dag, day in (("first", 1), ("etl", 1), ("etl", 2)):
+            requested.clear()
+            folder = folder_of(settings().outputs, dag, f"2026-11-{day:02}", "run")
+            seconds = took(lambda folder=folder: runner.run(notebook, {}, folder))
+            found.append(f"{len(requested)} in {seconds:.1f} s")
+    return "; ".join(found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100_000)
     runs = parser.parse_args().runs
     with tempfile.TemporaryDirectory() as folder:
+        print(f"requests of a notebook of 14 cells: {in_a_bucket(Path(folder))}", flush=True)
         outputs = Path(folder) / "outputs"
         print(f"generated {runs:,} runs in {took(lambda: generate(outputs, runs)):.0f} s")
         print(f"index made anew: {took(lambda: index.rebuild(outputs)):.0f} s", flush=True)

@@ -36,11 +36,12 @@ LONG = 2000  # characters of base64 that are no token
 def redact_notebook(document: str) -> str:
     """The JSON of a notebook, redacted. What its code calls secret is hidden wherever it occurs, from now on.
 
-    A picture that holds a secret in its bytes becomes a text that says so.
+    A picture that holds a secret in its bytes becomes a text that says so; half a surrogate pair, which no file holds, �.
 
     Raises:
         ValueError: it is no JSON.
     """
+    document = document.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     notebook = json.loads(document)
     for cell in _cells(notebook):
         if cell.get("cell_type") == "code":
