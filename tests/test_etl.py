@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import requests
 from pulsebook import runner
 from pulsebook.base.settings import ROOT
 from pulsebook.local.server import running
+from pulsebook.parameters import ParameterError
 from tests.etl import STEPS, code_of, quick
 from tests.world import final_table, raw_rows
 
@@ -237,8 +239,6 @@ def refusal(folder, notebook="extract_feed", **parameters) -> str:
         ("missing column", "feed_actions lacks os; it has"),
         ("wrong password", "Authentication failed"),
         ("server down", "no connection"),
-        ("malformed date", "run_date must be an ISO day such as 2026-11-22 (empty: yesterday), got '20.11.2026'"),
-        ("future date", "run_date must be a day that is over in Europe/Moscow"),
     ],
 )
 def test_bad_input_gives_one_clear_message_writes_nothing_and_shows_in_the_archive(
@@ -251,9 +251,6 @@ def test_bad_input_gives_one_clear_message_writes_nothing_and_shows_in_the_archi
     if case == "unfinished day":
         feed = pd.concat([feed[feed["time"] < end - 6 * 3600], feed.iloc[[0]].assign(time=end - 6 * 3600)])
     fill(feed, messages)
-    run_date = {"malformed date": "20.11.2026", "future date": str(date.today() + timedelta(days=2))}.get(
-        case, str(DAY)
-    )
     if case == "missing table":
         execute(f"DROP TABLE {databases[0]}.feed_actions")
     if case == "missing column":
@@ -265,14 +262,27 @@ def test_bad_input_gives_one_clear_message_writes_nothing_and_shows_in_the_archi
     if case == "wrong password":
         with running(tmp_path / "locked", password="right") as locked:
             configured(clickhouse_url=locked.replace("right", urllib.parse.quote(secret)))
-            message = refusal(folder, run_date=run_date)
+            message = refusal(folder)
     else:
-        message = refusal(folder, run_date=run_date)
+        message = refusal(folder)
     assert says in message
     assert execute(f"SELECT count() FROM system.tables WHERE database = '{databases[1]}'").strip() == "0"
     for file in folder.iterdir():
         text = file.read_text()
         assert secret not in text and urllib.parse.quote(secret) not in text
+
+
+@pytest.mark.parametrize(
+    ("run_date", "says"),
+    [
+        ("20.11.2026", "run_date must be an ISO day such as 2026-11-22 (empty: yesterday), got '20.11.2026'"),
+        (str(date.today() + timedelta(days=2)), "run_date must be a day that is over in Europe/Moscow"),
+    ],
+)
+def test_a_day_that_cannot_be_is_refused_before_anything_begins(run_date, says, tmp_path):
+    with pytest.raises(ParameterError, match=re.escape(says)):
+        runner.run(ROOT / "notebooks/etl/extract_feed.ipynb", {"run_date": run_date}, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unfinished_day_can_be_forced(fill, final, configured):
