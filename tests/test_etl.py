@@ -282,7 +282,8 @@ def test_bad_input_gives_one_clear_message_writes_nothing_and_shows_in_the_archi
 def test_a_day_that_cannot_be_is_refused_before_anything_begins(run_date, says, tmp_path):
     with pytest.raises(ParameterError, match=re.escape(says)):
         runner.run(ROOT / "notebooks/etl/extract_feed.ipynb", {"run_date": run_date}, tmp_path)
-    assert not list(tmp_path.iterdir())
+    (record,) = tmp_path.iterdir()  # which says so; no notebook was executed
+    assert json.loads(record.read_text())["status"] == "failed" and says in record.read_text()
 
 
 def test_an_unfinished_day_can_be_forced(fill, final, configured):
