@@ -114,8 +114,9 @@ def test_a_notebook_of_14_cells_takes_few_requests(outputs, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("when", ["before the day is written", "before it is counted"])
 def test_what_was_seen_before_somebody_else_wrote_is_looked_at_again(when, folder, outputs, monkeypatch):
-    own, other = (Record.open(folder, name, 1, notebook="n.ipynb", parameters={}) for name in ("own", "other"))
+    own = Record.open(folder, "own", 1, notebook="n.ipynb", parameters={})
     index.update(outputs, own)
+    other = Record.open(folder, "other", 1, notebook="n.ipynb", parameters={})
     seen, set_day = {}, index.set_day
     assert list(lookup.earlier(outputs, own, seen)) == [] and len(seen) == 2
 
