@@ -103,6 +103,8 @@ def test_a_notebook_of_14_cells_takes_few_requests(outputs, tmp_path, monkeypatc
     notebook = a_notebook(tmp_path / "step.ipynb", *(f"print({n})" for n in range(12)))
     assert len(nbformat.read(notebook, 4).cells) == 14
     a_run(outputs, "app_report", "2026-11-19", 1)  # the archive has an index
+    before = Record.open(outputs / "etl" / "2026-11-20" / "run-1", "other", 1, notebook="n.ipynb", parameters={})
+    before.close("succeeded")  # another task of the run
     for day, expected in (("2026-11-20", BEGINS + ENDS), ("2026-11-21", BEGINS + ENDS + COMPARED)):
         REQUESTED.clear()
         record = runner.run(notebook, {"place": "x"}, outputs / "etl" / day / "run-1")
