@@ -258,7 +258,7 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
 @pytest.mark.slow
 def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_closed_by_verify(outputs, monkeypatch):
     monkeypatch.setattr(verify, "FINAL_AFTER", -5.0)  # its times are whole seconds
-    for number in (2, 5, 9, 11, 60):
+    for number in (2, 5, 7, 8, 9, 11, 60):
         run = f"run-{number}"
         child = FORK.Process(target=_life_in_a_store, args=(number, run))
         child.start()
@@ -288,9 +288,10 @@ def _life_in_a_store(number: int, run: str) -> None:
     bucket_files._request = counting
     record = Record.open(outputs / "etl" / "2026-11-20" / run, "step", 1, notebook="n", parameters={})
     index.update(outputs, record)
-    files.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook()))
-    finish(record, "succeeded")
-    index.update(outputs, record)
+    executed = nbformat.v4.new_notebook()
+    files.replace(record.executed, nbformat.writes(executed))
+    seen = finish(record, "succeeded", executed=executed)
+    index.update(outputs, record, seen=seen)
     os._exit(0)
 
 
