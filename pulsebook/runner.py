@@ -28,6 +28,7 @@ from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
 from pulsebook.base import files, magic
 from pulsebook.base.errors import PulsebookError
+from pulsebook.base.names import is_try_of
 from pulsebook.base.redact import (
     WithoutSecrets,
     holds_secret,
@@ -96,10 +97,11 @@ def run(
     """
     register_secrets_of(parameters)
     found = files.files(folder, "*")
-    closed = close_stale_in(folder, found)
+    name = name or notebook.stem
+    closed = close_stale_in(folder, [path for path in found if is_try_of(path.stem, name, map_index)])
     record = Record.open(
         folder,
-        name or notebook.stem,
+        name,
         attempt,
         map_index,
         notebook=_shown(notebook),
@@ -107,8 +109,7 @@ def run(
         airflow=airflow or {},
         found=found,
     )
-    status, error, secret, lasting = "killed", "the run was cut off", False, False
-    executed = None
+    status, error, secret, lasting, executed = "killed", "the run was cut off", False, False, None
     try:
         parameters = accepted(notebook, parameters)
         register_literals_of(notebook)
@@ -152,7 +153,6 @@ def _prepared(notebook: Path, parameters: dict, executed: Path, kernel: str | No
 
 
 def _execute(prepared: NotebookNode, kernel: str, notebook: Path, executed: Path, **how) -> None:
-    """Execute the cells of a prepared notebook."""
     output = f"{SCHEME}{executed}"
     Engine.execute_notebook(
         prepared,

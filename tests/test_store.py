@@ -103,6 +103,8 @@ def test_a_notebook_of_14_cells_takes_few_requests(outputs, tmp_path, monkeypatc
     notebook = a_notebook(tmp_path / "step.ipynb", *(f"print({n})" for n in range(12)))
     assert len(nbformat.read(notebook, 4).cells) == 14
     a_run(outputs, "app_report", "2026-11-19", 1)  # the archive has an index
+    before = Record.open(outputs / "etl" / "2026-11-20" / "run-1", "other", 1, notebook="n.ipynb", parameters={})
+    before.close("succeeded")  # another task of the run
     for day, expected in (("2026-11-20", BEGINS + ENDS), ("2026-11-21", BEGINS + ENDS + COMPARED)):
         REQUESTED.clear()
         record = runner.run(notebook, {"place": "x"}, outputs / "etl" / day / "run-1")
@@ -114,8 +116,9 @@ def test_a_notebook_of_14_cells_takes_few_requests(outputs, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("when", ["before the day is written", "before it is counted"])
 def test_what_was_seen_before_somebody_else_wrote_is_looked_at_again(when, folder, outputs, monkeypatch):
-    own, other = (Record.open(folder, name, 1, notebook="n.ipynb", parameters={}) for name in ("own", "other"))
+    own = Record.open(folder, "own", 1, notebook="n.ipynb", parameters={})
     index.update(outputs, own)
+    other = Record.open(folder, "other", 1, notebook="n.ipynb", parameters={})
     seen, set_day = {}, index.set_day
     assert list(lookup.earlier(outputs, own, seen)) == [] and len(seen) == 2
 
@@ -255,7 +258,7 @@ def test_after_kill_9_of_the_task_the_index_tells_the_truth_of_its_stale_record(
 @pytest.mark.slow
 def test_in_an_object_store_a_run_that_is_killed_at_any_request_is_closed_by_verify(outputs, monkeypatch):
     monkeypatch.setattr(verify, "FINAL_AFTER", -5.0)  # its times are whole seconds
-    for number in (2, 5, 9, 11, 60):
+    for number in (2, 5, 7, 8, 9, 11, 60):
         run = f"run-{number}"
         child = FORK.Process(target=_life_in_a_store, args=(number, run))
         child.start()
@@ -285,9 +288,10 @@ def _life_in_a_store(number: int, run: str) -> None:
     bucket_files._request = counting
     record = Record.open(outputs / "etl" / "2026-11-20" / run, "step", 1, notebook="n", parameters={})
     index.update(outputs, record)
-    files.replace(record.executed, nbformat.writes(nbformat.v4.new_notebook()))
-    finish(record, "succeeded")
-    index.update(outputs, record)
+    executed = nbformat.v4.new_notebook()
+    files.replace(record.executed, nbformat.writes(executed))
+    seen = finish(record, "succeeded", executed=executed)
+    index.update(outputs, record, seen=seen)
     os._exit(0)
 
 

@@ -135,7 +135,7 @@ def close_stale_in(folder: Path, found: Iterable[Path] | None = None) -> list[Re
     """Close the stale records in the folder of one run; returns these.
 
     Args:
-        found: what the folder holds, where that is known.
+        found: those files of it that are looked at; default: all.
     """
     found = files(folder, RECORDS) if found is None else found
     closed = [close_stale(path) for path in sorted(found) if is_record(path)]

@@ -66,6 +66,16 @@ def parse_try(name: str) -> Try | None:
     return Try(identity(found["task"]), None if index is None else int(index), int(found["number"]))
 
 
+def is_try_of(name: str, task_id: str, map_index: int | None = None) -> bool:
+    """Whether a try of this task is called so.
+
+    >>> is_try_of("load-try2", "load"), is_try_of("load-try2", "load", 0), is_try_of("load", "load")
+    (True, False, False)
+    """
+    found = parse_try(name)
+    return found is not None and name == try_name(task_id, map_index, found.number)
+
+
 def split_try(path: str, folders: int) -> list[str] | None:
     """The parts of a try's path, without suffix, below so many folders; None: no try lies there. None of them is hidden."""
     parts = path.split("/")
