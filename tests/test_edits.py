@@ -50,7 +50,8 @@ def test_what_is_too_long_for_a_caption_is_cut_at_a_line_end(bot):  # noqa: F811
 
 
 @pytest.mark.parametrize(
-    "fault", ["stall", "reset", "garbage", "two lengths", "broken off", "no message", "page 504", "429", "500", "page 503"]
+    "fault",
+    ["stall", "reset", "garbage", "two lengths", "broken off", "no message", "page 504", "429", "500", "page 503"],
 )
 def test_an_edit_without_an_answer_is_repeated(fault, bot):  # noqa: F811
     chat.post("k", "first")
