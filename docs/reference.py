@@ -68,13 +68,14 @@ COLUMNS = {
     "opened": "start of its first slot",
     "state": "all that is known of it, as JSON",
     "key": "who sends and what about: `feed_report/2026-11-22`, with the word of a resend",
-    "part": "`text 1`, `pictures 1`, …: each is a request of its own",
+    "part": "`text 1`, `pictures 1`, …: each is a request of its own; `edit`: another text of the message",
     "chat": "the chat's id, or `page`",
     "claim": "one attempt to send it",
     "message_ids": "ids that Telegram gave",
     "headline": "first line of the text",
     "detail": "the error, of a failed or uncertain attempt",
     "task": "DAG and task that sends; NULL in rows of before it was noted",
+    "revision": "of an edit, the greater the later; NULL: no edit",
 }
 KINDS = {
     "SecretStr": "text, kept secret", "Identifier": "name of a database", "Identifier | Literal['']": "name of a database",

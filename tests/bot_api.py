@@ -2,7 +2,8 @@
 
 with bot_api() as bot:
     bot.faults += ["429", "500"]      # for the next requests; then all is well
-    bot.arrived                       # what a chat would show: (method, fields), once for each that was taken in
+    bot.arrived                       # what a chat was sent: (method, fields), once for each that was taken in
+    bot.shown                         # what it shows: the text of each message by its id, as it was edited last
 """
 
 import json
@@ -23,6 +24,8 @@ REFUSALS = {  # code, description, parameters
     "400": (400, "Bad Request: can't parse entities", {}),
     "401": (401, "Unauthorized", {}),
     "403": (403, "Forbidden: bot was kicked from the group chat", {}),
+    "gone": (400, "Bad Request: message to edit not found", {}),
+    "old": (400, "Bad Request: message can't be edited", {}),
     "500": (500, "Internal Server Error", {}),
     "migrate": (
         400, "Bad Request: group chat was upgraded to a supergroup chat", {"migrate_to_chat_id": -100500}
@@ -35,18 +38,37 @@ class Bot:
 
     def __init__(self):
         self.arrived, self.requests, self.faults, self.url = [], 0, [], ""
+        self.shown, self.edits = {}, []  # edits: as arrived, those that changed a text
         self._lock = threading.Lock()
 
     def take(self, method: str, fields: dict) -> bytes:
-        """A message reaches the chat; returns Telegram's answer."""
+        """A message or an edit reaches the chat; returns Telegram's answer."""
         with self._lock:
+            if method.startswith("edit"):
+                return self._edit(method, fields)
             self.arrived.append((method, fields))
             number = len(self.arrived) * 100
+            self.shown[number] = fields.get("text") or fields.get("caption") or ""
         if method == "sendMediaGroup":
             result = [{"message_id": number + n} for n in range(len(json.loads(fields["media"])))]
         else:
             result = {"message_id": number}
         return json.dumps({"ok": True, "result": result}).encode()
+
+    def _edit(self, method: str, fields: dict) -> bytes:
+        id, is_text = int(fields["message_id"]), method == "editMessageText"
+        text, why = fields["text" if is_text else "caption"], ""
+        if id not in self.shown:
+            why = REFUSALS["gone"][1]
+        elif is_text != (self.arrived[id // 100 - 1][0] == "sendMessage"):
+            why = "Bad Request: there is no text in the message to edit"
+        elif text == self.shown[id]:
+            why = "Bad Request: message is not modified: specified new message content is exactly the same"
+        if why:
+            return json.dumps({"ok": False, "error_code": 400, "description": why}).encode()
+        self.shown[id] = text
+        self.edits.append((method, fields))
+        return json.dumps({"ok": True, "result": {"message_id": id}}).encode()
 
 
 @contextmanager

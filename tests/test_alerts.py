@@ -15,6 +15,7 @@ import requests
 from pulsebook import runner
 from pulsebook.archive.record import folder_of
 from pulsebook.base.settings import ROOT, settings
+from pulsebook.catalogue import Policy
 from pulsebook.local import sample
 from tests.alert_notebooks import ZONE, code, on_the_page, remove, rows_of, run, slots
 from tests.bot_api import bot_api
@@ -152,7 +153,7 @@ def test_the_summaries_are_written_for_people_and_state_what_the_book_says(book,
     assert facts == counted | {("rows", ""): len(counted), ("slots", ""): 1}
     facts.clear()
     assert headline("check") == "1 slot checked, 0 metrics off, 0 messages; open incidents: none"
-    none = ("metrics off", "messages", "incidents", "open incidents")
+    none = ("metrics off", "messages", "edits", "incidents", "open incidents")
     assert {name: facts[name, ""] for name in ("slots checked", *none)} == {
         "slots checked": 1,
         **dict.fromkeys(none, 0),
@@ -199,7 +200,7 @@ def test_a_quiet_day_gives_no_message_and_a_fault_overnight_is_opened_repeated_o
     for slot in slots("2026-11-11T20:45", 96):
         run("check", slot=slot, post=True)
     assert on_the_page() == []
-    for slot in slots("2026-11-12T20:45", 28):
+    for slot in slots("2026-11-12T20:45", 34):
         run("check", slot=slot, post=True)
     opened, still, over = (m["text"] for m in on_the_page())
     first, when = opened.split("\n")[:2]
@@ -225,6 +226,33 @@ def test_a_new_level_is_opened_and_ends_explained(language, head, says, book, ex
     opened, over = on_the_page()
     assert "−" in opened["text"] and over["text"].startswith(head) and re.search(says, over["text"]), over["text"]
     assert opened["id"].startswith(over["reply_to"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("language", "edited", "over"),
+    [
+        ("en", r"<i>Edited 12:45: .*Views −\d\d\.\d\xa0% → −[89]\d\.\d\xa0%.*</i>\n", "✅ <b>Over: "),
+        ("ru", r"<i>Изменено 12:45: .*Просмотры −\d\d,\d\xa0% → −[89]\d,\d\xa0%.*</i>\n", "✅ <b>Закончилось: "),
+    ],
+)
+def test_what_grows_at_once_and_is_short_is_one_message_that_is_edited(
+    language, edited, over, book, execute, configured, monkeypatch
+):
+    monkeypatch.setattr("pulsebook.catalogue.POLICY", Policy(critical=0.99))
+    change(execute, book, "2026-11-12 12:00", "2026-11-12 12:30", "round(value * 0.5)")
+    change(execute, book, "2026-11-12 12:30", "2026-11-12 12:45", "round(value * 0.12)")
+    with bot_api() as bot:
+        token = "123456789:AAF-a_secret-token_of-the-bot_01234"
+        configured(language=language, telegram_token=token, telegram_chat_id="-42", telegram_api_url=bot.url)
+        for slot in slots("2026-11-12T11:45", 7):
+            for _ in range(2):
+                run("check", slot=slot, post=True)
+    (message,) = on_the_page()
+    first, *others = (known["text"] for known in message["revisions"])
+    assert "<i>" not in first and re.search(edited, others[-2]), others
+    assert others[-1].startswith(over) and others[-1].endswith(f"\n\n{others[-2]}") and message["text"] == others[-1]
+    assert [method for method, _ in bot.arrived] == ["sendPhoto"] and bot.shown == {100: message["text"]}
 
 
 @pytest.mark.parametrize(
@@ -468,7 +496,7 @@ def test_a_flash_mob_is_one_rise_and_the_quiet_days_before_give_no_message(serve
     assert {"views", "likes", "feed_users"} <= set(told["metrics"].iloc[-1].split(", ")) and "+" in told[
         "farthest"
     ].iloc[-1]
-    assert set(told["what"].iloc[1:]) <= {"still", "worse", "spread", "resolved"} and len(told) <= 10
+    assert set(told["what"].iloc[1:]) <= {"still", "worse", "spread", "more", "resolved"} and (~told["edit"]).sum() <= 8
 
 
 def test_the_record_of_a_check_says_how_many_incidents_it_raised(book):

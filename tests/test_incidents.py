@@ -32,8 +32,12 @@ def story(*slots, suppress=None, policy=POLICY):
         incidents, events = advance(
             incidents, START + number * QUARTER, seen, METRICS, suppress=(suppress or {}).get(number, ""), policy=policy
         )
-        sent += [(number, event.what, tuple(sorted(event.incident.metrics))) for event in events]
+        sent += [(number, _said(event), tuple(sorted(event.incident.metrics))) for event in events]
     return sent, incidents
+
+
+def _said(event) -> str:
+    return f"{event.what} (edit)" if event.is_edit else event.what
 
 
 FINE, DROP = verdicts(), verdicts({"views": -0.4, "likes": -0.5})
@@ -42,6 +46,14 @@ FINE, DROP = verdicts(), verdicts({"views": -0.4, "likes": -0.5})
 def test_metrics_that_go_off_together_are_one_incident_that_ends_after_three_normal_slots():
     sent, incidents = story(FINE, DROP, DROP, FINE, FINE, FINE, FINE)
     assert sent == [(1, "opened", ("likes", "views")), (5, "resolved", ("likes", "views"))] and not incidents
+
+
+def test_an_incident_of_more_than_two_hours_ends_after_eight_normal_slots():
+    for lasted, normal in ((8, 3), (9, 8)):
+        sent, incidents = story(*[DROP] * lasted, *[FINE] * (normal - 1))
+        assert [what for _, what, _ in sent] == ["opened"] and len(incidents) == 1
+        sent, incidents = story(*[DROP] * lasted, *[FINE] * normal)
+        assert sent[-1][:2] == (lasted + normal - 1, "resolved") and not incidents
 
 
 def test_it_lasts_from_its_first_slot_to_the_end_of_its_last():
@@ -54,26 +66,69 @@ def test_two_normal_slots_do_not_end_it():
     assert [what for _, what, _ in sent] == ["opened"] and len(incidents) == 1
 
 
-def test_while_it_lasts_there_is_a_word_every_four_hours():
-    sent, _ = story(*[DROP] * 40)
-    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (16, "still"), (32, "still")]
+def test_while_it_lasts_there_is_a_word_after_4_12_and_36_hours():
+    sent, _ = story(*[DROP] * 400)
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (16, "still"), (48, "still"), (144, "still")]
 
 
-def test_clearly_worse_is_reported_and_a_little_worse_is_not():
-    sent, _ = story(
-        DROP,
-        verdicts({"views": -0.45, "likes": -0.55}),
-        verdicts({"views": -0.7, "likes": -0.55}),
-        verdicts({"views": -0.75}),
-    )
-    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (2, "worse")]
+def test_a_word_comes_as_long_after_the_first_message_as_the_policy_says_whatever_was_edited():
+    worse = verdicts({"views": -0.7, "likes": -0.8})
+    sent, _ = story(DROP, DROP, *[worse] * 16)
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (2, "worse (edit)"), (16, "still")]
+    sent, _ = story(DROP, DROP, *[worse] * 16, suppress=dict.fromkeys(range(4), "all"))
+    assert [(n, what) for n, what, _ in sent] == [(4, "opened")], "the first message counts, not the first slot"
 
 
-def test_a_metric_of_the_same_source_joins_silently_and_another_source_is_a_spread():
-    sent, _ = story(
-        DROP, verdicts({"views": -0.4, "feed_users": -0.3}), verdicts({"views": -0.4, "messages_sent": -0.5})
-    )
-    assert sent == [(0, "opened", ("likes", "views")), (2, "spread", ("feed_users", "likes", "messages_sent", "views"))]
+def test_clearly_worse_is_an_edit_within_the_first_hour_and_a_message_later_and_a_little_worse_is_neither():
+    a_little, much = verdicts({"views": -0.45, "likes": -0.55}), verdicts({"views": -0.7, "likes": -0.55})
+    sent, _ = story(DROP, a_little, much, verdicts({"views": -0.75}))
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (2, "worse (edit)")]
+    for at, what in ((4, "worse (edit)"), (5, "worse")):
+        sent, _ = story(*[DROP] * at, much, much)
+        assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (at, what)]
+
+
+def test_an_edit_knows_what_was_said_before():
+    incidents, _ = advance([], START, DROP, METRICS)
+    _, (event,) = advance(incidents, START + QUARTER, verdicts({"views": -0.9}), METRICS)
+    assert event.before == {"views": -0.4, "likes": -0.5} and event.incident.metrics == {"views": -0.9, "likes": -0.5}
+
+
+def test_more_metrics_are_an_edit_within_the_first_hour_and_later_only_those_of_another_source_a_message():
+    more, spread = verdicts({"views": -0.4, "feed_users": -0.3}), verdicts({"views": -0.4, "messages_sent": -0.5})
+    sent, _ = story(DROP, more, spread)
+    assert sent == [
+        (0, "opened", ("likes", "views")),
+        (1, "more (edit)", ("feed_users", "likes", "views")),
+        (2, "spread (edit)", ("feed_users", "likes", "messages_sent", "views")),
+    ]
+    sent, _ = story(*[DROP] * 6, more, spread)
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (7, "spread")]
+
+
+def test_a_short_minor_incident_ends_as_an_edit_and_a_critical_or_a_long_one_with_a_message():
+    minor, critical = verdicts({"views": -0.3}), verdicts({"views": -0.6})
+    for seen, what in (
+        ([minor] * 3, "resolved (edit)"),
+        ([critical], "resolved"),
+        ([minor, critical, minor], "resolved"),
+        ([verdicts(missing=("feed",))], "resolved"),
+        ([minor] * 8, "resolved (edit)"),
+        ([minor] * 14, "resolved"),  # 8 normal slots later a word would have been due
+        ([*[verdicts({"views": -0.2})] * 6, verdicts({"views": -0.45})], "resolved"),  # it has two messages
+    ):
+        assert story(*seen, *[FINE] * 8)[0][-1][1] == what
+
+
+def test_an_incident_of_before_goes_on():
+    known = Incident("anomaly-1", "anomaly", START, START, {"views": -0.3}, told=START, told_metrics={"views": -0.3})
+    state = {name: value for name, value in known.as_dict().items() if name != "first_told"}
+    (read,), events = advance([Incident(**state)], START + 16 * QUARTER, verdicts({"views": -0.3}), METRICS)
+    assert [e.what for e in events] == ["still"] and read.told == START + 16 * QUARTER
+    for n in range(1, 9):
+        left, events = advance([read], START + (16 + n) * QUARTER, FINE, METRICS)
+        read = (left or [read])[0]
+    assert [(e.what, e.is_edit) for e in events] == [("resolved", False)] and not left
 
 
 def test_the_other_direction_later_is_another_incident():
@@ -89,7 +144,7 @@ def test_the_other_direction_in_the_same_slot_is_the_same_incident():
 def test_the_same_direction_joins_within_the_hour_and_not_later():
     feed, messenger, hour = verdicts({"views": -0.4}), verdicts({"views": -0.4, "messages_sent": -0.5}), HOUR // QUARTER
     sent, incidents = story(feed, FINE, messenger)
-    assert [what for _, what, _ in sent] == ["opened", "spread"] and len(incidents) == 1
+    assert [what for _, what, _ in sent] == ["opened", "spread (edit)"] and len(incidents) == 1
     gone = verdicts(missing=("feed",))  # keeps the first incident open
     sent, incidents = story(feed, *[gone] * (hour + 1), verdicts({"messages_sent": -0.5}, missing=("feed",)))
     assert sent[-1][1:] == ("opened", ("messages_sent",)) and len(incidents) == 3
@@ -144,11 +199,17 @@ def test_when_a_word_comes_is_the_policys():
     for hours in (1.0, 2.5):
         sent, _ = story(*[DROP] * 21, policy=Policy(repeat_hours=hours))
         assert [n for n, what, _ in sent] == list(range(0, 21, int(hours * 4))), "opened, then every so often"
+    sent, _ = story(*[DROP] * 21, policy=Policy(still_hours=(1.0, 2.5)))
+    assert [n for n, *_ in sent] == [0, 4, 10]
     sent, _ = story(DROP, FINE, FINE, policy=Policy(normal_slots=1))
     assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (1, "resolved")]
+    sent, _ = story(DROP, DROP, FINE, FINE, FINE, FINE, policy=Policy(long_hours=0.25, long_normal_slots=4))
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (5, "resolved")]
+    sent, _ = story(DROP, verdicts({"views": -0.9}), policy=Policy(edit_hours=0.2))
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (1, "worse")]
     seen = (verdicts({"views": -0.2}), verdicts({"views": -0.31}))
     assert [what for _, what, _ in story(*seen)[0]] == ["opened"]
-    assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05))[0]] == ["opened", "worse"]
+    assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05))[0]] == ["opened", "worse (edit)"]
     assert [what for _, what, _ in story(*seen, policy=Policy(worse_by=0.05, worse=2.0))[0]] == ["opened"]
     for critical, sent in ((0.31, ["opened"]), (0.32, [])):
         assert [
@@ -182,7 +243,7 @@ def test_a_ratio_of_two_sources_says_nothing_of_either():
     sent, incidents = story(seen(("messages",)), seen(), seen(), seen())
     assert sent == [(0, "opened", ("messages",)), (3, "resolved", ("messages",))] and not incidents
     sent, incidents = story(seen(("messages",)), seen(("feed",)), seen(("feed",)), seen(("feed",)))
-    assert sent == [(0, "opened", ("messages",)), (1, "spread", ("feed", "messages"))] and len(incidents) == 1
+    assert sent == [(0, "opened", ("messages",)), (1, "spread (edit)", ("feed", "messages"))] and len(incidents) == 1
     off = seen().assign(anomaly=lambda rows: rows["metric"] == "messages_per_reader", deviation=-0.4)
     assert story(off)[0] == [(0, "opened", ("messages_per_reader",))]
 

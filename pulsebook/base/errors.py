@@ -22,6 +22,7 @@
         ChatError (RuntimeError)                  chat.answers
             KeyTaken                              chat.answers
             Refused                               chat.answers
+                NotEditable                       chat.answers
             Uncertain                             chat.answers
             Undelivered                           chat.answers
                 TryLater                          chat.answers

@@ -31,8 +31,12 @@ class Alert:
 class Policy:
     """What decides when people are notified. Deviations are shares, times hours, slots quarters of an hour."""
 
-    repeat_hours: float = 4.0  # while an incident lasts, a word every so often
+    still_hours: tuple[float, ...] = (4.0, 12.0, 36.0)  # so long after an incident's first message a word says: still
+    repeat_hours: float | None = None  # where it is set, a word every so often in their place
+    edit_hours: float = 1.0  # so long the first message is edited where it gets worse, or more metrics are off
     normal_slots: int = 3  # so many normal slots in a row end an incident
+    long_hours: float = 2.0  # one that has lasted longer …
+    long_normal_slots: int = 8  # … ends after so many
     worse: float = 1.5  # clearly worse: the deviation has grown by this factor …
     worse_by: float = 0.15  # … and at least so much
     critical: float = 0.5  # |deviation| from which an incident is critical
@@ -41,10 +45,14 @@ class Policy:
     )  # then only critical incidents are notified; PULSEBOOK_QUIET_HOURS comes first
 
     def __post_init__(self):
-        for name in ("repeat_hours", "normal_slots", "worse", "worse_by", "critical"):
+        positive = ("edit_hours", "normal_slots", "long_hours", "long_normal_slots", "worse", "worse_by", "critical")
+        for name in (*positive, *(["repeat_hours"] if self.repeat_hours is not None else [])):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or value <= 0:
+            if not isinstance(value, int | float) or not value > 0:
                 raise CatalogueError(f"the policy's {name} must be a positive number, got {value!r}")
+        hours = self.still_hours
+        if not isinstance(hours, tuple) or not all(isinstance(h, int | float) and h > 0 for h in hours):
+            raise CatalogueError(f"the policy's still_hours must be such as (4.0, 12.0, 36.0), got {hours!r}")
         if not isinstance(self.quiet_hours, QuietHours):
             raise CatalogueError(
                 f"the policy's quiet_hours must be QuietHours('23:00-08:00'), got {self.quiet_hours!r}"

@@ -7,6 +7,8 @@
     0 of 1 parts posted now, 1 already before
     >>> print(post(about, "DAU: <b>18,321</b>", resend="again"))  # once more: once per word
     1 of 1 parts posted now
+    >>> print(edit(about, "DAU: <b>18,322</b>", revision=1))  # the message gets another text: nothing new is posted
+    1 of 1 parts posted now
 
 A retry, a cleared task, a re-run or a backfill posts nothing twice: the ledger knows what was sent, part by part. A
 message that was half sent continues where it stopped.
@@ -20,18 +22,17 @@ from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
 from pulsebook.base.texts import escape, visible
 from pulsebook.chat import page
-from pulsebook.chat.answers import ChatError, KeyTaken, Refused, TryLater, Uncertain, Undelivered
+from pulsebook.chat.answers import ChatError, KeyTaken, NotEditable, Refused, TryLater, Uncertain, Undelivered
+from pulsebook.chat.calls import edited, requests
 from pulsebook.chat.keys import key, sender
-from pulsebook.chat.ledger import Claim, Ledger, PageLedger, Part
-from pulsebook.chat.markup import CAPTION_LIMIT, TEXT_LIMIT, check, length, plain, split
+from pulsebook.chat.ledger import EDIT, Claim, Ledger, PageLedger, Part
+from pulsebook.chat.markup import check, cut, headline, limit_of
 from pulsebook.chat.pictures import fitting
 from pulsebook.chat.telegram import Telegram
 from pulsebook.warehouse import WarehouseError
 
-__all__ = ["ChatError", "Delivery", "KeyTaken", "Refused", "Uncertain", "Undelivered", "escape", "key", "post"]
+__all__ = ["ChatError", "Delivery", "KeyTaken", "Refused", "Uncertain", "Undelivered", "edit", "escape", "key", "post"]
 log = logging.getLogger(__name__)
-
-ALBUM = 10  # pictures at most in one album
 
 
 @dataclass(frozen=True)
@@ -45,31 +46,6 @@ class Delivery:
     def __str__(self) -> str:
         before = self.parts - self.sent_now
         return f"{self.sent_now} of {self.parts} parts posted now" + (f", {before} already before" if before else "")
-
-
-@dataclass(frozen=True)
-class _Request:
-    """One call of the Bot API."""
-
-    part: str  # text 1, text 2, pictures 1, …
-    text: str
-    photos: list[bytes]
-
-    def call(self, telegram: Telegram, chat: str, thread: int | None, reply_to: int | None) -> list[int]:
-        fields = {"chat_id": chat, "message_thread_id": thread}
-        if reply_to:
-            fields["reply_parameters"] = {"message_id": reply_to, "allow_sending_without_reply": True}
-        if not self.photos:
-            return telegram.call("sendMessage", {**fields, "text": self.text, "parse_mode": "HTML",
-                                                 "link_preview_options": {"is_disabled": True}})  # fmt: skip
-        if len(self.photos) == 1:
-            caption = {"caption": self.text, "parse_mode": "HTML"} if self.text else {}
-            return telegram.call("sendPhoto", {**fields, **caption}, {"photo": self.photos[0]})
-        files = {f"photo{n}": photo for n, photo in enumerate(self.photos, 1)}
-        media = [{"type": "photo", "media": f"attach://{name}"} for name in files]
-        if self.text:
-            media[0] |= {"caption": self.text, "parse_mode": "HTML"}
-        return telegram.call("sendMediaGroup", {**fields, "media": media}, files)
 
 
 def post(
@@ -96,7 +72,6 @@ def post(
     known, local = settings(), not settings().telegram_token.get_secret_value()
     text, photos = redact(visible(text)), [fitting(photo) for photo in photos]
     check(text)
-    headline = plain(text).strip().split("\n")[0][:200]
     key = f"{key}|{resend}" if resend else key
     team, operations = known.telegram_chat_id, known.ops_chat_id
     chat = f"page {to}" if local else team if to == "team" else operations
@@ -104,15 +79,15 @@ def post(
     telegram, ledger = None if local else Telegram(known), _ledger(to, local)
     task, begun = sender().task, ledger.begun(key, chat)
     _check_owners(key, task, set(begun.values()))
-    requests = _requests(text, photos, set(begun))
+    calls = requests(text, photos, set(begun))
     answered = ledger.first_message(reply_to, chat) if reply_to and not local else None
     ids, sent_now, uncertain = [], 0, []
-    for request in requests:
-        first, id = request is requests[0], f"{to} {key} {request.part}"
+    for request in calls:
+        first, id = request is calls[0], f"{to} {key} {request.part}"
         show = partial(page.add, id, chat=to, text=request.text, photos=request.photos,
                        reply_to=f"{to} {reply_to}" if reply_to and first else "")  # fmt: skip
         send = show if local else partial(request.call, telegram, chat, thread, answered if first else None)
-        claim = _deliver(Part(key, request.part, chat, headline, task), ledger, telegram, send)
+        claim = _deliver(Part(key, request.part, chat, headline(text), task), ledger, telegram, send)
         if claim.status == "uncertain":
             uncertain.append(f"part {request.part}: {claim.detail}")
         if not page.contains(id):
@@ -123,9 +98,56 @@ def post(
             f"it is not known whether {key} arrived: {'; '.join(uncertain)}. Look into the chat; it is not sent again by "
             "itself. Run with resend to send it once more."
         )
-    delivery = Delivery(tuple(ids), len(requests), sent_now)
+    delivery = Delivery(tuple(ids), len(calls), sent_now)
     log.info("%s: %s", key, delivery)
     return delivery
+
+
+def edit(key: str, text: str, revision: int, *, keep: bool = False) -> Delivery:
+    """Give a message of the team another text; its pictures stay. Where it cannot be edited any more, or it is not known
+    which it is, a reply says it: one for each message, which is edited from then on.
+
+    Args:
+        key: that it was posted under.
+        text: as of `post`; what is too long is cut at a line end.
+        revision: above 0; the later text has the greater one, such as the slot that it is about. Once per revision; what comes
+            after a greater one is left out.
+        keep: the text before stays below.
+
+    Raises:
+        ValueError, KeyTaken, Refused, Undelivered: as of `post`. An edit without an answer is repeated.
+        Uncertain: the reply may have arrived.
+    """
+    known, local = settings(), not settings().telegram_token.get_secret_value()
+    text = redact(visible(text))
+    check(text)
+    chat = "page team" if local else known.telegram_chat_id
+    telegram, ledger, reply = None if local else Telegram(known), Ledger(idempotent=local), f"{key}/reply"
+    part = Part(key, EDIT, chat, headline(text), sender().task, revision)
+    _check_owners(key, part.task, set(ledger.begun(key, chat).values()))
+
+    def send() -> list[int]:
+        about = reply if ledger.editable(reply, chat) else key
+        place = ledger.editable(about, chat)
+        if not place:
+            return list(post(reply, text, reply_to=key).message_ids)
+        name, message = place
+        id = f"team {about} {name}"
+        before = page.text_before(id, revision) if keep else ""
+        whole = cut(f"{text}\n\n{before}" if before else text, limit_of(name))
+        try:
+            if not local:
+                edited(telegram, chat, name, message, whole)
+        except NotEditable as error:
+            log.warning("%s: %s; a reply says it", key, error)
+            return list(post(reply, text, reply_to=key).message_ids)
+        page.edit(id, chat="team", text=whole, revision=revision)
+        return [message]
+
+    claim = _deliver(part, ledger, telegram, send)
+    if claim.status == "uncertain":
+        raise Uncertain(claim.detail)
+    return Delivery(claim.message_ids, 1, int(claim.status == "sending"))
 
 
 def _check_owners(key: str, task: str, owners: set[str]) -> None:
@@ -168,16 +190,3 @@ def _deliver(part: Part, ledger: Ledger | PageLedger, telegram: Telegram | None,
             if telegram and part.chat in telegram.moved:
                 ledger.moved(part.chat, telegram.moved[part.chat])
             return replace(claim, message_ids=tuple(ids))
-
-
-def _requests(text: str, photos: list[bytes], begun: set[str]) -> list[_Request]:
-    """The calls that a message takes: text and pictures together where they fit, and as they went out before where a
-    part has begun: the text of a re-run may be longer or shorter."""
-    fits = length(text) <= CAPTION_LIMIT
-    caption = text if photos and "text 1" not in begun and (fits or "pictures 1" in begun) else ""
-    calls = [] if caption else [_Request(f"text {n}", piece, []) for n, piece in enumerate(split(text, TEXT_LIMIT), 1)]
-    for number, first in enumerate(range(0, len(photos), ALBUM), 1):
-        calls.append(_Request(f"pictures {number}", "" if first else caption, photos[first : first + ALBUM]))
-    if not calls:
-        raise ValueError("a message needs a text or a picture, found neither")
-    return calls

@@ -2,6 +2,7 @@
 
     ChatError
     ├── Refused      a no (400, 401, 403, 404): trying again would not help
+    │   └── NotEditable  the message is gone, or too old for an edit
     ├── Undelivered  nothing arrived within the time budget: it may be sent again
     │   └── TryLater     nothing arrived at this attempt (no connection, 429, 5xx)
     └── Uncertain    the request was written, the answer was not read: it may have arrived, so it is not sent again
@@ -33,6 +34,10 @@ class KeyTaken(ChatError):
 
 class Refused(ChatError):
     """Telegram said no: trying again would not help."""
+
+
+class NotEditable(Refused):
+    """The message to edit is gone, or too old."""
 
 
 class Undelivered(ChatError):

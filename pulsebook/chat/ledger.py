@@ -3,7 +3,8 @@
 Rows are only added. Whoever wants to send first adds a claim (`sending`), then looks: with no other claim the part is
 theirs; where two claim at the same time both withdraw, wait and try again. A claim ends as `sent`, `failed` (it may be
 sent again: each attempt is a claim of its own), `uncertain` (it may have arrived: it is not sent again) or `withdrawn`.
-A claim whose owner died counts as uncertain once it is older than any delivery can take. A chat that Telegram gave a
+A claim whose owner died counts as uncertain once it is older than any delivery can take. An edit does no harm when it is
+repeated, so nothing but `sent` counts of it; it has a revision, and after a greater one it is not made any more. A chat that Telegram gave a
 new id is the same chat: a row `moved` says so.
 """
 
@@ -23,7 +24,9 @@ ABANDONED = BUDGET + 60  # seconds after which a claim without an end is one of 
 
 TEXTS = ("key", "part", "chat", "claim", "status", "message_ids", "headline", "detail")
 TABLE = "chat_messages"
-COLUMNS = {"at": "DateTime"} | dict.fromkeys(TEXTS, "String") | {"task": "Nullable(String)"}  # NULL in rows of before
+COLUMNS = {"at": "DateTime"} | dict.fromkeys(TEXTS, "String")
+COLUMNS |= {"task": "Nullable(String)", "revision": "Nullable(UInt64)"}  # NULL in rows of before
+EDIT = "edit"  # the part of a message that is its edits
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Part:
     chat: str  # the chat's id, or `page`
     headline: str  # first line of the text
     task: str = ""  # DAG and task that sends it; empty: not known
+    revision: int = 0  # of an edit
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Ledger:
             if not known:
                 token = uuid.uuid4().hex
                 self._add(part, token, "sending")
-                if self.idempotent or not self._known(part, but=token):
+                if self._is_idempotent(part) or not self._known(part, but=token):
                     return Claim("sending", token=token)
                 self.close(part, token, "withdrawn")
             time.sleep(random.uniform(0.2, 1.0))
@@ -85,12 +89,23 @@ class Ledger:
 
     def first_message(self, key: str, chat: str) -> int | None:
         """The id of the first message that was sent under a key; None: there is none."""
+        return self._first(key, self._in(chat))[1]
+
+    def editable(self, key: str, chat: str) -> tuple[str, int] | None:
+        """The part whose text stands first of a message that was sent under a key, and its id; None: there is none. Only of the
+        chat as it is now: ids of the one before it became a supergroup are those of other messages."""
+        part, id = self._first(key, f"chat = {quoted(chat)}")
+        return None if id is None else (part, id)
+
+    def _first(self, key: str, where: str) -> tuple[str, int | None]:
         found = self.warehouse.read(f"""
-            SELECT message_ids FROM {self.table}
-            WHERE key = {quoted(key)} AND part IN ('text 1', 'pictures 1') AND {self._in(chat)} AND status = 'sent'
+            SELECT part, message_ids FROM {self.table}
+            WHERE key = {quoted(key)} AND part IN ('text 1', 'pictures 1') AND {where} AND status = 'sent'
             ORDER BY part = 'text 1' DESC, at LIMIT 1
         """)
-        return next(iter(_ids(found["message_ids"].iloc[0])), None) if len(found) else None
+        if not len(found):
+            return "", None
+        return found["part"].iloc[0], next(iter(_ids(found["message_ids"].iloc[0])), None)
 
     def moved(self, old: str, new: str) -> None:
         """State that a chat has a new id: what was sent under the old one was sent to it."""
@@ -100,6 +115,9 @@ class Ledger:
         """SQL: a row is of this chat, under its id or the one before."""
         before = f"SELECT chat FROM {self.table} WHERE key = '' AND status = 'moved' AND detail = {quoted(chat)}"
         return f"(chat = {quoted(chat)} OR chat IN ({before}))"
+
+    def _is_idempotent(self, part: Part) -> bool:
+        return self.idempotent or part.revision > 0
 
     def _known(self, part: Part, but: str = "") -> Claim | None:
         """The weightiest of the claims that still count, those made on other replicas too."""
@@ -115,6 +133,7 @@ class Ledger:
                 toInt64(toUInt32(now())) - toInt64(toUInt32(min(at))) AS age
             FROM {self.table}
             WHERE key = {quoted(part.key)} AND part = {quoted(part.part)} AND {self._in(part.chat)}
+                AND ifNull(revision, 0) >= {part.revision}
             GROUP BY claim
         """)
         found = {}
@@ -123,14 +142,15 @@ class Ledger:
             if status == "sending" and claim.age > ABANDONED:
                 status, detail = "uncertain", "the process that sent it died before it saw the answer"
             found[status] = Claim(status, _ids(claim.ids), detail=detail, task=claim.owner)
-        if self.idempotent:
+        if self._is_idempotent(part):
             return found.get("sent")
         return found.get("sent") or found.get("uncertain") or found.get("sending")
 
     def _add(self, part: Part, token: str, status: str, message_ids: str = "", detail: str = "") -> None:
         values = (part.key, part.part, part.chat, token, status, message_ids, part.headline, detail, part.task)
         self.warehouse.execute(
-            f"INSERT INTO {self.table} ({', '.join(COLUMNS)}) SELECT now(), {', '.join(map(quoted, values))}"
+            f"INSERT INTO {self.table} ({', '.join(COLUMNS)}) "
+            f"SELECT now(), {', '.join(map(quoted, values))}, {part.revision or 'NULL'}"
         )
 
 

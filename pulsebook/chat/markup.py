@@ -13,6 +13,11 @@ def plain(marked: str) -> str:
     return "".join(html.unescape(atom[0]) for atom in ATOM.finditer(marked) if not atom["tag"])
 
 
+def headline(marked: str) -> str:
+    """Its first line, short."""
+    return plain(marked).strip().split("\n")[0][:200]
+
+
 def check(marked: str) -> None:
     """Refuse what Telegram would refuse, also where a page takes its place.
 
@@ -63,6 +68,16 @@ def split(marked: str, limit: int = TEXT_LIMIT) -> list[str]:
         piece, size = piece + part, size + width
     finish()
     return pieces
+
+
+def limit_of(part: str) -> int:
+    """How long the text of a part may be: `text 1`, or the caption of `pictures 1`."""
+    return TEXT_LIMIT if part.startswith("text") else CAPTION_LIMIT
+
+
+def cut(marked: str, limit: int) -> str:
+    """A text of at most `limit` visible characters: where it is longer its beginning, up to a line end where possible."""
+    return marked if length(marked) <= limit else f"{split(marked, limit - 2)[0]}\n…"
 
 
 def _parts(marked: str, limit: int):

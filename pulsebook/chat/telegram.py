@@ -13,7 +13,7 @@ import urllib3
 
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import Settings
-from pulsebook.chat.answers import Answer, Refused, TryLater, Uncertain, Undelivered, read
+from pulsebook.chat.answers import Answer, NotEditable, Refused, TryLater, Uncertain, Undelivered, read
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,11 @@ BUDGET = 120.0  # seconds from the first attempt of a message within which a par
 CONNECT_TIMEOUT = 15.0  # also what the upload may take: urllib3 has no timeout of its own for it
 ANSWER_TIMEOUT = 30.0
 FIRST_WAIT = 1.0  # seconds before a second attempt; doubles
+
+NOT_EDITABLE = (
+    "message to edit not found", "message can't be edited", "MESSAGE_ID_INVALID", "in the message to edit",
+    "upgraded to a supergroup",  # whose messages have other ids
+)  # fmt: skip
 
 # Before these there was no connection to write to. Other TLS errors may come after the request was written.
 _NEVER_SENT = (
@@ -61,13 +66,30 @@ class Telegram:
         if answer.ok:
             return list(answer.message_ids)
         said = f"Telegram refused {method}: {answer.code} {answer.description}"
-        if answer.new_chat and fields["chat_id"] not in self.moved:
+        if answer.new_chat and fields["chat_id"] not in self.moved and "message_id" not in fields:
             self.moved[fields["chat_id"]] = answer.new_chat
             log.warning("the chat has moved: set its new id %s in place of %s", answer.new_chat, fields["chat_id"])
             return self.call(method, fields, files)
         if answer.code == 429 or answer.code >= 500:
             raise TryLater(said, answer.retry_after)
         raise Refused(said)
+
+    def edit(self, method: str, fields: dict) -> list[int]:
+        """Call a method that edits a message. It may be repeated: to be as it shall be already is no error.
+
+        Raises:
+            NotEditable, TryLater (also without an answer), Refused: as their names say.
+        """
+        try:
+            return self.call(method, fields)
+        except Uncertain as error:
+            raise TryLater(str(error)) from None
+        except Refused as error:
+            if "message is not modified" in str(error):
+                return [fields["message_id"]]
+            if any(words in str(error) for words in NOT_EDITABLE):
+                raise NotEditable(str(error)) from None
+            raise
 
     def pause(self, error: TryLater) -> None:
         """Wait before another attempt.

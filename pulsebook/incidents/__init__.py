@@ -8,6 +8,8 @@
 Pure: what becomes of the open incidents when the verdicts of the next slot are in. Metrics that go off together are one
 incident; so are those that follow within the hour in the same direction. A source that sends no data is an incident of
 its own, and says nothing about the others: missing data is neither an anomaly nor the end of one.
+
+An incident says little: at first its message is edited while it grows, and that of a short minor one also says its end.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -30,8 +32,9 @@ class Incident:
     metrics: dict[str, float]  # metric -> deviation farthest from normal; of `missing`: source -> 0
     worst: dict[str, int] = field(default_factory=dict)  # metric -> slot of that deviation
     normal: int = 0  # normal slots in a row
-    told: int | None = None  # slot of the last notification; None: there was none yet
-    told_metrics: dict[str, float] = field(default_factory=dict)  # what it said
+    told: int | None = None  # slot of the last message; None: there was none yet
+    told_metrics: dict[str, float] = field(default_factory=dict)  # what was said last, also by an edit
+    first_told: int | None = None  # slot of the first message; None: there was none, or it was not noted
     resolved: int | None = None
 
     def is_critical(self, policy: Policy = POLICY) -> bool:
@@ -49,10 +52,13 @@ class Incident:
 
 @dataclass(frozen=True)
 class Event:
-    """A notification. `what`: opened, still, worse, spread, resolved, or missed (over before it was notified)."""
+    """A notification. `what`: opened, still, worse, spread, resolved, or missed (over before it was notified); more (metrics
+    of the same source), which is an edit always."""
 
     what: str
     incident: Incident
+    is_edit: bool = False  # of the incident's first message; else a message of its own
+    before: dict[str, float] = field(default_factory=dict)  # metric -> deviation that was said before
 
 
 def advance(
@@ -74,7 +80,7 @@ def advance(
             but that it is missing says nothing of any source.
         suppress: `all` notifications wait (a slot that is checked late), or the `minor` ones (quiet hours): what is not
             critical.
-        policy: when a notification is repeated, what is clearly worse, what is critical, what ends an incident.
+        policy: when a notification is repeated or is an edit, what is clearly worse, what is critical, what ends an incident.
     """
     rows = verdicts.set_index("metric")
     absent = {m: source_of[m] for m in rows.index[rows["value"].isna() & rows["anomaly"]] if m in source_of}
@@ -137,15 +143,17 @@ def _calmed(incident: Incident, slot: int, rows: pd.DataFrame, source_of: dict[s
         unknown = any(pd.isna(rows["value"].get(m)) for m in incident.metrics)
     if unknown:
         return incident
-    normal = incident.normal + 1
-    return replace(incident, normal=normal, resolved=slot if normal >= policy.normal_slots else None)
+    normal, long = incident.normal + 1, incident.seconds > policy.long_hours * HOUR
+    enough = policy.long_normal_slots if long else policy.normal_slots
+    return replace(incident, normal=normal, resolved=slot if normal >= enough else None)
 
 
 def _notified(
     incident: Incident, slot: int, source_of: dict[str, str], suppress: str, policy: Policy
 ) -> tuple[Incident, Event | None]:
     """The incident once its notification is sent, and that; None where there is nothing to say, or not yet."""
-    what = ""
+    what, first = "", incident.opened if incident.first_told is None else incident.first_told
+    is_early = slot - first <= policy.edit_hours * HOUR
     if incident.resolved is not None:
         what = "resolved" if incident.told is not None else "missed"
     elif incident.last != slot:
@@ -156,13 +164,28 @@ def _notified(
         what = "spread"
     elif any(_clearly_worse(d, incident.told_metrics.get(m, d), policy) for m, d in incident.metrics.items()):
         what = "worse"
-    elif slot - incident.told >= policy.repeat_hours * HOUR:
+    elif is_early and incident.metrics.keys() - incident.told_metrics.keys():
+        what = "more"
+    elif any(h > (incident.told - first) / HOUR for h in _due(policy, (slot - first) / HOUR)):
         what = "still"
     suppressed = suppress == "all" or (suppress == "minor" and not incident.is_critical(policy))
     if not what or (suppressed and incident.resolved is None):
         return incident, None
-    incident = replace(incident, told=slot, told_metrics=dict(incident.metrics))
-    return incident, Event(what, incident)
+    is_short = incident.told == incident.first_told and not _due(policy, (slot - first) / HOUR)
+    is_edit = is_early and what in ("spread", "worse", "more")
+    is_edit = is_edit or what == "resolved" and is_short and not incident.is_critical(policy)
+    told = incident.told if is_edit else slot
+    first_told = slot if what == "opened" else incident.first_told
+    before = incident.told_metrics
+    incident = replace(incident, told=told, told_metrics=dict(incident.metrics), first_told=first_told)
+    return incident, Event(what, incident, is_edit, before)
+
+
+def _due(policy: Policy, hours: float) -> list[float]:
+    """The hours after the first message of an incident at which a word was due, up to so many."""
+    if policy.repeat_hours is None:
+        return [h for h in policy.still_hours if h <= hours]
+    return [n * policy.repeat_hours for n in range(1, int(hours / policy.repeat_hours) + 1)]
 
 
 def _clearly_worse(now: float, before: float, policy: Policy) -> bool:

@@ -109,7 +109,7 @@ def messages(verdicts: pd.DataFrame, sources: dict[str, str], since: int = WARMU
             continue
         these = verdicts.iloc[at * rows : (at + 1) * rows]
         incidents, events = advance(incidents, int(quarter[at]), these, sources)
-        opened += [int((event.incident.opened - quarter[0]) // 900) for event in events]
+        opened += [int((event.incident.opened - quarter[0]) // 900) for event in events if not event.is_edit]
     return opened
 
 
