@@ -120,6 +120,13 @@ def test_a_short_minor_incident_ends_as_an_edit_and_a_critical_or_a_long_one_wit
         assert story(*seen, *[FINE] * 8)[0][-1][1] == what
 
 
+def test_what_turns_critical_is_a_message_also_in_the_first_hour():
+    minor, critical = verdicts({"views": -0.3}), verdicts({"views": -0.6})
+    assert [what for _, what, _ in story(minor, verdicts({"views": -0.48}))[0]] == ["opened", "worse (edit)"]
+    assert [what for _, what, _ in story(minor, critical, critical)[0]] == ["opened", "worse"]
+    assert [what for _, what, _ in story(critical, verdicts({"views": -0.95}))[0]] == ["opened", "worse (edit)"]
+
+
 def test_an_incident_of_before_goes_on():
     known = Incident("anomaly-1", "anomaly", START, START, {"views": -0.3}, told=START, told_metrics={"views": -0.3})
     state = {name: value for name, value in known.as_dict().items() if name != "first_told"}
@@ -142,7 +149,11 @@ def test_the_other_direction_in_the_same_slot_is_the_same_incident():
 
 
 def test_the_same_direction_joins_within_the_hour_and_not_later():
-    feed, messenger, hour = verdicts({"views": -0.4}), verdicts({"views": -0.4, "messages_sent": -0.5}), HOUR // QUARTER
+    feed, messenger, hour = (
+        verdicts({"views": -0.4}),
+        verdicts({"views": -0.4, "messages_sent": -0.45}),
+        HOUR // QUARTER,
+    )
     sent, incidents = story(feed, FINE, messenger)
     assert [what for _, what, _ in sent] == ["opened", "spread (edit)"] and len(incidents) == 1
     gone = verdicts(missing=("feed",))  # keeps the first incident open

@@ -172,13 +172,18 @@ def _notified(
     if not what or (suppressed and incident.resolved is None):
         return incident, None
     is_short = incident.told == incident.first_told and not _due(policy, (slot - first) / HOUR)
-    is_edit = is_early and what in ("spread", "worse", "more")
+    is_edit = is_early and what in ("spread", "worse", "more") and not _turned_critical(incident, policy)
     is_edit = is_edit or what == "resolved" and is_short and not incident.is_critical(policy)
     told = incident.told if is_edit else slot
     first_told = slot if what == "opened" else incident.first_told
     before = incident.told_metrics
     incident = replace(incident, told=told, told_metrics=dict(incident.metrics), first_told=first_told)
     return incident, Event(what, incident, is_edit, before)
+
+
+def _turned_critical(incident: Incident, policy: Policy) -> bool:
+    """Whether it was minor when it was told: nobody's phone rings at an edit."""
+    return incident.is_critical(policy) and not replace(incident, metrics=incident.told_metrics).is_critical(policy)
 
 
 def _due(policy: Policy, hours: float) -> list[float]:
