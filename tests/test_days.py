@@ -154,11 +154,15 @@ def compare(found: dict, frames: tuple[pd.DataFrame, pd.DataFrame], day: date) -
     if unique.all():  # else a hash decides
         counted = origin.replace("", "unknown").value_counts().to_dict()
         assert found["new_users"].iloc[-1][lambda n: n > 0].to_dict() == counted
-    week, before, recent = within(0, 6), within(7, 13), set(first[first > ago(7)].index)
-    assert found["periods"] == {
-        "wau": len(week), "mau": len(within(0, 29)),
-        "returned": len(week - before - recent), "lost": len(before - week),
-    }  # fmt: skip
+    expected = {}
+    for name, end in {"": 0, "_before": 7}.items():
+        week, before = within(end, end + 6), within(end + 7, end + 13)
+        recent = set(first[(first > ago(end + 7)) & (first <= ago(end))].index)
+        expected |= {
+            f"wau{name}": len(week), f"mau{name}": len(within(end, end + 29)),
+            f"returned{name}": len(week - before - recent), f"lost{name}": len(before - week),
+        }  # fmt: skip
+    assert found["periods"] == expected
     begun = rows["day"].min()
     assert found["begun"] == pd.Timestamp(begun)
     for age in range(1, 15):
@@ -182,7 +186,7 @@ def prepare(day: date):
 
     def made():
         require_days(*places(), run_day(str(day)), 14)
-        require_history(*places(), run_day(str(day)), 30)
+        require_history(*places(), run_day(str(day)), 37)
         first_days(places()[1])
 
     return made
