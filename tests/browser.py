@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.support.wait import WebDriverWait
 
 DESKTOP = (1400, 1000)
@@ -29,4 +30,5 @@ def browser(tmp_path_factory):
 
 
 def wait(browser, condition, seconds: float = 30):
-    return WebDriverWait(browser, seconds).until(condition)
+    """What the condition gives as soon as it gives something; a page that is just drawn anew is looked at again."""
+    return WebDriverWait(browser, seconds, ignored_exceptions=[StaleElementReferenceException]).until(condition)

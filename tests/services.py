@@ -119,6 +119,13 @@ def until(happens, seconds: float, what: str, pause: float = 0.5):
     pytest.fail(f"{what} did not happen within {seconds:g} s")
 
 
+UNSCHEDULED = """
+from airflow.timetables.simple import NullTimetable
+
+dag.timetable = NullTimetable()
+"""
+
+
 @pytest.fixture(scope="session")
 def airflow(server, tmp_path_factory):
     """The services, started as `make up` starts them; the bot's token stands in an Airflow Connection.
@@ -131,11 +138,15 @@ def airflow(server, tmp_path_factory):
     folder.mkdir()
     for dag in (ROOT / "dags").glob("*.py"):
         (folder / dag.name).symlink_to(dag)
+    alerts = folder / "alerts.py"  # without a schedule: once a slot of today is checked, those of the past are no news
+    alerts.unlink()
+    alerts.write_text(f"{(ROOT / 'dags/alerts.py').read_text()}\n{UNSCHEDULED}")
     known = services.passwords(home, "admin", "viewer")
     served = services.served(home, port, folder, users="admin:admin,viewer:viewer")
     environment = {
         **{name: value for name, value in served.items() if not name.startswith("PULSEBOOK_")},
         "AIRFLOW__CORE__AUTH_MANAGER": "tests.per_dag.PerDag",
+        services.PAUSED: "True",
         "PULSEBOOK_CLICKHOUSE_URL": server,
         "PULSEBOOK_SOURCE_DATABASE": "airflow_source",
         "PULSEBOOK_TARGET_DATABASE": "airflow_target",

@@ -640,7 +640,7 @@ def test_tasks_that_die_notify_operations_once_and_leave_true_records(airflow):
 def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_else(airflow):
     outage = airflow.outage
     airflow.bot.arrived.clear()
-    airflow.cli("dags", "unpause", "alerts")  # may start the run that is due now: too little history to tell anything
+    airflow.cli("dags", "unpause", "alerts")
     slots = [outage - timedelta(minutes=15), outage, outage + timedelta(minutes=75)]
     for slot in slots:
         airflow.api("POST", "/dags/alerts/dagRuns", logical_date=None, conf={"slot": slot.isoformat()})

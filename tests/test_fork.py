@@ -187,7 +187,9 @@ def test_a_forked_kernel_is_like_one_that_was_started_anew(warm, run, monkeypatc
     monkeypatch.setenv("PULSEBOOK_KERNEL_FORK", "0")
     settings.cache_clear()
     *anew, parent = run(FACTS, PICTURE)
-    assert parent != FORKED and json.loads(forks[0]) == json.loads(anew[0]) and forks[1] == anew[1]
+    forked, started = json.loads(forks[0]), json.loads(anew[0])
+    counts = [facts["descriptors"].pop(0) for facts in (forked, started)]  # a client's connection comes in its own time
+    assert parent != FORKED and forked == started and forks[1] == anew[1] and abs(counts[0] - counts[1]) <= 4
     pictures = [nbformat.read(path, 4).cells[3].outputs for path in sorted(tmp_path.glob("run-*/out/*.ipynb"))]
     assert all("image/png" in outputs[-1].get("data", {}) for outputs in pictures)
 

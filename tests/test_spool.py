@@ -73,7 +73,7 @@ def test_however_many_results_wait_a_small_one_has_room(tmp_path):
             small = Spool(room, patience=0)
             small.write(bytes(MB))
             small.close()
-        assert sum(one.result()[0] for one in writing) < 100 * MB and room.taken == 0
+        assert any(one.result()[1] for one in writing) and room.taken == 0  # what one gives up another may take
 
     of(Room(tmp_path, total=100 * MB), check)
 
