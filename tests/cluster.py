@@ -20,6 +20,7 @@ from itertools import accumulate
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pandas as pd
 import psutil
 import psycopg2
@@ -135,6 +136,16 @@ def tell_logs(home: Path) -> None:
         print(f"--- {log.name}\n{log.read_text()[-3000:]}")
 
 
+def slow_in_the_middle(folder: Path) -> Path:
+    """The notebooks; `merge_users` takes some seconds longer, so that the archive shows it in its middle."""
+    shutil.copytree(ROOT / "notebooks", folder)
+    place = folder / "etl/merge_users.ipynb"
+    notebook = nbformat.read(place, 4)
+    notebook.cells.insert(-2, nbformat.v4.new_code_cell("import time\n\ntime.sleep(6)"))
+    nbformat.write(notebook, place)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def cluster(server):
     """A real cluster with our DAGs; `workers` are its Celery workers' processes, `api` is a request to Airflow."""
@@ -184,7 +195,8 @@ def cluster(server):
             "PULSEBOOK_SOURCE_DATABASE": "cluster_source",
             "PULSEBOOK_TARGET_DATABASE": "cluster_target",
             "PULSEBOOK_OUTPUTS": "s3://pulsebook/archive",
-            "PULSEBOOK_KERNEL_FORK": "0",  # a kernel that takes seconds to begin: a task can be frozen in its middle
+            "PULSEBOOK_NOTEBOOKS": str(slow_in_the_middle(home / "notebooks")),
+            "PULSEBOOK_KERNEL_FORK": "0",  # a fork server outlives its workers for minutes; nothing may be left here
             "PYTHONWARNINGS": "ignore",
         }
         with open(home / "migration.log", "w") as log:
