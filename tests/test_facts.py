@@ -319,5 +319,10 @@ def test_messages_of_two_runs_are_paired_by_what_they_say(tmp_path):
     assert compared(tmp_path / "no", sending(), sending()).messages == []
 
 
+def test_a_line_is_the_same_line_whether_its_numbers_grew_fell_or_stayed(tmp_path):
+    found = compared(tmp_path, sending("CTR 1 = 0.0 % = 0.0 %\nB"), sending("CTR 22 ▲ 99 % ▼ 45 %\nB"))
+    assert [message.count for message in found.messages] == ["1 differs, 1 the same"]
+
+
 def test_a_statement_reads_as_its_text():
     assert pretty(Statement("7 rows", facts=[])) == repr(Statement("7 rows")) == "7 rows"

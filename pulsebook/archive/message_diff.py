@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pulsebook.archive.code_diff import Line, aligned
 
 LINES = 500  # of one message that are compared
-_NUMBER = re.compile(r"[▲▼＝]?\s?[-+−]?\d[\d.,:\u00a0\u202f]*(?:\s?(?:%|pp|п\.п\.))?|–")
+_NUMBER = re.compile(r"[▲▼=＝]?\s?[-+−]?\d[\d.,:\u00a0\u202f]*(?:\s?(?:%|pp|п\.п\.))?|–")
 
 
 @dataclass(frozen=True)
