@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from pulsebook import runner
@@ -432,12 +433,8 @@ def test_what_a_forked_kernel_has_forked_ends_with_the_task_and_the_kernel_witho
     mark = re.search(rf"{forked.MARK}=(\w+)", Path(f"/proc/{daemon}/environ").read_text())[1]
     assert mark == re.search(rf"{forked.MARK}=(\w+)", Path(f"/proc/{kernel}/environ").read_text())[1] != forked.NOBODY
     if how == "the task and its guard":
-        (guard,) = [
-            p
-            for p in Path("/proc").glob("[0-9]*")
-            if _parent(int(p.name)) == task.pid and mark.encode() in (p / "cmdline").read_bytes()
-        ]
-        os.kill(int(guard.name), signal.SIGKILL)
+        (guard,) = [child for child in psutil.Process(task.pid).children() if mark in " ".join(child.cmdline())]
+        guard.kill()
     task.kill()
     task.join()
     until(lambda: not lives(kernel), 5, "the end of the kernel", pause=0.02)

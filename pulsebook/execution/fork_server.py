@@ -18,6 +18,7 @@ import selectors
 import signal
 import site
 import socket
+import stat
 import sys
 import time
 from contextlib import suppress
@@ -66,6 +67,11 @@ def _facts(path: str) -> tuple[int, ...] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def is_own(folder: os.stat_result) -> bool:
+    """Whether a folder is this user's, and nobody else may look into it."""
+    return stat.S_ISDIR(folder.st_mode) and folder.st_uid == os.getuid() and not folder.st_mode & 0o077
+
+
 def take(folder: Path) -> int:
     """Make the folder this process's own; returns what keeps it so as long as it is open.
 
@@ -75,7 +81,7 @@ def take(folder: Path) -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
     taken = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     facts = os.fstat(taken)
-    if facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+    if not is_own(facts):
         raise PermissionError(f"{folder} is not this user's alone")
     fcntl.flock(taken, fcntl.LOCK_EX | fcntl.LOCK_NB)
     if not os.path.samestat(facts, os.stat(folder)):

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -132,7 +131,7 @@ def _asked_of(folder: Path, start: list[str], variables: dict[str, str]) -> Kern
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.settimeout(PATIENCE)
     try:
-        if folder.exists() and not _is_own(folder):
+        if folder.exists() and not fork_server.is_own(folder.lstat()):
             raise PermissionError(f"{folder} is not this user's alone")
         connection.connect(str(folder / NAME))
         said, fds, *_ = socket.recv_fds(connection, 16, 1)
@@ -145,11 +144,6 @@ def _asked_of(folder: Path, start: list[str], variables: dict[str, str]) -> Kern
             _start(start, folder, variables)
         raise OSError(f"no fork server listens in {folder} ({problem})") from None
     return Kernel(int(said), connection, fds[0])
-
-
-def _is_own(folder: Path) -> bool:
-    facts = folder.lstat()
-    return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid() and not facts.st_mode & 0o077
 
 
 def _start(start: list[str], folder: Path, variables: dict[str, str]) -> None:
