@@ -24,14 +24,13 @@ import pandas as pd
 from pulsebook.anomaly.grid import SLOT_SECONDS, Grid, checked, checked_slot, grid
 from pulsebook.anomaly.model import DAYS_NEEDED
 from pulsebook.anomaly.reasons import reasons
-from pulsebook.anomaly.settled import NEW_LEVEL
+from pulsebook.anomaly.settled import EXPLANATIONS, NEW_LEVEL
 from pulsebook.anomaly.streams import Stream, Streams
 from pulsebook.anomaly.verdicts import judge
 
 __all__ = ["Stream", "detect", "detect_all"]
 
 MIN_DEVIATION = 0.15
-EXPLANATIONS = ("", "day off", "working day", "new level")
 PerMetric = float | Mapping[str, float]
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pulsebook.anomaly.rules import JUMP, LEVEL, MISSING, NORMAL, PERSISTS, RATIO, TOGETHER, UNKNOWN, USUAL_GAP, ZEROS
-from pulsebook.anomaly.settled import DAY_OFF, NEW_LEVEL, NONE, WORKING_DAY, Settled
+from pulsebook.anomaly.settled import EXPLANATIONS, NEW_LEVEL, NONE, Settled
 from pulsebook.anomaly.verdicts import OUTAGES_ONLY_DAYS, WEEKS_DAYS, Verdicts
 
 
@@ -39,8 +39,8 @@ def _explanation(explained: Settled, row: int, metric: int) -> str:
     kind = int(explained.kind[row, metric])
     if kind == NONE:
         return ""
-    level = f"a new level, {explained.level[row, metric]:+.0%}"
-    return f"; taken for {({DAY_OFF: 'a day off', WORKING_DAY: 'a working day', NEW_LEVEL: level})[kind]}"
+    level = f", {explained.level[row, metric]:+.0%}" if kind == NEW_LEVEL else ""
+    return f"; taken for a {EXPLANATIONS[kind]}{level}"
 
 
 def _time(slots: int) -> str:

@@ -25,6 +25,7 @@ NEW_DEVIATION, NEW_FIT = 0.08, 1.6  # by so much the same way; how well one leve
 SINCE_SLOTS, SINCE_SPAN = 192, 6  # its begin is looked for so far back, in means over so many slots
 KNOWN_SHARE = 0.75  # of the slots that an explanation rests on
 NONE, DAY_OFF, WORKING_DAY, NEW_LEVEL = range(4)
+EXPLANATIONS = ("", "day off", "working day", "new level")  # the same in words
 
 
 @dataclass(frozen=True)
