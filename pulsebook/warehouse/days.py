@@ -63,7 +63,7 @@ def require_days(source: Warehouse, target: Warehouse, day: Day, days: int, quie
         quiet_hours: that may lie between the last event of a finished day and midnight; 0: as the catalogue says.
     """
     tables, found = tables_of(source), metrics_by_day(target, day, days)
-    known = _known(target, tables)
+    known = _known(target, tables, (day - days).date)
     counted = {*known.index[known["whole"] & known["actions"] & known["counts"]]}
 
     def is_finished(one: Day, table: Events) -> bool:
@@ -152,17 +152,19 @@ def sizes(source: Warehouse, tables: list[Events], day: Day, first: date | None 
     return found
 
 
-def _known(target: Warehouse, tables: list[Events]) -> pd.DataFrame:
-    """What is known of the days that are there (index: dates): whether they are `whole`, of one writing; counted by today's
-    definitions of `actions` and of `counts`; and whether the `users` are still kept."""
+def _known(target: Warehouse, tables: list[Events], after: date = MARK) -> pd.DataFrame:
+    """What is known of the days that are there (index: dates), later than one: whether they are `whole`, of one writing; counted
+    by today's definitions of `actions` and of `counts`; and whether the `users` are still kept."""
     metrics, activity = etl_table(target, "daily_metrics"), etl_table(target, "user_activity")
     rows = target.read(f"""
-        SELECT event_date, metric, value FROM {metrics} WHERE startsWith(metric, 'day.') AND event_date > '{MARK}'
+        SELECT event_date, metric, value FROM {metrics} WHERE startsWith(metric, 'day.') AND event_date > '{after}'
     """)
     now = definitions(tables)
     table = rows.pivot_table(index="event_date", columns="metric", values="value")
     table = table.reindex(columns=["day.version", *now])
-    acted = target.read(f"SELECT event_date, toFloat64(version) AS version, origin FROM {activity} WHERE version != 0")
+    acted = target.read(f"""
+        SELECT event_date, toFloat64(version) AS version, origin FROM {activity} WHERE version != 0 AND event_date > '{after}'
+    """)
     acted = acted.set_index("event_date")
     table, acted = (part.set_axis(pd.Index([*map(_date, part.index)], dtype=object)) for part in (table, acted))
     table = table.reindex(table.index.union(acted.index))

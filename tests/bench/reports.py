@@ -7,7 +7,6 @@ It computes the feed report's numbers of one day alone, without changes, chart o
 """
 
 import argparse
-import json
 import tempfile
 
 import nbformat
@@ -15,7 +14,7 @@ import nbformat
 from pulsebook.base.settings import ROOT
 from pulsebook.local.server import running
 from pulsebook.warehouse.days import MARK
-from tests.bench.etl import DAY, READ, fill, measured, query
+from tests.bench.etl import DAY, OURS, READ, fill, measured, query
 
 SLOT = 1795122000 + 12 * 3600  # noon of the bench's day
 PER_USER = """
@@ -57,49 +56,59 @@ def book(url: str, days: int = 28) -> None:
 
 def remember(url: str, days: int) -> None:
     """So many days before the bench's day in the small tables, each like it, with users who come and go."""
+    shifted, database = f"event_date = '{DAY}'", history(days)
     for table in ("daily_metrics", "user_activity"):
-        for (old,) in json.loads(query(url, f"SELECT DISTINCT event_date FROM test.{table} FORMAT JSONCompact"))[
-            "data"
-        ]:
+        for old in query(url, f"SELECT DISTINCT event_date FROM {database}.{table}").split():
             if old not in (DAY, str(MARK)):
-                query(url, f"ALTER TABLE test.{table} DROP PARTITION '{old}'")
-    query(url, "TRUNCATE TABLE test.first_days")
-    shifted = f"event_date = '{DAY}'"
+                query(url, f"ALTER TABLE {database}.{table} DROP PARTITION '{old}'")
+    query(url, f"TRUNCATE TABLE {database}.first_days")
     for first in range(1, days, 90):  # a statement writes at most 100 partitions
         ago = f"(SELECT arrayJoin(range({first}, {min(first + 90, days)})) AS ago) AS shift"
         query(
             url,
             f"""
-            INSERT INTO test.daily_metrics
+            INSERT INTO {database}.daily_metrics
             SELECT event_date - ago, multiIf(metric LIKE 'dau.%', concat('dau.', toString(toUInt32(substring(metric, 5)) - 86400 * ago)), metric),
                 if(metric LIKE '%.last_event', value - 86400 * ago, value)
-            FROM test.daily_metrics CROSS JOIN {ago} WHERE {shifted}
+            FROM {database}.daily_metrics CROSS JOIN {ago} WHERE {shifted}
         """,
         )
         query(
             url,
             f"""
-            INSERT INTO test.user_activity
+            INSERT INTO {database}.user_activity
             SELECT event_date - ago, if(version = 0, user_id + 2000 * ago, 0), feed, messenger, origin, version
-            FROM test.user_activity CROSS JOIN {ago} WHERE {shifted}
+            FROM {database}.user_activity CROSS JOIN {ago} WHERE {shifted}
         """,
         )
 
 
+def history(days: int) -> str:
+    """The database with so many days of history."""
+    return f"history_{days}"
+
+
 def with_history(url: str) -> None:
-    """Both reports with little and with much history, one after the other, three times."""
-    seconds: dict[tuple[str, int], list[float]] = {}
+    """Both reports with little and with much history in turn, three times; the fastest of each."""
+    runs: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
+    for days in (30, 365):
+        query(url, f"CREATE DATABASE {history(days)}")
+        measured(report("reports/app_report"), url, PULSEBOOK_TARGET_DATABASE=history(days))  # makes the tables
+        remember(url, days)
+        measured(report("reports/app_report"), url, PULSEBOOK_TARGET_DATABASE=history(days))  # makes first_days, once
     for _ in range(3):
         for days in (30, 365):
-            remember(url, days)
-            measured(report("reports/app_report"), url)  # makes first_days, once
             for name in ("feed_report", "app_report"):
-                seconds.setdefault((name, days), []).append(measured(report(f"reports/{name}"), url)[0])
+                code = f"{OURS}{report(f'reports/{name}')}\nprint('QUERIES', spent[0])"
+                seconds, peak, said = measured(code, url, PULSEBOOK_TARGET_DATABASE=history(days))
+                statements = float(said.rpartition("QUERIES ")[2].split()[0])
+                runs.setdefault((name, days), []).append((statements, seconds, peak))
     for name in ("feed_report", "app_report"):
-        little, much = (min(seconds[name, days]) for days in (30, 365))
-        print(
-            f"{name}: {little:.1f} s with 30 days of history, {much:.1f} s with 365: x{much / little:.2f}", flush=True
-        )
+        little, much = (min(runs[name, days]) for days in (30, 365))
+        print(f"{name}, 30 days of history | 365 days | ratio:", end=" ")
+        for unit, few, many in zip(("s of statements", "s", "MB"), little, much, strict=True):
+            print(f"{few:.2f} | {many:.2f} {unit} | x{many / few:.2f};", end=" ")
+        print(flush=True)
 
 
 def main() -> None:
@@ -111,7 +120,6 @@ def main() -> None:
         for size in arguments.millions:
             with tempfile.TemporaryDirectory() as folder, running(folder) as url:
                 fill(url, int(size * 1e6))
-                measured(report("reports/app_report"), url)  # makes the tables
                 print(f"{size:g} M events a day:")
                 with_history(url)
         return
