@@ -82,8 +82,9 @@ lab: setup  ## the analysts' JupyterLab, with the embedded warehouse
 bench: setup  ## the ETL and the reports against the usual way, side by side; the scheduler; a large archive (minutes)
 	@for bench in etl queries reports pipeline kernels archive; do $(BIN)/python -m tests.bench.$$bench || exit 1; done
 
-soak: setup  ## the embedded warehouse under 500 clients, half of them slow or hostile (a minute)
+soak: setup  ## the embedded warehouse under 500 clients, half of them slow or hostile; 2,000 notebooks through one fork server (half an hour)
 	@$(BIN)/python -m tests.server_soak
+	@$(BIN)/python -m tests.kernel_soak
 
 bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
 	@$(BIN)/python -m tests.bench.alerts

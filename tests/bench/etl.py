@@ -101,6 +101,17 @@ def timed(name):
         finally: spent[0] += time.perf_counter() - t
     setattr(warehouse.Warehouse, name, call)
 timed("_post")
+import pulsebook.warehouse.day_rows, pulsebook.warehouse.days
+of_days = [0.0]
+def of_tables(module, name):  # the seconds of statements for the tables of days
+    plain = getattr(module, name)
+    def call(*a, **k):
+        before = spent[0]
+        try: return plain(*a, **k)
+        finally: of_days[0] += spent[0] - before
+    setattr(module, name, call)
+of_tables(pulsebook.warehouse.day_rows, "count_days")
+of_tables(pulsebook.warehouse.days, "fill_days")
 """
 
 
@@ -144,7 +155,7 @@ def main() -> None:
     print("feed events (a quarter as many messages); xN: so many times our statements' seconds\n")
     print(
         " size  per user  raw rows |  per user: s,    MB, moved |  raw rows: s,    MB, moved |  ours: s,  MB, moved   rows/s |"
-        "  whole run  overhead"
+        "  whole run  overhead  days of load"
     )
     for size in arguments.millions + [100] * arguments.large:
         with tempfile.TemporaryDirectory() as folder, running(folder) as url:
@@ -157,12 +168,13 @@ def main() -> None:
                 raw, raw_peak, said = measured(READ + RAW_ROWS + WRITE, url)
                 numbers.append(results(url, "usual"))
                 raw_shown, raw_ratio = f"{raw:>8.1f} {raw_peak:>7.0f} {bytes_moved(said):>7.1f}", raw
-            peaks, seconds, moved = [], 0.0, 0.0
+            peaks, seconds, moved, load = [], 0.0, 0.0, []
             for name, own in STEPS:
-                tail = "\nprint('QUERIES', spent[0])"
+                tail = "\nprint('QUERIES', spent[0], of_days[0])"
                 _, peak, said = measured(OURS + notebook_code(name, {"run_date": DAY, **own}) + tail, url)
                 peaks.append(peak)
-                seconds += float(said.rpartition("QUERIES ")[2].split()[0])
+                load = [float(number) for number in said.rpartition("QUERIES ")[2].split()[:2]]
+                seconds += load[0]
                 moved += bytes_moved(said)
             if any(found != results(url, "metrics_by_dimension") for found in numbers):
                 raise SystemExit("the ways give different numbers")
@@ -172,11 +184,12 @@ def main() -> None:
                 f"{size:>3g} M    x{usual / seconds:>5.1f}    {ratio} |"
                 f" {usual:>8.1f} {usual_peak:>7.0f} {bytes_moved(usual_said):>7.1f}   | {raw_shown}   |"
                 f" {seconds:>6.2f} {max(peaks):>5.0f} {moved:>6.2f}  {size * 1.25 / seconds:>5.1f} M |"
-                f" {whole:>7.1f} s  {(sum(tries) - seconds) / len(tries):>6.2f} s",
+                f" {whole:>7.1f} s  {(sum(tries) - seconds) / len(tries):>6.2f} s  {load[1]:>6.2f} of {load[0]:.2f} s",
                 flush=True,
             )
     print("\nours: the statements of the seven steps; whole run: seven kernels one after another, with archive;")
     print("overhead: of a notebook beyond its statements (kernel, imports, papermill, HTML).")
+    print("days of load: of the statements of `load`, those that count the day and write the tables of days.")
 
 
 def whole_run(url: str) -> tuple[float, list[float]]:

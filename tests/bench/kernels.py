@@ -1,15 +1,18 @@
 """A small notebook in our runner beside plain papermill, and the memory that a further task takes.
 
-    python -m tests.bench.kernels [--runs 7] [--tasks 4]
+    python -m tests.bench.kernels [--runs 7] [--tasks 4] [--together 20]
 
 Plain papermill starts a kernel anew and keeps no evidence. Ours is measured with a fork server that is ready, and without one.
 The three take turns; both notebooks are executed in this process, which has imported papermill. Memory is what all processes of
 the tasks have (task, guard, kernel with pandas and the warehouse, fork server; each page shared by n counts as an nth: PSS).
+Last, so many tasks at once beside as many one after another: time, and processor time of tasks, kernels and fork server.
 """
 
 import argparse
+import json
 import multiprocessing
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -18,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import papermill
+import psutil
 from nbformat import v4, write
 
 from pulsebook import runner
@@ -26,6 +30,7 @@ from pulsebook.base.settings import settings
 from pulsebook.execution import fork_server, forked
 
 IMPORTS = "import pandas as pd\nfrom pulsebook.warehouse import Warehouse"
+START = forked._start_of([sys.executable, "-m", "ipykernel_launcher"])
 FORK = multiprocessing.get_context("fork")
 
 
@@ -50,13 +55,15 @@ def seconds(work, *arguments) -> float:
     return time.monotonic() - begun
 
 
+def folder_of_server() -> Path:
+    return forked.folder_of(START, forked.handed_on(variables()))
+
+
 def ready() -> None:
     """Wait for a fork server."""
-    start = forked._start_of([sys.executable, "-m", "ipykernel_launcher"])
-    known = forked.handed_on(variables())
-    socket = forked.folder_of(start, known) / fork_server.NAME
+    socket = folder_of_server() / fork_server.NAME
     if not socket.exists():
-        forked._start(start, socket.parent, known)
+        forked._start(START, socket.parent, forked.handed_on(variables()))
     while not socket.exists():
         time.sleep(0.1)
 
@@ -95,10 +102,37 @@ def further(place: Path, tasks: int, fork: bool) -> float:
     return (found[-1] - found[0]) / (tasks - 1)
 
 
+def processor() -> float:
+    """Seconds of processor time that ended tasks, the fork server and its ended kernels have taken so far."""
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    folder = str(folder_of_server())
+    (server,) = (p for p in psutil.process_iter(["cmdline"]) if folder in (p.info["cmdline"] or []))
+    return own.ru_utime + own.ru_stime + sum(server.cpu_times()[:4])
+
+
+def crowd(book: Path, place: Path, tasks: int, at_once: bool) -> tuple[float, float]:
+    """Seconds, and seconds of processor time, of so many tasks that all succeed, at once or one after another."""
+    begun, used = time.monotonic(), processor()
+    started = [FORK.Process(target=ours, args=(book, place / f"crowd-{at_once}-{n}", True)) for n in range(tasks)]
+    for task in started:
+        task.start()
+        if not at_once:
+            task.join()
+    for task in started:
+        task.join()
+    took = time.monotonic() - begun
+    states = [json.loads(r.read_text())["status"] for r in place.glob(f"crowd-{at_once}-*/*.json")]
+    if states != ["succeeded"] * tasks:
+        raise SystemExit(f"of {tasks} notebooks at once: {states}")
+    time.sleep(2)  # the server has seen the last kernel end
+    return took, processor() - used
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--tasks", type=int, default=4)
+    parser.add_argument("--together", type=int, default=20)
     arguments = parser.parse_args()
     os.environ[MARK] = f"bench-{os.getpid()}"
     with tempfile.TemporaryDirectory() as folder:
@@ -123,6 +157,12 @@ def main() -> None:
                 f"a further task: {further(place, arguments.tasks, fork):.0f} MB, {'forked' if fork else 'started anew'}",
                 flush=True,
             )
+        ready()
+        (alone, of_alone), (took, used) = (crowd(book, place, arguments.together, at_once) for at_once in (False, True))
+        print(
+            f"{arguments.together} notebooks: one after another {alone:.1f} s, {of_alone:.1f} s of processor time; "
+            f"at once {took:.1f} s, {used:.1f} s ({used / of_alone:.2f})"
+        )
 
 
 if __name__ == "__main__":
