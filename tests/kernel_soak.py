@@ -93,7 +93,13 @@ def main() -> None:
     for pid in servers(temporary):
         os.kill(pid, signal.SIGTERM)
     shutil.rmtree(temporary, ignore_errors=True)
-    if found["wrong"] or found["findings"] or found["kernels left"] or found["left"] or max(late, default=0) - min(late, default=0) > GROWTH:
+    if (
+        found["wrong"]
+        or found["findings"]
+        or found["kernels left"]
+        or found["left"]
+        or max(late, default=0) - min(late, default=0) > GROWTH
+    ):
         raise SystemExit("not as it must be")
 
 
