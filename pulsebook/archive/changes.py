@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from pulsebook.archive import scraped
+from pulsebook.archive.labels import called
 from pulsebook.base.facts import Fact
 from pulsebook.base.words import number, say
 
@@ -68,7 +69,7 @@ def of_facts(old: list[Fact], new: list[Fact]) -> list[Change]:
     weighed = []
     for name in dict.fromkeys((*after, *before)):
         sides = before.get(name), after.get(name)
-        weighed.append((_weight(*sides, largest[name[0]]), _of_fact(" · ".join(filter(None, name)), *sides)))
+        weighed.append((_weight(*sides, largest[name[0]]), _of_fact(called(*name), *sides)))
     return [change for _, change in sorted(weighed, key=lambda found: -found[0])]
 
 

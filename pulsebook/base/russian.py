@@ -181,4 +181,29 @@ REVIEW = {
         "файл этого запуска не читается ({}): его назовёт `pulsebook archive verify`"
     ),
 }
-RUSSIAN = STATUSES | INDEX | PAGE | COMPARISON | REVIEW | NOTES
+FACTS = {
+    "rows": "строки",
+    "rows read": "прочитано строк",
+    "users": "пользователи",
+    "feed": "лента",
+    "senders": "отправители",
+    "receivers": "получатели",
+    "receive_only": "только получали",
+    "profiles of earlier days": "профили прежних дней",
+    "values": "значений",
+    "slots": "интервалы",
+    "missing slots": "интервалы без данных",
+    "slots checked": "проверено интервалов",
+    "metrics off": "метрики с отклонениями",
+    "messages": "сообщения",
+    "edits": "правки",
+    "incidents": "инциденты",
+    "open incidents": "открытые инциденты",
+    "messages a week": "сообщений в неделю",
+    "feed_only": "только лента",
+    "messenger_only": "только мессенджер",
+    "both": "лента и мессенджер",
+    "retention": "удержание",
+    "{} more numbers are not stated as facts": "чисел, которые не сохранены: {}",
+}
+RUSSIAN = STATUSES | FACTS | INDEX | PAGE | COMPARISON | REVIEW | NOTES

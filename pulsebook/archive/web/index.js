@@ -10,8 +10,8 @@ let marked = null, month = "", newest = "", chosen = NOTHING, opened = "", shown
 function say(text, ...values) {  // in the language of the page; without a translation as it is
   return (WORDS[text] ?? text).replace(/\{\}/g, () => values.shift());
 }
-const count = (number, digits = 0) => number.toLocaleString(lang, {minimumFractionDigits: digits, maximumFractionDigits: digits});
-const many = (number, one, more) => say(number === 1 ? one : more, count(number));
+const written = (number, digits = 0) => number.toLocaleString(lang, {minimumFractionDigits: digits, maximumFractionDigits: digits});
+const many = (number, one, more) => say(number === 1 ? one : more, written(number));
 function make(tag, className, text) {  // text is never markup
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -141,7 +141,7 @@ function row(run) {
   name.href = address(run.path, ".html");
   what.append(name, make("small", "", ` ${run.dag}${slot}${run.try > 1 ? ", " + say("try {}", run.try) : ""}`));
   line.append(open, status, make("span", "time", local(run.started).slice(11, 16)), what);
-  line.append(make("span", "took", run.duration === null ? "" : run.duration < 120 ? say("{} s", count(run.duration, 1)) : say("{} min", count(run.duration / 60))));
+  line.append(make("span", "took", run.duration === null ? "" : run.duration < 120 ? say("{} s", written(run.duration, 1)) : say("{} min", written(run.duration / 60))));
   const headline = make("span", `said${run.error ? " error" : ""}`);
   if (run.incidents) headline.append(make("span", "many", many(run.incidents, "{} incident", "{} incidents")), " ");
   headline.append(run.error ? `${say(run.status)}: ${run.error.split("\n")[0]}` : run.headline ?? "");
@@ -185,7 +185,7 @@ async function draw() {
   if (line) { line.click(); line.scrollIntoView({block: "center"}); }
   byId("more").hidden = !(count > shown || seen < queue.length);
   const sum = at => Object.values(days).reduce((all, dags) => all + Object.values(dags).reduce((part, counts) => part + counts[at], 0), 0);
-  byId("state").textContent = `${many(sum(0), "{} run", "{} runs")} ${many(Object.keys(days).length, "on {} day", "on {} days")}, ${say("{} not succeeded", count(sum(1)))}, ${many(sum(3), "{} incident", "{} incidents")}; ${say("times of {}", zone)}`;
+  byId("state").textContent = `${many(sum(0), "{} run", "{} runs")} ${many(Object.keys(days).length, "on {} day", "on {} days")}, ${say("{} not succeeded", written(sum(1)))}, ${many(sum(3), "{} incident", "{} incidents")}; ${say("times of {}", zone)}`;
   document.body.dataset.ready ??= Math.round(performance.now());  // milliseconds until the first list
   document.body.dataset.drawn = call;
 }
