@@ -204,6 +204,13 @@ FACTS = {
     "messenger_only": "только мессенджер",
     "both": "лента и мессенджер",
     "retention": "удержание",
+    "expected": "ожидалось",
+    "low": "нижняя граница",
+    "high": "верхняя граница",
+    "deviation": "отклонение",
+    "score": "оценка",
+    "anomaly": "аномалия",
+    "level": "уровень",
     "{} more numbers are not stated as facts": "чисел, которые не сохранены: {}",
 }
 RUSSIAN = STATUSES | FACTS | INDEX | PAGE | COMPARISON | REVIEW | NOTES

@@ -13,8 +13,9 @@ from pulsebook.catalogue import EXPLAINED, METRICS, UNKNOWN
 def called(name: str, language: str) -> str:
     """A number for people: a metric as the catalogue calls it; in Russian also what steps count of a dimension, and whatever
     `pulsebook.base.russian` has words for; else its own name."""
-    if name in METRICS:
-        return METRICS[name].label(language)
+    metric, _, rest = name.partition(" ")
+    if metric in METRICS and (not rest or language == "ru"):
+        return METRICS[metric].label(language) + (f", {say(rest)}" if rest else "")
     if language == "ru":
         for dimension in EXPLAINED:
             if name == f"{dimension.name}_unknown":
