@@ -60,12 +60,14 @@ def test_every_notebook_runs_on_its_defaults_and_every_cell_twice(app, path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_summary_of_every_notebook_is_russian_for_a_russian_team(app, path, monkeypatch):
-    monkeypatch.setenv("PULSEBOOK_LANGUAGE", "ru")
-    settings.cache_clear()
-    said = executed(path, 1)
-    monkeypatch.undo()
-    settings.cache_clear()
+def test_the_summary_of_every_notebook_is_russian_for_a_russian_team(app, path):
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PULSEBOOK_LANGUAGE", "ru")
+            settings.cache_clear()
+            said = executed(path, 1)
+    finally:
+        settings.cache_clear()
     names = {
         "CTR",
         "DAU",
