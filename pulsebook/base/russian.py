@@ -1,16 +1,8 @@
 """The Russian of the texts that `pulsebook.base.words` says, by their English."""
 
 from pulsebook.base.russian_notes import NOTES
+from pulsebook.base.russian_runs import ERRORS, FACTS, STATUSES
 
-STATUSES = {
-    "succeeded": "успешно",
-    "skipped": "пропущено",
-    "running": "выполняется",
-    "failed": "ошибка",
-    "timed out": "время вышло",
-    "killed": "прервано",
-    "kernel died": "ядро погибло",
-}
 INDEX = {
     "Archive of executed notebooks": "Архив выполненных ноутбуков",
     "archive": "архив",
@@ -181,36 +173,4 @@ REVIEW = {
         "файл этого запуска не читается ({}): его назовёт `pulsebook archive verify`"
     ),
 }
-FACTS = {
-    "rows": "строки",
-    "rows read": "прочитано строк",
-    "users": "пользователи",
-    "feed": "лента",
-    "senders": "отправители",
-    "receivers": "получатели",
-    "receive_only": "только получали",
-    "profiles of earlier days": "профили прежних дней",
-    "values": "значений",
-    "slots": "интервалы",
-    "missing slots": "интервалы без данных",
-    "slots checked": "проверено интервалов",
-    "metrics off": "метрики с отклонениями",
-    "messages": "сообщения",
-    "edits": "правки",
-    "incidents": "инциденты",
-    "open incidents": "открытые инциденты",
-    "messages a week": "сообщений в неделю",
-    "feed_only": "только лента",
-    "messenger_only": "только мессенджер",
-    "both": "лента и мессенджер",
-    "retention": "удержание",
-    "expected": "ожидалось",
-    "low": "нижняя граница",
-    "high": "верхняя граница",
-    "deviation": "отклонение",
-    "score": "оценка",
-    "anomaly": "аномалия",
-    "level": "уровень",
-    "{} more numbers are not stated as facts": "чисел, которые не сохранены: {}",
-}
-RUSSIAN = STATUSES | FACTS | INDEX | PAGE | COMPARISON | REVIEW | NOTES
+RUSSIAN = ERRORS | STATUSES | FACTS | INDEX | PAGE | COMPARISON | REVIEW | NOTES
