@@ -37,6 +37,7 @@ from pulsebook.base.redact import (
     register_secrets_of,
 )
 from pulsebook.base.settings import ROOT, place, settings
+from pulsebook.base.words import say
 from pulsebook.execution.archive_io import SCHEME
 from pulsebook.execution.client import Client as _Client  # noqa: F401 (the name of old)
 from pulsebook.execution.engine import Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
@@ -109,7 +110,7 @@ def run(
         airflow=airflow or {},
         found=found,
     )
-    status, error, secret, lasting, executed = "killed", "the run was cut off", False, False, None
+    status, error, secret, lasting, executed = "killed", say("the run was cut off"), False, False, None
     try:
         parameters = accepted(notebook, parameters)
         register_literals_of(notebook)
@@ -127,7 +128,7 @@ def run(
         status, error = "kernel died", str(death)
     except BaseException as reason:
         status = "timed out" if "Timeout" in type(reason).__name__ else "killed" if _is_exit(reason) else "failed"
-        error = f"{type(reason).__name__}: {reason}"
+        error = f"{type(reason).__name__}: {say(str(reason))}"
         secret = holds_secret(reason)
         if not secret:
             raise
@@ -139,7 +140,7 @@ def run(
         log.info("%s: %s", status, record.executed)
     if error:  # outside of what handles the first one: that is not shown beside it
         failed = FailedForGood if lasting else NotebookFailed
-        raise failed(f"{notebook.stem} {status}: {record.error}\nexecuted notebook: {record.executed}")
+        raise failed(f"{notebook.stem} {say(status)}: {record.error}\nexecuted notebook: {record.executed}")
     return record
 
 

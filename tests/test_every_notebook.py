@@ -1,5 +1,6 @@
 """Every notebook of the tree, a new one too, runs on its defaults, and each of its cells can be run twice in a row."""
 
+import re
 from contextlib import redirect_stdout
 from io import StringIO
 
@@ -55,3 +56,26 @@ def test_every_notebook_runs_on_its_defaults_and_every_cell_twice(app, path):
         (executed(path, 1), executed(path, 2)) for _ in range(2)
     ]  # between one of these a quarter of an hour may begin
     assert all(once.strip() for once, _ in told) and any(once == twice for once, twice in told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_summary_of_every_notebook_is_russian_for_a_russian_team(app, path):
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PULSEBOOK_LANGUAGE", "ru")
+            settings.cache_clear()
+            said = executed(path, 1)
+    finally:
+        settings.cache_clear()
+    names = {
+        "CTR",
+        "DAU",
+        "WAU",
+        "MAU",
+        "every_target",
+        "metrics_by_dimension",
+        "iOS",
+        "Android",
+    }  # the table that is loaded
+    assert re.search("[а-я]{3}", said) and {*re.findall("[A-Za-z_]{2,}", said)} <= names, said

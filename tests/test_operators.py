@@ -127,6 +127,10 @@ def literal(node: ast.AST) -> str:
         return node.value
     if isinstance(node, ast.JoinedStr):
         return "".join(literal(value) if isinstance(value, ast.Constant) else "…" for value in node.values)
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "say":
+        return literal(node.args[0]).replace("{}", "…")
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Dict):  # of both languages: the English
+        return literal(node.value.values[0])
     if isinstance(node, ast.BinOp):
         return f"{literal(node.left)}…{literal(node.right)}"
     return ""

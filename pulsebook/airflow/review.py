@@ -25,6 +25,7 @@ from pulsebook.airflow.tries import InWords, compared, tried
 from pulsebook.archive import diff, lookup
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import settings
+from pulsebook.base.words import number, say
 
 WAYS = re.compile(r"<nav class=ways.*?</nav>")  # links of a page to files beside it, which are not served here
 OFFERED = 8  # earlier runs to choose from
@@ -64,9 +65,9 @@ def notebook(dag_id: str, run_id: str, task_id: str, try_number: Number = None, 
     shown = tried(dag_id, run_id, task_id, map_index, try_number)
     step, record = quote(task_id, safe=""), shown.record
     links = [(f"[{n}]", "" if n == shown.map_index else f"{step}?map_index={n}") for n in shown.near_indexes]
-    links += [(f"try {n}", "" if n == shown.number else f"{step}?{shown.query(n)}") for n in shown.numbers]
+    links += [(say("try {}", n), "" if n == shown.number else f"{step}?{shown.query(n)}") for n in shown.numbers]
     if record.executed.exists() and lookup.previous(settings().outputs, record):
-        links.append(("compare", f"{step}/compare?{shown.query()}"))
+        links.append((say("compare"), f"{step}/compare?{shown.query()}"))
     return _framed(f"{step}/page?{shown.query()}", _outcome(record), links)
 
 
@@ -81,9 +82,11 @@ def page(dag_id: str, run_id: str, task_id: str, try_number: Number = None, map_
 
         content = WAYS.sub("", render(record), count=1)
     elif record.error:
-        content = f"<!doctype html><title>no notebook</title><body><pre>{html.escape(record.error)}</pre></body>"
+        content = (
+            f"<!doctype html><title>{say('no notebook')}</title><body><pre>{html.escape(record.error)}</pre></body>"
+        )
     else:
-        content = "<!doctype html><title>not yet</title><body><p>The notebook has not saved anything yet.</p></body>"
+        content = f"<!doctype html><title>{say('not yet')}</title><body><p>{say('The notebook has not saved anything yet.')}</p></body>"
     return HTMLResponse(content, headers=SANDBOX)
 
 
@@ -94,7 +97,7 @@ def compare(
     """Two runs of a step side by side, under a line that offers other ones."""
     shown = tried(dag_id, run_id, task_id, map_index, try_number)
     earlier, later, step = compared(shown, other), shown.record, quote(task_id, safe="")
-    links = [("back", f"../{step}?{shown.query()}")]
+    links = [(say("back"), f"../{step}?{shown.query()}")]
     for path in islice(lookup.earlier(settings().outputs, later), OFFERED):
         chosen = path == earlier.path
         to = f"compare?{shown.query()}&with={quote(_name(path), safe='')}"
@@ -103,7 +106,7 @@ def compare(
         links.append((f"{of_period}, {path.parts[-2]}, {path.stem}" if alike else of_period, "" if chosen else to))
     content = f"compare/page?{shown.query()}&with={quote(_name(earlier.path), safe='')}"
     with_run = f", {earlier.path.parent.name}, {earlier.path.stem}" if earlier.period == later.period else ""
-    return _framed(content, f"{later.period} compared with {earlier.period}{with_run}", links)
+    return _framed(content, say("{} compared with {}", later.period, f"{earlier.period}{with_run}"), links)
 
 
 @app.get(f"{STEP}/compare/page", **GUARD)
@@ -129,16 +132,16 @@ def _framed(content: str, line: str, links: list[tuple[str, str]]) -> HTMLRespon
     )
     return HTMLResponse(
         f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="{settings().language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Pulsebook</title><style>{STYLE}</style></head>
 <body><nav>{offered} <span>{html.escape(line)}</span></nav>
-<iframe sandbox="allow-popups" src="{html.escape(content)}" title="executed notebook"></iframe></body></html>
+<iframe sandbox="allow-popups" src="{html.escape(content)}" title="{say("executed notebook")}"></iframe></body></html>
 """,
         headers=FRAME,
     )
 
 
 def _outcome(record: Record) -> str:
-    took = f", {record.duration:.1f} s" if record.duration is not None else ""
+    took = "" if record.duration is None else f", {say('{} s', number(f'{record.duration:.1f}'))}"
     error = f" — {record.error.splitlines()[0]}" if record.error else ""
-    return f"{record.status}{took}{error}"
+    return f"{say(record.status)}{took}{error}"

@@ -18,6 +18,7 @@ from pulsebook.archive.record import Record, RecordError
 from pulsebook.base import files, names
 from pulsebook.base.names import Try
 from pulsebook.base.settings import settings
+from pulsebook.base.words import say
 
 log = logging.getLogger(__name__)
 UNREADABLE = "a file of this run cannot be read ({}): `pulsebook archive verify` names it"
@@ -41,10 +42,12 @@ class InWords(APIRoute):
                 return await handle(request)
             except diff.DiffError as error:
                 log.info("%s", error)
-                raise HTTPException(404, "these two runs cannot be compared: one has no executed notebook") from None
+                raise HTTPException(
+                    404, say("these two runs cannot be compared: one has no executed notebook")
+                ) from None
             except (*DAMAGED, *files.failures(settings().outputs)) as error:
                 log.exception("%s cannot be shown", request.url.path)
-                raise HTTPException(404, UNREADABLE.format(type(error).__name__)) from None
+                raise HTTPException(404, say(UNREADABLE, type(error).__name__)) from None
 
         return in_words
 
@@ -93,8 +96,8 @@ def tried(dag_id: str, run_id: str, task_id: str, map_index: str, number: int | 
         if one.number == asked:
             numbers = sorted(other.number for other in own)
             return Tried(dag_id, loaded(path), wanted, asked, numbers, known)
-    of_map = "" if wanted is None else f" [{wanted}]"
-    raise HTTPException(404, f"no executed notebook of {task_id}{of_map}, try {asked}, in {dag_id} {run_id}")
+    step = task_id if wanted is None else f"{task_id} [{wanted}]"
+    raise HTTPException(404, say("no executed notebook of {}, try {}, in {} {}", step, asked, dag_id, run_id))
 
 
 def compared(shown: Tried, other: str) -> Record:
@@ -111,8 +114,8 @@ def compared(shown: Tried, other: str) -> Record:
         path = shown.record.path.parents[2].joinpath(*parts[:2], f"{parts[2]}.json")
     if path and path.is_file() and _is_own(path, shown.dag_id):
         return loaded(path)
-    what = "there is no such run" if other else "no earlier run of this step has succeeded"
-    raise HTTPException(404, f"nothing to compare with: {what}")
+    what = say("there is no such run") if other else say("no earlier run of this step has succeeded")
+    raise HTTPException(404, say("nothing to compare with: {}", what))
 
 
 def loaded(path: Path) -> Record:

@@ -16,6 +16,7 @@ from pulsebook.archive.document import ODD
 from pulsebook.archive.markdown import rendered
 from pulsebook.archive.surroundings import Surroundings, note, shortened, size
 from pulsebook.base.redact import HIDDEN
+from pulsebook.base.words import say
 
 log = logging.getLogger(__name__)
 HIGHLIGHTED, SOURCE = 50_000, 200_000  # characters of a cell's code: shown in colours, shown at all
@@ -39,11 +40,10 @@ def markup(cell: NotebookNode, language: str, around: Surroundings) -> str:
         inside = _inside(cell, language, around)
     except Exception as error:  # never a page without the others
         log.exception("cell %s cannot be shown", cell.id)
-        said = note(
-            f"This cell cannot be shown ({type(error).__name__}); this is its source, the notebook holds the rest."
-        )
+        why = "This cell cannot be shown ({}); this is its source, the notebook holds the rest."
+        said = note(say(why, type(error).__name__))
         inside = f"{said}<pre>{html.escape(shortened(cell.source, SOURCE))}</pre>"
-    odd = "".join(note(f"Something is not shown: {said}.") for said in cell.metadata.get(ODD, []))
+    odd = "".join(note(say("Something is not shown: {}.", said)) for said in cell.metadata.get(ODD, []))
     return f'<div id="cell-id={html.escape(cell.id)}" class="cell {kind}{tags}">{odd}{inside}</div>\n'
 
 
@@ -51,14 +51,13 @@ def _inside(cell: NotebookNode, language: str, around: Surroundings) -> str:
     if cell.cell_type == "code":
         shown = "".join(_output(output, around) for output in cell.outputs)
         made = f"<div class=output_wrapper><div class=output>{shown}</div></div>" if shown else ""
-        lost = note(LOST) if HIDDEN in cell.source else ""
+        lost = note(say(LOST)) if HIDDEN in cell.source else ""
         return f"{lost}<div class=input><div class=input_area>{code(cell.source, language, around)}</div></div>{made}"
     if cell.cell_type == "markdown":
         made, lost = rendered(cell.source, around)
         if lost:
-            made += note(
-                f"Interactive parts of this cell ({', '.join(sorted(lost))}) are not shown: this page runs no scripts."
-            )
+            said = "Interactive parts of this cell ({}) are not shown: this page runs no scripts."
+            made += note(say(said, ", ".join(sorted(lost))))
         return f"<div class=rendered_html{' tabindex=0' if '<table' in made else ''}>{made}</div>"
     return f"<pre class=raw>{html.escape(shortened(cell.source, SOURCE))}</pre>" if cell.source.strip() else ""
 
@@ -68,13 +67,13 @@ def _output(output: NotebookNode, around: Surroundings) -> str:
         return outputs.markup(output, around)
     except Exception as error:  # never a page without the others
         log.exception("an output cannot be shown")
-        return note(f"An output cannot be shown ({type(error).__name__}); the notebook holds it.")
+        return note(say("An output cannot be shown ({}); the notebook holds it.", type(error).__name__))
 
 
 def code(source: str, language: str, around: Surroundings) -> str:
     """Code as markup, in colours where it is short enough."""
     if not around.take(len(source)):
-        return note(f"{size(len(source))} of code are left out: the page is full. The notebook holds them.")
+        return note(say("{} of code are left out: the page is full. The notebook holds them.", size(len(source))))
     if len(source) <= HIGHLIGHTED:
         return Highlight2HTML(pygments_lexer=_lexer(_magics().which_magic_language(source) or language))(source)
     return f"<div class=highlight><pre>{html.escape(shortened(source, SOURCE))}</pre></div>"

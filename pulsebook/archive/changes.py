@@ -12,7 +12,9 @@ import math
 from dataclasses import dataclass
 
 from pulsebook.archive import scraped
+from pulsebook.archive.labels import called
 from pulsebook.base.facts import Fact
+from pulsebook.base.words import number, say
 
 MISSING = "–"
 SAME = 1e-9  # broken numbers that differ by less, as a share, are the same: sums in another order
@@ -49,9 +51,9 @@ def of_texts(old: dict[str, str], new: dict[str, str]) -> list[Change]:
 
 
 def _of_text(label: str, before: str | None, after: str | None) -> Change:
-    number = scraped.value(before or "")
-    same = before == after or (number is not None and number == scraped.value(after or ""))
-    moved = "appeared" if before is None else "vanished" if after is None else scraped.moved(before, after)
+    value = scraped.value(before or "")
+    same = before == after or (value is not None and value == scraped.value(after or ""))
+    moved = say("appeared") if before is None else say("vanished") if after is None else scraped.moved(before, after)
     return Change(label, before, after, same, moved)
 
 
@@ -67,7 +69,7 @@ def of_facts(old: list[Fact], new: list[Fact]) -> list[Change]:
     weighed = []
     for name in dict.fromkeys((*after, *before)):
         sides = before.get(name), after.get(name)
-        weighed.append((_weight(*sides, largest[name[0]]), _of_fact(" · ".join(filter(None, name)), *sides)))
+        weighed.append((_weight(*sides, largest[name[0]]), _of_fact(called(*name), *sides)))
     return [change for _, change in sorted(weighed, key=lambda found: -found[0])]
 
 
@@ -86,9 +88,9 @@ def _weight(before: Fact | None, after: Fact | None, largest: float) -> float:
 
 def _of_fact(label: str, before: Fact | None, after: Fact | None) -> Change:
     if before is None:
-        return Change(label, None, _shown(after), False, "appeared")
+        return Change(label, None, _shown(after), False, say("appeared"))
     if after is None:
-        return Change(label, _shown(before), None, False, "vanished")
+        return Change(label, _shown(before), None, False, say("vanished"))
     old, new = before.value, after.value
     if None in (old, new):
         return Change(label, _shown(before), _shown(after), old == new)
@@ -97,8 +99,9 @@ def _of_fact(label: str, before: Fact | None, after: Fact | None) -> Change:
         return Change(label, _shown(before), _shown(after), True)
     size = 100 if after.unit == "%" else 1
     share = f" ({_signed((new - old) / abs(old) * 100, 3)} %)" if old else ""
-    moved = f"{_signed((new - old) * size, 4)}{' pp' if size > 1 else ''}{share}"
-    return Change(label, _shown(before, new), _shown(after, old), False, moved)
+    moved = _signed((new - old) * size, 4)
+    moved = say("{} pp", moved) if size > 1 else moved
+    return Change(label, _shown(before, new), _shown(after, old), False, f"{moved}{share}")
 
 
 def _shown(fact: Fact, beside: float | None = None) -> str:
@@ -106,18 +109,18 @@ def _shown(fact: Fact, beside: float | None = None) -> str:
     if fact.value is None:
         return MISSING
     shown = _written(fact.value, fact.unit)
-    return shown if beside is None or shown != _written(beside, fact.unit) else repr(fact.value)
+    return shown if beside is None or shown != _written(beside, fact.unit) else number(repr(fact.value))
 
 
 def _written(value: float, unit: str) -> str:
     if unit == "%":
         return f"{_rounded(value * 100, 4)} %"
-    return f"{value:,}" if isinstance(value, int) else _rounded(value, 6)
+    return number(f"{value:,}") if isinstance(value, int) else _rounded(value, 6)
 
 
 def _rounded(value: float, digits: int) -> str:
     """A number with so many digits that tell, and all of those before the point."""
-    return f"{value:,.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
+    return number(f"{value:,.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}")
 
 
 def _signed(change: float, digits: int) -> str:

@@ -15,6 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from pulsebook.base.words import number as written
+from pulsebook.base.words import say
+
 EFFORT = 60_000  # for one comparison: pairs of equal lines that are looked at, and what searching long cells takes
 PAIRS = 2_000  # of cells whose words are compared
 CELLS, LINES, LINE = 200, 3_000, 1_000  # that are shown: cells, lines of all of them, characters of a line
@@ -40,7 +43,7 @@ def changes(old: list[str], new: list[str]) -> list[CellChange]:
         pairs += _paired(old, new, range(start, end), range(begin, stop), effort)
     for number, (before, after) in enumerate(pairs):
         if room <= 0 or number == CELLS:
-            return [*found, CellChange(f"{len(pairs) - number:,} more cells that differ", ())]
+            return [*found, CellChange(say("{} more cells that differ", written(f"{len(pairs) - number:,}")), ())]
         lines = _lines("" if before is None else old[before], "" if after is None else new[after], effort)
         shown = tuple((_cut(left), _cut(right)) for left, right in lines[:room])
         found.append(CellChange(_heading(before, after), shown, len(lines) - len(shown)))
@@ -61,8 +64,8 @@ def aligned(old: list[str], new: list[str], shape: Callable[[str], str]) -> list
 
 def _heading(before: int | None, after: int | None) -> str:
     if before is None:
-        return "new cell"
-    return "removed cell" if after is None else f"cell {before + 1}"
+        return say("new cell")
+    return say("removed cell") if after is None else say("cell {}", before + 1)
 
 
 class _Effort:
@@ -158,4 +161,6 @@ def _alike(one: Counter, other: Counter) -> float:
 
 
 def _cut(line: str | None) -> str | None:
-    return line if line is None or len(line) <= LINE else f"{line[:LINE]}… {len(line) - LINE:,} more characters"
+    if line is None or len(line) <= LINE:
+        return line
+    return line[:LINE] + say("… {} more characters", written(f"{len(line) - LINE:,}"))

@@ -17,6 +17,7 @@ from pulsebook.archive.surroundings import shortened
 from pulsebook.base import magic
 from pulsebook.base.errors import PulsebookError
 from pulsebook.base.facts import Fact
+from pulsebook.base.words import number, say
 
 PICTURES, PICTURE_BYTES = 40, 20_000_000  # of one notebook that are compared: how many, characters of their addresses
 PARAMETERS, VALUE = 500, 2_000  # that are compared; characters of one that are shown
@@ -77,14 +78,16 @@ class Comparison:
         said = [*self.notes, *(sentence for _, sentence in self._pictures if sentence)]
         if self.by_facts:
             if left := sum(map(stated.left_out, self.notebooks)):
-                said.append(f"{left:,} numbers are not compared: they were too many to be stated as facts.")
+                too_many = "{} numbers are not compared: they were too many to be stated as facts."
+                said.append(say(too_many, number(f"{left:,}")))
         else:
             said += [sentence for _, sentence in self._scraped if sentence]
             if any(self._facts):
-                which = "earlier" if self._facts[1] else "later"
-                said.append(f"The {which} run states no facts: the numbers that both summaries show are compared.")
+                earlier = "The earlier run states no facts: the numbers that both summaries show are compared."
+                later = "The later run states no facts: the numbers that both summaries show are compared."
+                said.append(say(earlier if self._facts[1] else later))
         if any(len(r.parameters) > PARAMETERS for r in (self.earlier, self.later) if isinstance(r.parameters, dict)):
-            said.append(f"Only the first {PARAMETERS} parameters are compared.")
+            said.append(say("Only the first {} parameters are compared.", PARAMETERS))
         return list(dict.fromkeys(said))
 
     @cached_property
@@ -153,8 +156,8 @@ def compare(earlier: Record, later: Record, content: bytes | None = None) -> Com
 
 def describe(record: Record) -> str:
     """Which try, how it ended."""
-    took = f" in {record.duration:.1f} s" if record.duration is not None else ""
-    return f"{'/'.join(record.path.with_suffix('').parts[-4:])}: {record.status}{took}"
+    took = "" if record.duration is None else " " + say("in {} s", number(f"{record.duration:.1f}"))
+    return f"{'/'.join(record.path.with_suffix('').parts[-4:])}: {say(record.status)}{took}"
 
 
 def count(found: list[Change]) -> str:
@@ -162,8 +165,9 @@ def count(found: list[Change]) -> str:
     came, gone, same = (
         sum(map(is_so, found)) for is_so in (lambda c: c.before is None, lambda c: c.after is None, lambda c: c.same)
     )
-    ones = "".join(f", {number} {word}" for word, number in (("appeared", came), ("vanished", gone)) if number)
-    return f"{len(found) - came - gone - same} differ, {same} the same{ones}"
+    both = [say("{} differ", len(found) - came - gone - same), say("{} the same", same)]
+    one = [say("{} appeared", came)] * bool(came) + [say("{} vanished", gone)] * bool(gone)
+    return ", ".join([*both, *one])
 
 
 def shown(given: str | None) -> str:
@@ -186,14 +190,14 @@ def _pictures(notebook: NotebookNode) -> tuple[dict[str, str], str]:
         for data in (bundle(output) for output in cell.get("outputs", [])):
             for kind in (kind for kind in pictures.KINDS if kind in data):
                 if len(found) == PICTURES:
-                    return found, f"Only the first {PICTURES} pictures are compared."
+                    return found, say("Only the first {} pictures are compared.", PICTURES)
                 try:
                     picture = pictures.picture(kind, data[kind]).address
                 except pictures.NoPicture as why:
-                    picture = f"It is not shown: {why}."
+                    picture = say("It is not shown: {}.", why)
                 if len(picture) > room:
-                    return found, f"Only pictures of {PICTURE_BYTES / 1e6:.0f} MB together are compared."
+                    return found, say("Only pictures of {} MB together are compared.", PICTURE_BYTES // 1_000_000)
                 room -= len(picture)
                 numbers[heading] += 1
-                found[f"{heading}, picture {numbers[heading]}"] = picture
+                found[say("{}, picture {}", heading, numbers[heading])] = picture
     return found, ""

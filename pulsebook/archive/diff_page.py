@@ -14,6 +14,8 @@ from pulsebook.archive.page import facts_of, outcome, page, try_of
 from pulsebook.archive.record import Record
 from pulsebook.archive.surroundings import note
 from pulsebook.base.names import step_of
+from pulsebook.base.words import number as written
+from pulsebook.base.words import say
 
 FIRST = 40  # numbers that changed, shown at once
 AROUND = 3  # unchanged lines shown beside a changed one
@@ -28,20 +30,20 @@ def render(found: Comparison, links: tuple[str, str] = ("", "")) -> str:
     """
     name = step_of(found.later.path.stem)
     tries = (found.earlier, found.later)
-    sides = "".join(_side(*side) for side in zip(("before", "after"), tries, links, strict=True))
+    sides = "".join(_side(*side) for side in zip((say("before"), say("after")), tries, links, strict=True))
     about = "".join(f"<section>{facts_of(record)}</section>" for record in tries)
     return page(
-        f"{name} · {found.earlier.period} and {found.later.period}",
-        f"<h1>{html.escape(name)}: two runs compared</h1>",
+        say("{} · {} and {}", name, found.earlier.period, found.later.period),
+        f"<h1>{say('{}: two runs compared', html.escape(name))}</h1>",
         f"<div class=sides>{sides}</div>",
         "".join(note(sentence) for sentence in found.left_out),
         _parameters(found),
         _numbers(found),
         _messages(found),
         _pictures(found),
-        f"<h2>Catalogue</h2>{_code(found.catalogue)}" if found.catalogue else "",
-        f"<h2>Code</h2>{_code(found.code) if found.code else '<p class=same>The code is the same.</p>'}",
-        footer=f"<h2>About these runs</h2><div class=sides>{about}</div>",
+        f"<h2>{say('Catalogue')}</h2>{_code(found.catalogue)}" if found.catalogue else "",
+        f"<h2>{say('Code')}</h2>{_code(found.code) if found.code else _same('The code is the same.')}",
+        footer=f"<h2>{say('About these runs')}</h2><div class=sides>{about}</div>",
     )
 
 
@@ -52,34 +54,40 @@ def links(earlier: Record, later: Record) -> tuple[str, str]:
 
 
 def _side(word: str, record: Record, link: str) -> str:
-    address = f"<p><a href='{html.escape(link)}'>executed notebook</a></p>" if link else ""
+    address = f"<p><a href='{html.escape(link)}'>{say('executed notebook')}</a></p>" if link else ""
     return f"<section><h2>{word}</h2>{outcome(record)}<p>{html.escape(try_of(record))}</p>{address}</section>"
+
+
+def _same(sentence: str) -> str:
+    return f"<p class=same>{say(sentence)}</p>"
 
 
 def _parameters(found: Comparison) -> str:
     if not found.parameters:
         return ""
-    return f"<h2>Parameters</h2>{_table(found.parameters)}"
+    return f"<h2>{say('Parameters')}</h2>{_table(found.parameters)}"
 
 
 def _numbers(found: Comparison) -> str:
-    title = "Facts" if found.by_facts else "Numbers of the summaries"
+    title = say("Facts") if found.by_facts else say("Numbers of the summaries")
     if not found.numbers:
-        return f"<h2>{title}</h2><p class=same>There is no number to compare.</p>"
+        return f"<h2>{title}</h2>{_same('There is no number to compare.')}"
     same = [c for c in found.numbers if c.same]
     parts = [f"<h2>{title}</h2><p class=same>{diff.count(found.numbers)}</p>"]
     changed = [c for c in found.numbers if not c.same]
     parts.append(_table(changed[:FIRST]))
-    for said, rest in (("more that changed", changed[FIRST:]), ("the same", same)):
+    for said, rest in (("{} more that changed", changed[FIRST:]), ("{} the same", same)):
         if rest:
-            parts.append(f"<details><summary>{len(rest)} {said}</summary>{_table(rest)}</details>")
+            parts.append(f"<details><summary>{say(said, len(rest))}</summary>{_table(rest)}</details>")
     return "".join(parts)
 
 
 def _messages(found: Comparison) -> str:
     parts, room = [], WITHIN
     for number, message in enumerate(found.messages, 1):
-        parts.append(f"<h2>Message {number if len(found.messages) > 1 else ''}</h2><p class=same>{message.count}</p>")
+        parts.append(
+            f"<h2>{say('Message')} {number if len(found.messages) > 1 else ''}</h2><p class=same>{message.count}</p>"
+        )
         if not message.same:
             table, room = _sides(message.lines, room)
             parts.append(table)
@@ -90,13 +98,15 @@ def _table(changes: list[Change]) -> str:
     if not changes:
         return ""
     rows = "".join(_row(change) for change in changes)
-    return f"<div class='wide left'><table><thead><tr><td></td><th>before</th><th>after</th><th>change</th></tr></thead>{rows}</table></div>"
+    head = "".join(f"<th>{word}</th>" for word in (say("before"), say("after"), say("change")))
+    return f"<div class='wide left'><table><thead><tr><td></td>{head}</tr></thead>{rows}</table></div>"
 
 
 def _row(change: Change) -> str:
     said = change.moved
     kind = "" if change.same else " class=changed"
-    sign = {"": "", "+": " class=up", "a": " class=up"}.get(said[:1], " class=down")
+    is_up = said.startswith("+") or change.before is None
+    sign = " class=up" if is_up else " class=down" if said else ""
     before, after = (html.escape(shown(text)) for text in (change.before, change.after))
     return f"<tr><th>{html.escape(change.label)}</th><td>{before}</td><td{kind}>{after}</td><td{sign}>{said}</td></tr>"
 
@@ -106,16 +116,16 @@ def _pictures(found: Comparison) -> str:
         return ""
     parts = []
     for picture in found.pictures:
-        said = " <span class=same>(the same)</span>" if picture.same else ""
-        both = (("before", picture.before), ("after", picture.after))
+        said = f" <span class=same>({say('the same')})</span>" if picture.same else ""
+        both = ((say("before"), picture.before), (say("after"), picture.after))
         sides = "".join(_picture(given, f"{picture.label}, {word}") for word, given in both)
         parts.append(f"<h3>{html.escape(picture.label)}{said}</h3><div class='sides output'>{sides}</div>")
-    return f"<h2>Pictures</h2>{''.join(parts)}"
+    return f"<h2>{say('Pictures')}</h2>{''.join(parts)}"
 
 
 def _picture(given: str | None, alt: str) -> str:
     if given is None:
-        return "<div class=same>no such picture</div>"
+        return f"<div class=same>{say('no such picture')}</div>"
     if given.startswith("data:image/"):
         return f'<div><img src="{html.escape(given)}" alt="{html.escape(alt)}"></div>'
     return f"<div>{note(given)}</div>"
@@ -140,7 +150,7 @@ def _sides(lines: Sequence[Line], room: int) -> tuple[str, int]:
 
 
 def _left_out(cell: CellChange) -> str:
-    return note(f"{cell.left_out:,} more lines of it are not shown.") if cell.left_out else ""
+    return note(say("{} more lines of it are not shown.", written(f"{cell.left_out:,}"))) if cell.left_out else ""
 
 
 def _line(line: Line | None, room: int) -> tuple[str, int]:

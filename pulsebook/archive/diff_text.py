@@ -4,26 +4,33 @@ from collections.abc import Iterable
 
 from pulsebook.archive import diff
 from pulsebook.archive.code_diff import CellChange, Line
+from pulsebook.base.words import number as written
+from pulsebook.base.words import say
 
 SHOWN = 100  # numbers that differ, and those that only one of the two has: as many are shown
 
 
 def render(found: diff.Comparison) -> str:
     """The comparison for a terminal."""
-    lines = [f"from  {diff.describe(found.earlier)}", f"to    {diff.describe(found.later)}"]
+    lines = _columns([(say("from"), diff.describe(found.earlier)), (say("to"), diff.describe(found.later))], indent="")
     changed = [c for c in found.parameters if not c.same]
     if changed:
-        lines += ["", "parameters", *_columns([(c.label, diff.shown(c.before), diff.shown(c.after)) for c in changed])]
-    lines += ["", f"{'facts' if found.by_facts else 'numbers of the summaries'}: {diff.count(found.numbers)}"]
+        lines += [
+            "",
+            say("parameters"),
+            *_columns([(c.label, diff.shown(c.before), diff.shown(c.after)) for c in changed]),
+        ]
+    title = say("facts") if found.by_facts else say("numbers of the summaries")
+    lines += ["", f"{title}: {diff.count(found.numbers)}"]
     changed = [(c.label, diff.shown(c.before), diff.shown(c.after), c.moved) for c in found.numbers if not c.same]
     lines += _columns(changed[:SHOWN])
-    lines += [f"  … {len(changed) - SHOWN:,} more"] if len(changed) > SHOWN else []
+    lines += ["  " + say("… {} more", written(f"{len(changed) - SHOWN:,}"))] if len(changed) > SHOWN else []
     for number, message in enumerate(found.messages, 1):
-        lines += ["", f"message {number}: {message.count}", *_sides(message.lines)]
-    lines += ["", f"pictures: {diff.count(found.pictures)}" if found.pictures else "no pictures"]
+        lines += ["", f"{say('message')} {number}: {message.count}", *_sides(message.lines)]
+    lines += ["", f"{say('pictures')}: {diff.count(found.pictures)}" if found.pictures else say("no pictures")]
     lines += [*found.left_out, ""]
-    lines += ["catalogue", *_code(found.catalogue), ""] if found.catalogue else []
-    lines += ["code", *_code(found.code)] if found.code else ["the code is the same"]
+    lines += [say("catalogue"), *_code(found.catalogue), ""] if found.catalogue else []
+    lines += [say("code"), *_code(found.code)] if found.code else [say("the code is the same")]
     return "\n".join(map(_printable, lines))
 
 
@@ -33,7 +40,7 @@ def _code(changed: Iterable[CellChange]) -> list[str]:
         lines.append(f"  {cell.heading}")
         lines += _sides(cell.lines)
         if cell.left_out:
-            lines.append(f"  … {cell.left_out:,} more lines")
+            lines.append("  " + say("… {} more lines", written(f"{cell.left_out:,}")))
     return lines
 
 
@@ -48,6 +55,6 @@ def _printable(line: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else "�" for c in line)
 
 
-def _columns(rows: list[tuple]) -> list[str]:
+def _columns(rows: list[tuple], indent: str = "  ") -> list[str]:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -14,6 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from pulsebook.base.errors import PulsebookError
+from pulsebook.base.words import say
 
 LARGEST = 400_000_000  # bytes of a notebook that is read at all
 ODD = "pulsebook_odd"
@@ -45,9 +46,11 @@ def read(path: Path, content: bytes | None = None) -> NotebookNode:
     except FileNotFoundError:
         raise
     except Exception as error:  # whatever the old formats' readers meet
-        raise DocumentError(f"{path.name} cannot be read as a notebook: {type(error).__name__}: {error}") from None
+        raise DocumentError(
+            say("{} cannot be read as a notebook: {}", path.name, f"{type(error).__name__}: {error}")
+        ) from None
     if not isinstance(found, dict) or not isinstance(found.get("cells"), list):
-        raise DocumentError(f"{path.name} is no notebook: it has no list of cells")
+        raise DocumentError(say("{} is no notebook: it has no list of cells", path.name))
     return normalized(found)
 
 
@@ -74,7 +77,7 @@ def text(value) -> str:
 
 def _cell(cell, number: int) -> NotebookNode:
     if not isinstance(cell, dict):
-        odd = [f"cell {number} is no cell but {_said(cell)}"]
+        odd = [say("cell {} is no cell but {}", number, _said(cell))]
         return NotebookNode(
             id=f"pulsebook-{number}", cell_type="raw", source="", metadata=_node({"tags": [], ODD: odd})
         )
@@ -86,7 +89,7 @@ def _cell(cell, number: int) -> NotebookNode:
     given, kind = cell.get("id"), cell.get("cell_type")
     known = isinstance(given, str) and _ID.fullmatch(given)
     if kind not in ("code", "markdown", "raw"):
-        odd.append(f"the kind of this cell is {_said(kind)}, which is none of a notebook's")
+        odd.append(say("the kind of this cell is {}, which is none of a notebook's", _said(kind)))
         kind = "raw"
     made = NotebookNode(id=given if known else f"pulsebook-{number}", cell_type=kind, metadata=metadata)
     made["source"] = text(cell.get("source"))
@@ -99,7 +102,7 @@ def _cell(cell, number: int) -> NotebookNode:
         made["execution_count"] = cell.get("execution_count") if isinstance(cell.get("execution_count"), int) else None
         outputs = cell.get("outputs")
         if not isinstance(outputs, list):
-            odd += [f"the outputs of this cell are {_said(outputs)}, not a list"] * (outputs is not None)
+            odd += [say("the outputs of this cell are {}, not a list", _said(outputs))] * (outputs is not None)
             outputs = []
         made["outputs"] = [_output(output) for output in outputs]
     if odd:
@@ -121,11 +124,11 @@ def _output(output) -> NotebookNode:
         data = output.get("data")
         if isinstance(data, dict):
             return NotebookNode(output_type=kind, data=data, metadata=_node(output.get("metadata")))
-        said = f"the data of this output is {_said(data)}, not a bundle by kind"
+        said = say("the data of this output is {}, not a bundle by kind", _said(data))
+    elif isinstance(output, dict):
+        said = say("this output is of the kind {}", _said(kind))
     else:
-        said = (
-            f"this output is of the kind {_said(kind)}" if isinstance(output, dict) else f"an output is {_said(output)}"
-        )
+        said = say("an output is {}", _said(output))
     return NotebookNode(output_type="display_data", data={}, metadata={ODD: [said]})
 
 
@@ -140,4 +143,4 @@ def _node(value) -> NotebookNode:
 def _said(value) -> str:
     """What a sentence says of a value that is none of those expected."""
     named = value is None or isinstance(value, str | int | float)
-    return text(str(value) if named else f"of the type {type(value).__name__}")[:60]
+    return text(str(value) if named else say("of the type {}", type(value).__name__))[:60]

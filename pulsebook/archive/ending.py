@@ -21,6 +21,7 @@ from pulsebook.base.names import RECORDS
 from pulsebook.base.redact import WithoutSecrets, redact, redact_notebook
 from pulsebook.base.settings import settings
 from pulsebook.base.store import Seen
+from pulsebook.base.words import say
 
 log = logging.getLogger(__name__)
 log.addFilter(WithoutSecrets())
@@ -111,7 +112,7 @@ def close_stale(path: Path) -> Record | None:
             return text
         status, error, ended = record.status, record.error, record.ended_at
         if status == RUNNING:
-            error = f"process {record.pid} on {record.host} ended without a word"
+            error = say("process {} on {} ended without a word", record.pid, record.host)
             status, ended = "killed", min(record.last_seen, time.time())
         record.ending = process.own()
         return record.stated(status, error, ended)

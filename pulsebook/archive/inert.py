@@ -17,6 +17,7 @@ import nh3
 
 from pulsebook.archive.document import text
 from pulsebook.archive.steep import is_steep
+from pulsebook.base.words import say
 
 _words = re.compile(r"\S+").findall
 HTML = set(
@@ -117,7 +118,7 @@ def is_harmless(address: str) -> bool:
 
 
 def _bare(markup: str) -> str:
-    said = "An output is shown without its markup, which is too entangled to be made safe."
+    said = say("An output is shown without its markup, which is too entangled to be made safe.")
     bare = html.escape(html.unescape(_TAG.sub(" ", markup)), quote=False)
     return f'<p class="note">{said}</p><pre>{bare}</pre>'
 

@@ -9,6 +9,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from pulsebook.archive.inert import clean
 from pulsebook.archive.surroundings import Surroundings, note, shortened, size
+from pulsebook.base.words import say
 
 log = logging.getLogger(__name__)
 LARGEST = 40_000  # characters, pictures not counted: what is longer is no prose, and may take the renderer minutes
@@ -35,17 +36,18 @@ def rendered(source: str, around: Surroundings) -> tuple[str, set[str]]:
     prose = _PICTURE.sub(keep, source)
     prose = _SPACED.sub(lambda found: f"](attachment:{quote(found[1])})", prose)
     if not around.take(len(prose)):
-        return note(f"{size(len(source))} of Markdown are left out: the page is full. The notebook holds them."), set()
+        return note(
+            say("{} of Markdown are left out: the page is full. The notebook holds them.", size(len(source)))
+        ), set()
     steep = sum(prose.count(beginning) for beginning in _BEGINNINGS) * len(prose) > STEEP
     if len(prose) > LARGEST or steep:
-        return _as_written(prose, f"{size(len(prose))} of Markdown are shown as they were written"), set()
+        return _as_written(prose, say("{} of Markdown are shown as they were written.", size(len(prose)))), set()
     try:
         made = MarkdownWithMath(renderer=_Renderer(escape=False, exclude_anchor_links=True)).render(prose)
     except Exception as error:  # whatever the renderer meets, the reader sees the text
         log.warning("Markdown that cannot be rendered: %s: %s", type(error).__name__, error)
-        return _as_written(
-            prose, f"Markdown is shown as it was written: it cannot be rendered ({type(error).__name__})"
-        ), set()
+        why = say("Markdown is shown as it was written: it cannot be rendered ({}).", type(error).__name__)
+        return _as_written(prose, why), set()
     return clean(made, picture)
 
 
@@ -57,4 +59,4 @@ class _Renderer(IPythonRenderer):
 
 
 def _as_written(prose: str, why: str) -> str:
-    return f"{note(f'{why}.')}<pre>{html.escape(shortened(prose, 200_000))}</pre>"
+    return f"{note(why)}<pre>{html.escape(shortened(prose, 200_000))}</pre>"

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 from pulsebook.archive.code_diff import Line, aligned
+from pulsebook.base.words import say
 
 LINES = 500  # of one message that are compared
 _NUMBER = re.compile(r"[▲▼=＝]?\s?[-+−]?\d[\d.,:\u00a0\u202f]*(?:\s?(?:%|pp|п\.п\.))?|–")
@@ -33,8 +34,14 @@ class MessageChange:
         came, gone = (sum(line[at] is None for line in self.lines) for at in (0, 1))
         same = sum(before == after for before, after in self.lines)
         differ = len(self.lines) - came - gone - same
-        words = {"appeared": came, "vanished": gone, "differs" if differ == 1 else "differ": differ, "the same": same}
-        return ", ".join(f"{number} {word}" for word, number in words.items() if number)
+        differing = say("{} differs" if differ == 1 else "{} differ", differ)
+        said = {
+            say("{} appeared", came): came,
+            say("{} vanished", gone): gone,
+            differing: differ,
+            say("{} the same", same): same,
+        }
+        return ", ".join(words for words, number in said.items() if number)
 
 
 def changes(old: list[str], new: list[str]) -> list[MessageChange]:

@@ -5,6 +5,7 @@ import re
 from nbformat import NotebookNode
 
 from pulsebook.archive.document import text
+from pulsebook.base.words import say
 
 MARKER = "papermill-error-cell-tag"  # papermill's own notes about an error
 
@@ -34,7 +35,8 @@ def stopped_at(notebook: NotebookNode) -> str:
         if cell.cell_type == "code" and cell.source.strip():
             number += 1
             if has_failed(cell):
-                return f"cell [{cell.get('execution_count') or number}]{f' under “{heading}”' if heading else ''}"
+                shown = cell.get("execution_count") or number
+                return say("cell [{}] under “{}”", shown, heading) if heading else say("cell [{}]", shown)
     return ""
 
 

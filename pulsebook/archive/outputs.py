@@ -15,6 +15,7 @@ from pulsebook.archive.document import ODD, text
 from pulsebook.archive.inert import clean
 from pulsebook.archive.surroundings import Surroundings, note, short, shortened, size
 from pulsebook.base.facts import KIND
+from pulsebook.base.words import say
 
 TEXT, MARKUP = 200_000, 1_000_000  # characters of one output: of text, of HTML
 COLOURS = 2_000  # codes of colour in one text: a text with more is shown without
@@ -42,7 +43,7 @@ def markup(output: NotebookNode, around: Surroundings) -> str:
     if output.output_type == "stream":
         shown = _text(output.text, around, f"output_stream output_{output.name}")
     elif facts.is_exit(output):
-        shown = note("The notebook ended itself here: what comes after did not run.")
+        shown = note(say("The notebook ended itself here: what comes after did not run."))
     elif output.output_type == "error":
         traceback = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
         shown = _text(traceback, around, "output_error")
@@ -53,27 +54,27 @@ def markup(output: NotebookNode, around: Surroundings) -> str:
 
 def _bundle(output: NotebookNode, around: Surroundings) -> str:
     """One form of an output that comes in several."""
-    notes = [note(f"Something is not shown: {text(said)}.") for said in output.metadata.get(ODD, [])]
+    notes = [note(say("Something is not shown: {}.", text(said))) for said in output.metadata.get(ODD, [])]
     data = {text(kind): value for kind, value in output.data.items()}
-    live = dict.fromkeys(name for kind in data for start, name in _LIVE.items() if kind.startswith(start))
+    live = dict.fromkeys(say(name) for kind in data for start, name in _LIVE.items() if kind.startswith(start))
     shown, static = "", _STATIC_FIRST if live else _STILL
     for kind in (kind for kind in static if kind in data):
         try:
             shown, lost = _form(kind, data[kind], output, around)
         except pictures.NoPicture as why:
-            notes.append(note(f"A picture ({kind}) is not shown: {why}."))
+            notes.append(note(say("A picture ({}) is not shown: {}.", kind, why)))
             continue
         live |= dict.fromkeys(sorted(lost))
         if shown:
             break
     if live:
-        rest = " This is its static form:" if shown else ""
-        notes.append(note(f"An interactive output ({', '.join(live)}) is not shown: this page runs no scripts.{rest}"))
+        said = say("An interactive output ({}) is not shown: this page runs no scripts.", ", ".join(live))
+        notes.append(note(f"{said} {say('This is its static form:')}" if shown else said))
     elif (
         not shown and not notes and (unknown := [kind for kind in data if kind != KIND and data[kind] not in ("", [])])
     ):
         kinds = ", ".join(short(kind) for kind in unknown[:5])
-        notes.append(note(f"An output is not shown: no page shows the kind {kinds}. The notebook holds it."))
+        notes.append(note(say("An output is not shown: no page shows the kind {}. The notebook holds it.", kinds)))
     return "".join(notes) + shown
 
 
@@ -82,7 +83,7 @@ def _form(kind: str, given, output: NotebookNode, around: Surroundings) -> tuple
     extra = " output_execute_result" if output.output_type == "execute_result" else ""
     if kind.startswith("image/"):
         found = around.admit(pictures.picture(kind, given))
-        damaged = note(f"The picture is damaged: {found.damaged}.") if found.damaged else ""
+        damaged = note(say("The picture is damaged: {}.", found.damaged)) if found.damaged else ""
         name = kind.partition("/")[2].partition("+")[0]
         image = f'<img src="{found.address}"{_measures(kind, output.metadata, around.heading)}>'
         return f'{damaged}<div class="output_{name} output_subarea{extra}">{image}</div>', set()
@@ -106,7 +107,7 @@ def _form(kind: str, given, output: NotebookNode, around: Surroundings) -> tuple
         inside, lost = clean(head, around.lookup)
     if not left and not _VISIBLE.search(_STYLE.sub("", inside)):
         return "", lost
-    said = note(f"{size(left)} of this output are left out; the notebook holds them.") if left else ""
+    said = note(say("{} of this output are left out; the notebook holds them.", size(left))) if left else ""
     name = kind.partition("/")[2]
     return f'<div class="output_{name} rendered_html output_subarea{extra}" tabindex=0>{inside}</div>{said}', lost
 
@@ -131,7 +132,7 @@ def coloured(given: str) -> str:
 
 
 def _no_room(characters: int) -> str:
-    return note(f"An output of {size(characters)} is left out: the page is full. The notebook holds it.")
+    return note(say("An output of {} is left out: the page is full. The notebook holds it.", size(characters)))
 
 
 def _measures(kind: str, metadata: dict, heading: str) -> str:
@@ -141,5 +142,6 @@ def _measures(kind: str, metadata: dict, heading: str) -> str:
     sides = {
         side: given[side] for side in ("width", "height") if re.fullmatch(r"\d{1,5}(?:\.\d+)?%?", str(given.get(side)))
     }
-    alt = given["alt"] if isinstance(given.get("alt"), str) and given["alt"] else f"picture: {heading or 'of a cell'}"
+    of = say("picture: {}", heading) if heading else say("picture of a cell")
+    alt = given["alt"] if isinstance(given.get("alt"), str) and given["alt"] else of
     return "".join(f' {name}="{html.escape(str(value))}"' for name, value in {**sides, "alt": text(alt)}.items())

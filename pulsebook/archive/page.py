@@ -23,10 +23,9 @@ from pulsebook.archive.record import Record
 from pulsebook.archive.surroundings import Surroundings, note, shortened
 from pulsebook.base.redact import lost_literals
 from pulsebook.base.settings import ROOT, settings
+from pulsebook.base.words import number, say
 
-LOST = (
-    "<p>A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here.</p>"
-)
+LOST = "A secret in the code was taken out and reads [redacted]: run the notebook from its source, not from here."
 WEB = Path(__file__).with_name("web")
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
@@ -44,7 +43,7 @@ def render(record: Record, content: bytes | None = None) -> str:
         executed = read(record.executed, content)
     except DocumentError as why:
         header = f"<h1>{_escaped(record.path.stem)}</h1>\n{outcome(record)}{_ways(record)}"
-        said = note(f"The cells are not shown: {why}.")
+        said = note(say("The cells are not shown: {}.", why))
         return page(f"{record.path.stem} · {record.period}", header, said, footer=_about(record))
     cells = [_tagged(cell) for cell in facts.cells(executed)]
     first = {cell.id for cell in facts.summary(executed)}
@@ -53,7 +52,7 @@ def render(record: Record, content: bytes | None = None) -> str:
         heading, _, cells[0].source = cells[0].source.partition("\n")
         name = heading.lstrip("#").strip()[:TITLE]
     around = Surroundings(folder=_folder(record))
-    lost = LOST if lost_literals(executed) else ""
+    lost = f"<p>{say(LOST)}</p>" if lost_literals(executed) else ""
     return page(
         f"{name} · {record.period}",
         f"<h1>{_escaped(name)}</h1>\n{outcome(record)}{lost}{_ways(record)}",
@@ -95,8 +94,9 @@ def _folder(record: Record) -> Path | None:
 def page(title: str, header: str, *parts: str, footer: str) -> str:
     """A whole page around some markup: its header, the parts of what it is about, its footer."""
     style = (WEB / "page.css").read_text(encoding="utf-8")
+    style = re.sub(r'content: "(.+?)"', lambda found: f'content: "{say(found[1])}"', style)
     return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="{settings().language}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
 <title>{_escaped(title)}</title>
 <style>{style}{_highlighting()}</style></head>
@@ -115,24 +115,25 @@ def facts_of(record: Record) -> str:
     airflow, given, versions = (
         value if isinstance(value, dict) else {} for value in (record.airflow, record.parameters, record.versions)
     )
-    changed, at = " and changes" if record.git_dirty else "", started(record)
+    source = "{} at {} and changes" if record.git_dirty else "{} at {}"
+    at = started(record)
     shown = {
         "run": f"{airflow.get('run_id') or record.path.parent.name}, {record.path.stem}",
         "started": f"{at:%Y-%m-%d %H:%M:%S}, {settings().timezone}" if at else "",
         "parameters": ", ".join(f"{name} = {value!r}" for name, value in given.items()),
-        "notebook": f"{text(record.notebook)} at {text(record.git_commit)[:12]}{changed}",
+        "notebook": say(source, text(record.notebook), text(record.git_commit)[:12]),
         "on": f"{text(record.host)}; " + ", ".join(f"{name} {version}" for name, version in versions.items()),
     }
-    rows = (f"<dt>{name}</dt><dd>{_escaped(shortened(fact, FACT))}</dd>" for name, fact in shown.items() if fact)
+    rows = (f"<dt>{say(name)}</dt><dd>{_escaped(shortened(fact, FACT))}</dd>" for name, fact in shown.items() if fact)
     return f"<dl>{''.join(rows)}</dl>"
 
 
 def outcome(record: Record) -> str:
     """How a try ended, as markup."""
     kind = KINDS.get(record.status, "bad")
-    took = f"in {record.duration:.1f} s" if isinstance(record.duration, int | float) else ""
+    took = say("in {} s", number(f"{record.duration:.1f}")) if isinstance(record.duration, int | float) else ""
     error = f"<pre class=error>{_escaped(shortened(text(record.error), ERROR))}</pre>" if record.error else ""
-    return f"<p><b class='status {kind}'>{_escaped(record.status)}</b> {_escaped(record.period)} {took}</p>{error}"
+    return f"<p><b class='status {kind}'>{_escaped(say(text(record.status)))}</b> {_escaped(record.period)} {took}</p>{error}"
 
 
 def _has_posted(page: str) -> bool:
@@ -145,7 +146,7 @@ def _has_posted(page: str) -> bool:
 
 
 def _about(record: Record) -> str:
-    return f"<h2>About this run</h2>{facts_of(record)}"
+    return f"<h2>{say('About this run')}</h2>{facts_of(record)}"
 
 
 def started(record: Record) -> datetime | None:
@@ -159,8 +160,9 @@ def started(record: Record) -> datetime | None:
 def try_of(record: Record) -> str:
     """What tells a try from others of its task and period: its run, its number, when it started."""
     at = started(record)
-    number = record.path.stem.rpartition("-try")[2]
-    return f"{record.path.parent.name}, try {number}" + (f", started {at:%Y-%m-%d %H:%M:%S}" if at else "")
+    count = record.path.stem.rpartition("-try")[2]
+    of_run = f"{record.path.parent.name}, {say('try {}', count)}"
+    return f"{of_run}, {say('started {}', f'{at:%Y-%m-%d %H:%M:%S}')}" if at else of_run
 
 
 def _ways(record: Record) -> str:
@@ -175,11 +177,11 @@ def _ways(record: Record) -> str:
         "next period": {**this, "go": "next"},
         "comparison": {**this, "go": "comparison"},
     }
-    links = [f'<a href="{INDEX}#{html.escape(urlencode(to, safe="/"))}">{word}</a>' for word, to in ways.items()]
+    links = [f'<a href="{INDEX}#{html.escape(urlencode(to, safe="/"))}">{say(word)}</a>' for word, to in ways.items()]
     own = f"{this['run']}.html"
     if _has_posted(own):
-        links.append(f'<a href="{CHAT}#{html.escape(quote(own))}">message</a>')
-    return f'<nav class=ways aria-label="archive">{" ".join(links)}</nav>'
+        links.append(f'<a href="{CHAT}#{html.escape(quote(own))}">{say("message")}</a>')
+    return f'<nav class=ways aria-label="{say("archive")}">{" ".join(links)}</nav>'
 
 
 def _contents(cells: list[NotebookNode], first: set[str]) -> str:
@@ -192,11 +194,11 @@ def _contents(cells: list[NotebookNode], first: set[str]) -> str:
             up = " ↑" if cell.id in first else ""
             links.append(f"<li class=l{len(level)}><a href='{to}'>{_escaped(said)}{up}</a></li>")
         if cell.id in failed:
-            links.append(f"<li class=bad><a href='{to}'>stopped here</a></li>")
+            links.append(f"<li class=bad><a href='{to}'>{say('stopped here')}</a></li>")
     if len(links) > LINKS:
         stopped = [link for link in links[LINKS:] if "class=bad" in link]
-        links = [*links[:LINKS], f"<li>… {len(links) - LINKS} more</li>", *stopped[:LINKS]]
-    return f"<nav aria-label=contents><ul>{''.join(links)}</ul></nav>" if links else ""
+        links = [*links[:LINKS], f"<li>{say('… {} more', len(links) - LINKS)}</li>", *stopped[:LINKS]]
+    return f"<nav aria-label='{say('contents')}'><ul>{''.join(links)}</ul></nav>" if links else ""
 
 
 def _tagged(cell: NotebookNode) -> NotebookNode:

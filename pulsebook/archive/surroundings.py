@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pulsebook.archive import pictures
 from pulsebook.archive.document import text
+from pulsebook.base.words import number, say
 
 PAGE_TEXT, PAGE_PICTURES = 8_000_000, 60_000_000  # characters of all outputs, of all pictures' addresses
 
@@ -30,7 +31,7 @@ class Surroundings:
     def admit(self, found: pictures.Picture) -> pictures.Picture:
         """The same picture; NoPicture where the page holds too many already."""
         if len(found.address) > self.pictures_left:
-            raise pictures.NoPicture(f"the page holds {PAGE_PICTURES / 1e6:.0f} MB of pictures already")
+            raise pictures.NoPicture(say("the page holds {} MB of pictures already", f"{PAGE_PICTURES / 1e6:.0f}"))
         self.pictures_left -= len(found.address)
         return found
 
@@ -40,10 +41,10 @@ class Surroundings:
         try:
             found = self.admit(self._looked_up(address))
         except pictures.NoPicture as why:
-            return note(f"The picture {short(name)} is not shown: {why}.", "span")
+            return note(say("The picture {} is not shown: {}.", short(name), why), "span")
         if found.damaged:
             shown = f'<img src="{found.address}" alt="">'
-            return shown + note(f"The picture {short(name)} is damaged: {found.damaged}.", "span")
+            return shown + note(say("The picture {} is damaged: {}.", short(name), found.damaged), "span")
         return found.address
 
     def _looked_up(self, address: str) -> pictures.Picture:
@@ -52,7 +53,7 @@ class Surroundings:
         if address[:5].lower() == "data:":
             return pictures.from_address(address)
         if address.startswith("//") or re.match(r"[a-z][a-z0-9+.-]*:", address, re.I):
-            raise pictures.NoPicture("a page fetches nothing from elsewhere")
+            raise pictures.NoPicture(say("a page fetches nothing from elsewhere"))
         return pictures.beside(self.folder, address)
 
 
@@ -64,8 +65,10 @@ def note(sentence: str, tag: str = "p") -> str:
 def size(characters: int) -> str:
     """115 MB, 3 kB, 12 characters."""
     if characters < 1000:
-        return f"{characters} characters"
-    return f"{characters / 1e6:,.1f} MB" if characters >= 1e5 else f"{characters / 1e3:,.0f} kB"
+        return say("{} characters", characters)
+    if characters < 1e5:
+        return say("{} kB", number(f"{characters / 1e3:,.0f}"))
+    return say("{} MB", number(f"{characters / 1e6:,.1f}"))
 
 
 def shortened(long: str, most: int) -> str:
@@ -73,7 +76,8 @@ def shortened(long: str, most: int) -> str:
     if len(long) <= most:
         return long
     head, tail = long[: most * 3 // 4], long[-most // 4 :]
-    return f"{head}\n… {size(len(long) - len(head) - len(tail))} left out; the notebook holds them …\n{tail}"
+    left = say("… {} left out; the notebook holds them …", size(len(long) - len(head) - len(tail)))
+    return f"{head}\n{left}\n{tail}"
 
 
 def short(name: str) -> str:

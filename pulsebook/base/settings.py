@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         400, ge=31, le=20_000
     )  # days for which user_activity keeps who acted; then only first days stay
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")  # business time zone: where days begin
-    language: Literal["en", "ru"] = "en"  # of chat texts, labels, number formats
+    language: Literal["en", "ru"] = "en"  # of chat texts, pages, labels, number formats
     # in which only critical incidents are notified, such as 23:00-08:00; none; empty: the catalogue's
     quiet_hours: str = ""
     notebooks: Path = ROOT / "notebooks"  # folder of the notebooks

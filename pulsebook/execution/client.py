@@ -14,6 +14,7 @@ from nbclient.util import run_sync
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 
+from pulsebook.base.words import number, say
 from pulsebook.execution.connected import KernelClient
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, failure_of, is_lasting, said
 from pulsebook.execution.forked import Provisioner
@@ -132,7 +133,7 @@ class Client(PapermillNotebookClient):
                 elif reading.done() and now - self._heard > GRACE:
                     return None
                 elif self.cell_timeout and now - begun > self.cell_timeout:
-                    raise CellTimedOut(f"took longer than {self.cell_timeout:g} s")
+                    raise CellTimedOut(say("took longer than {} s", number(f"{self.cell_timeout:g}")))
                 if not waiting.done():
                     await self._signs.check()
             return waiting.result()

@@ -5,6 +5,7 @@ from queue import Empty
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
+from pulsebook.base.words import say
 from pulsebook.execution.failures import KernelDied
 
 
@@ -25,8 +26,8 @@ class KernelClient(AsyncKernelClient):
                 await self.iopub_channel.get_msg(timeout=0.2)
             except Empty:
                 if not await self.is_alive():
-                    raise KernelDied("the kernel died before it was ready") from None
+                    raise KernelDied(say("the kernel died before it was ready")) from None
             else:
                 self._handle_kernel_info_reply(reply)
                 return
-        raise KernelDied(f"the kernel was not ready within {timeout:g} s")
+        raise KernelDied(say("the kernel was not ready within {} s", f"{timeout:g}"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import KernelManager
 
+from pulsebook.base.words import say
 from pulsebook.execution.failures import KernelDied
 from pulsebook.execution.forked_kernel import UNKNOWN
 
@@ -43,7 +44,7 @@ class Signs:
             KernelDied: its process is gone, has been replaced, is stopped, or has closed its sockets.
         """
         if self._restarted or await self._is_another():
-            raise KernelDied("the kernel restarted itself: all variables are lost")
+            raise KernelDied(say("the kernel restarted itself: all variables are lost"))
         code = await self._manager.provisioner.poll()
         if code is not None:
             raise KernelDied(_ended(code))
@@ -74,7 +75,8 @@ class Signs:
             try:
                 knocking.connect(f"{self._manager.ip}-{self._manager.shell_port}")
             except (ConnectionRefusedError, FileNotFoundError):
-                return "the kernel no longer listens: another program has taken its process, or it closed its sockets"
+                why = "the kernel no longer listens: another program has taken its process, or it closed its sockets"
+                return say(why)
             except OSError:  # its queue is full: it is there
                 return ""
         return ""
@@ -85,16 +87,16 @@ def _stopped(pid: int) -> str:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:  # no /proc here, or gone meanwhile: then its end is seen next time
         return ""
-    return "the kernel was stopped (SIGSTOP) and not continued" if state == "T" else ""
+    return say("the kernel was stopped (SIGSTOP) and not continued") if state == "T" else ""
 
 
 def _ended(code: int) -> str:
     if code == UNKNOWN:
-        return "the kernel died: how is not known, since the fork server that had started it was ended before"
+        return say("the kernel died: how is not known, since the fork server that had started it was ended before")
     if code >= 0:
-        return f"the kernel died: its process ended itself with exit code {code}"
+        return say("the kernel died: its process ended itself with exit code {}", code)
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     if -code == signal.SIGKILL:
-        return f"the kernel died: {OUT_OF_MEMORY} ({name})"
-    crash = ", a crash in compiled code" if -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS) else ""
-    return f"the kernel died: {name}{crash}"
+        return say("the kernel died: {} ({})", say(OUT_OF_MEMORY), name)
+    is_crash = -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS)
+    return say("the kernel died: {}, a crash in compiled code" if is_crash else "the kernel died: {}", name)

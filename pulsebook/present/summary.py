@@ -3,7 +3,8 @@
     >>> summary("2026-11-22", {"views": 1234, "likes": float("nan"), "rows": 1500})
     2026-11-22: Views 1,234, Likes –, rows 1,500
 
-What a metric is called, its format and its unit are those of the catalogue; any other number is called by its own name.
+What a metric is called, its format and its unit are those of the catalogue; any other number is called by its own name, or
+by the words that `pulsebook.base.russian` has for it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +13,10 @@ import pandas as pd
 
 from pulsebook.base.facts import Fact, Statement, within
 from pulsebook.base.settings import settings
+from pulsebook.base.words import number, say
 from pulsebook.catalogue import METRICS
 from pulsebook.present import numbers as written
+from pulsebook.present.names import called
 
 HEADLINE = 300  # characters
 Numbers = Mapping | pd.Series | pd.DataFrame
@@ -45,11 +48,11 @@ def summary(period, numbers: Mapping | pd.Series, *more: Numbers, said: str = ""
                     f"{metric}{f' of {part}' if part else ''} is stated as {before.value} and as {fact.value}: expected one "
                     "value, give one of them another name"
                 )
-    shown = ", ".join(f"{_label(name)} {_text(value, name)}" for name, value in numbers.items())
+    shown = ", ".join(f"{called(name, settings().language)} {_text(value, name)}" for name, value in numbers.items())
     lines = [f"{period}: {said or shown}", *([shown] if said and shown else [])]
     facts = within(stated.values())
     left = len(stated) - len(facts)
-    lines += [f"{left:,} more numbers are not stated as facts"] if left else []
+    lines += [say("{} more numbers are not stated as facts", number(f"{left:,}"))] if left else []
     display(Statement("\n".join(lines), headline=lines[0][:HEADLINE], facts=facts, left_out=left))
 
 
@@ -64,12 +67,8 @@ def _each(given: Numbers) -> Iterator[tuple[str, str, object]]:
         yield from ((name, f"{given.index.name}={value}", one) for name, one in zip(given, row, strict=True))
 
 
-def _label(name: str) -> str:
-    return written.label(name, settings().language) if name in METRICS else name
-
-
 def _text(value, name: str) -> str:
     if name in METRICS:
         return written.text(value, name, settings().language)
     shown = written.number(value, settings().language)
-    return shown if shown == written.MISSING or float(value).is_integer() else f"{float(value):,.4g}"
+    return shown if shown == written.MISSING or float(value).is_integer() else number(f"{float(value):,.4g}")

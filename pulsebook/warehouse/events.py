@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pulsebook.base.periods import Day
 from pulsebook.base.settings import settings
+from pulsebook.base.words import number, say
 from pulsebook.catalogue import SOURCES, CatalogueError, Source, counts_of, select
 from pulsebook.catalogue.checks import EVENT_COLUMNS
 from pulsebook.warehouse.client import Warehouse
@@ -72,16 +73,14 @@ class Events:
         quiet = (day.end.timestamp() - seen["last_event"]) / 3600
         expected = quiet_hours or self.source.complete_hours
         if not seen["rows"] > 0:
-            problem = f"{self.table} has no rows on {day}"
+            problem = say("{} has no rows on {}", self.table, day)
         elif quiet > expected:
-            problem = (
-                f"{self.table} looks unfinished on {day}: its last event is {quiet:.1f} hours before midnight, "
-                f"expected at most {expected:g}"
-            )
+            unfinished = "{} looks unfinished on {}: its last event is {} hours before midnight, expected at most {}"
+            problem = say(unfinished, self.table, day, number(f"{quiet:.1f}"), number(f"{expected:g}"))
         else:
-            return f"complete: the last event is {quiet * 60:.0f} minutes before midnight"
+            return say("complete: the last event is {} minutes before midnight", f"{quiet * 60:.0f}")
         if not unless:
-            raise ValueError(f"{problem}. {refusal}")
+            raise ValueError(f"{problem}. {say(refusal)}")
         return problem
 
 

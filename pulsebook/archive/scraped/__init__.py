@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 from pulsebook.archive.document import text
 from pulsebook.archive.notebook import bundle, outputs, summary, text_of
 from pulsebook.archive.scraped.tables import first_table
+from pulsebook.base import words
 
 NUMBERS, TEXT = 2_000, 200_000  # numbers of one notebook that are read; characters of one output
 HEAD = 100_000  # characters of an output in which a headline is looked for
@@ -46,10 +47,12 @@ def read(notebook: NotebookNode) -> tuple[dict[str, str], str]:
     for output in (output for cell in summary(notebook) for output in cell.get("outputs", [])):
         pairs, cut = _of_output(output)
         if cut:
-            left_out = "A long output of the summary is read in part."
+            left_out = words.say("A long output of the summary is read in part.")
         for label, number in pairs:
             if len(found) == NUMBERS:
-                return found, f"Only the first {NUMBERS:,} numbers of the summary are compared."
+                return found, words.say(
+                    "Only the first {} numbers of the summary are compared.", words.number(f"{NUMBERS:,}")
+                )
             seen[label] += 1
             while (free := label if seen[label] == 1 else f"{label} ({seen[label]})") in found:
                 seen[label] += 1
@@ -87,13 +90,13 @@ def moved(before: str | None, after: str | None) -> str:
     if old is None or new is None or old == new:
         return ""
     if "%" in (after or ""):
-        return f"{_signed(new - old)} pp"
+        return words.say("{} pp", _signed(new - old))
     share = f" ({_signed(round((new - old) / abs(old) * 100, 1))} %)" if old else ""
     return f"{_signed(new - old)}{share}"
 
 
 def _signed(change: float) -> str:
-    return f"{change:+,.0f}" if change == int(change) else f"{change:+,.4g}"
+    return words.number(f"{change:+,.0f}" if change == int(change) else f"{change:+,.4g}")
 
 
 def _of_output(output: NotebookNode) -> tuple[Iterator[tuple[str, str]], bool]:

@@ -2,11 +2,16 @@
 const byId = name => document.getElementById(name);
 const loaded = {};  // day -> runs, newest first
 const days = {};    // day -> DAG -> [runs, failed, running, incidents]
-const FIELDS = ["text", "dag", "status"], NOTHING = {day: "", dag: ""}, zone = document.documentElement.dataset.zone;
+const FIELDS = ["text", "dag", "status"], NOTHING = {day: "", dag: ""}, {lang, dataset: {zone}} = document.documentElement, WORDS = JSON.parse(document.documentElement.dataset.words);
 const time = new Intl.DateTimeFormat("sv-SE", {dateStyle: "short", timeStyle: "medium", timeZone: zone});  // 2026-11-22 08:00:03
 const local = started => time.format(new Date(started + "Z"));
 let marked = null, month = "", newest = "", chosen = NOTHING, opened = "", shown = 200, asked = 0;
 
+function say(text, ...values) {  // in the language of the page; without a translation as it is
+  return (WORDS[text] ?? text).replace(/\{\}/g, () => values.shift());
+}
+const written = (number, digits = 0) => number.toLocaleString(lang, {minimumFractionDigits: digits, maximumFractionDigits: digits});
+const many = (number, one, more) => say(number === 1 ? one : more, written(number));
 function make(tag, className, text) {  // text is never markup
   const element = document.createElement(tag);
   if (className) element.className = className;
@@ -25,7 +30,7 @@ function script(file) {
 function overview(found) { Object.assign(days, found.days); }
 function day(name, runs) {
   loaded[name] = Object.entries(runs).map(([path, run]) => ({
-    ...run, path, text: [path, run.status, run.parameters, run.error, run.headline].join(" ").toLowerCase(),
+    ...run, path, text: [path, run.status, say(run.status), run.parameters, run.error, run.headline].join(" ").toLowerCase(),
   })).sort((a, b) => b.period.localeCompare(a.period) || b.started.localeCompare(a.started));
   const step = run => [run.path.slice(0, run.path.lastIndexOf("/")), run.task, run.map].join("\n"), good = {};
   for (const run of loaded[name]) if (run.status === "succeeded") good[step(run)] = Math.max(run.try, good[step(run)] ?? 0);
@@ -50,7 +55,7 @@ function worthLoading(name, filter) {  // what the overview already rules out st
 function calendar() {
   const table = byId("days"), filter = wanted();
   const [year, number] = month.split("-").map(Number), last = new Date(year, number, 0).getDate();
-  byId("month").textContent = new Date(year, number - 1).toLocaleString("en", {month: "long", year: "numeric"});
+  byId("month").textContent = new Date(year, number - 1).toLocaleString(lang, {month: "long", year: "numeric"});
   const dates = Array.from({length: last}, (_, i) => `${month}-${String(i + 1).padStart(2, "0")}`);
   const head = make("tr");
   head.append(make("td"), ...dates.map(d => {
@@ -69,7 +74,7 @@ function calendar() {
       const cell = make("td", !runs ? "none" : failed ? "bad" : running ? "busy" : "good");
       if (!runs) return cell;
       const button = make("button", "", (failed ? "✗" : running ? "…" : "✓") + (incidents || "")), picked = chosen.day === date && chosen.dag === dag;
-      button.title = `${dag}, ${date}: ${many(runs, "run")}, ${failed ? failed + " failed" : running ? "" : "all succeeded"}${running ? ` ${running} running` : ""}, ${many(incidents, "incident")}`;
+      button.title = `${dag}, ${date}: ${many(runs, "{} run", "{} runs")}, ${failed ? say("{} failed", failed) : running ? "" : say("all succeeded")}${running ? " " + say("{} running", running) : ""}, ${many(incidents, "{} incident", "{} incidents")}`;
       button.setAttribute("aria-label", button.title);
       button.setAttribute("aria-pressed", picked);
       button.dataset.cell = `${date} ${dag}`;
@@ -91,27 +96,27 @@ function calendar() {
 function address(path, suffix) { return path.split("/").map(encodeURIComponent).join("/") + suffix; }
 function detail(run) {
   const box = make("div", "detail");
-  box.append(make("div", "", `${run.path} · ${run.status}${run.healed ? ", then succeeded" : ""} · started ${local(run.started)}`), make("div", "", run.parameters));
+  box.append(make("div", "", `${run.path} · ${say(run.status)}${run.healed ? say(", then succeeded") : ""} · ${say("started {}", local(run.started))}`), make("div", "", run.parameters));
   if (run.error) box.append(make("pre", "", run.error));
-  const files = [[".html", "page"], [".ipynb", "notebook"], [".json", "record"]];
-  if (run.compared) files.splice(1, 0, [".diff.html", "compared with the previous run"]);
+  const files = [[".html", say("page")], [".ipynb", say("notebook")], [".json", say("record")]];
+  if (run.compared) files.splice(1, 0, [".diff.html", say("compared with the previous run")]);
   for (const [suffix, text] of files) {
     const link = make("a", "", text);
     link.href = address(run.path, suffix);
     box.append(link);
   }
   const here = new URLSearchParams({day: run.day, run: run.path});
-  const ways = {"its run": new URLSearchParams({day: run.day, text: run.path.slice(0, run.path.lastIndexOf("/") + 1)}), previous: here + "&go=previous", next: here + "&go=next"};
-  for (const [text, to] of Object.entries(ways)) {
+  const whole = new URLSearchParams({day: run.day, text: run.path.slice(0, run.path.lastIndexOf("/") + 1)});
+  for (const [text, to] of [[say("its run"), whole], [say("previous"), here + "&go=previous"], [say("next"), here + "&go=next"]]) {
     const link = make("a", "", text);
     link.href = "#" + to;
     box.append(link);
   }
-  const pick = make("button", "", marked?.path === run.path ? "picked" : "pick to compare");
-  pick.onclick = () => { marked = run; pick.textContent = "picked"; };
+  const pick = make("button", "", marked?.path === run.path ? say("picked") : say("pick to compare"));
+  pick.onclick = () => { marked = run; pick.textContent = say("picked"); };
   box.append(pick);
   if (marked && marked !== run && marked.dag === run.dag && marked.task === run.task) {
-    const both = make("button", "", `beside ${marked.period}${marked.period === run.period ? `, try ${marked.try}, started ${local(marked.started)}` : ""}`), pair = [marked, run];
+    const both = make("button", "", say("beside {}", marked.period + (marked.period === run.period ? `, ${say("try {}", marked.try)}, ${say("started {}", local(marked.started))}` : ""))), pair = [marked, run];
     pair.sort((a, b) => a.period.localeCompare(b.period) || a.started.localeCompare(b.started));
     both.onclick = () => beside(...pair);
     box.append(both, make("pre", "", `pulsebook archive diff ${pair.map(one => `'${one.path}'`).join(" ")}`));
@@ -119,7 +124,7 @@ function detail(run) {
   return box;
 }
 function beside(...runs) {  // two pages next to each other; what differs in numbers and code the command tells
-  const box = make("dialog"), close = make("button", "", "close");
+  const box = make("dialog"), close = make("button", "", say("close"));
   box.append(...runs.map(run => { const frame = make("iframe"); frame.src = address(run.path, ".html"); frame.title = run.path; frame.sandbox = "allow-popups"; return frame; }), close);
   close.onclick = () => box.close();
   box.onclose = () => box.remove();
@@ -127,20 +132,19 @@ function beside(...runs) {  // two pages next to each other; what differs in num
   box.showModal();
 }
 const step = run => run.map === undefined ? run.task : `${run.task} [${run.map}]`;  // of a mapped task: which
-const many = (number, what) => `${number.toLocaleString("en")} ${what}${number === 1 ? "" : "s"}`;
 function row(run) {
   const line = make("div", "run"), open = make("button", "open", "▸"), what = make("span", "what"), name = make("a", "", step(run));
-  const status = make("span", `status ${kind(run)}`, said(run) + (run.healed ? `${run.status}, retried` : run.status));
-  open.setAttribute("aria-label", `details of ${step(run)}, ${run.dag}, ${run.period}`);
+  const status = make("span", `status ${kind(run)}`, said(run) + (run.healed ? say("{}, retried", say(run.status)) : say(run.status)));
+  open.setAttribute("aria-label", say("details of {}, {}, {}", step(run), run.dag, run.period));
   open.setAttribute("aria-expanded", false);
-  const slot = run.period.length > 10 ? `, slot ${run.period.slice(11, 16)}` : "";  // in the business time zone
+  const slot = run.period.length > 10 ? ", " + say("slot {}", run.period.slice(11, 16)) : "";  // in the business time zone
   name.href = address(run.path, ".html");
-  what.append(name, make("small", "", ` ${run.dag}${slot}${run.try > 1 ? `, try ${run.try}` : ""}`));
+  what.append(name, make("small", "", ` ${run.dag}${slot}${run.try > 1 ? ", " + say("try {}", run.try) : ""}`));
   line.append(open, status, make("span", "time", local(run.started).slice(11, 16)), what);
-  line.append(make("span", "took", run.duration === null ? "" : run.duration < 120 ? `${run.duration.toFixed(1)} s` : `${Math.round(run.duration / 60)} min`));
+  line.append(make("span", "took", run.duration === null ? "" : run.duration < 120 ? say("{} s", written(run.duration, 1)) : say("{} min", written(run.duration / 60))));
   const headline = make("span", `said${run.error ? " error" : ""}`);
-  if (run.incidents) headline.append(make("span", "many", many(run.incidents, "incident")), " ");
-  headline.append(run.error ? `${run.status}: ${run.error.split("\n")[0]}` : run.headline ?? "");
+  if (run.incidents) headline.append(make("span", "many", many(run.incidents, "{} incident", "{} incidents")), " ");
+  headline.append(run.error ? `${say(run.status)}: ${run.error.split("\n")[0]}` : run.headline ?? "");
   line.append(headline);
   line.dataset.run = run.path;
   line.onclick = event => {
@@ -166,22 +170,22 @@ async function draw() {
       const found = loaded[name].filter(run => fits(run, filter));
       seen += 1;
       if (!found.length || count >= shown) continue;
-      target.append(make("h3", "", new Date(name + "T12:00").toLocaleDateString("en", {weekday: "long", day: "numeric", month: "long", year: "numeric"})));
+      target.append(make("h3", "", new Date(name + "T12:00").toLocaleDateString(lang, {weekday: "long", day: "numeric", month: "long", year: "numeric"})));
       target.append(...found.slice(0, shown - count).map(row));
       count += found.length;
     }
     if (count >= shown) break;
-    byId("state").textContent = `${seen} of ${queue.length} days searched …`;
+    byId("state").textContent = say("{} of {} days searched …", seen, queue.length);
   }
-  if (!count) target.append(make("p", "", "no runs"));
+  if (!count) target.append(make("p", "", say("no runs")));
   target.id = "runs";
-  target.setAttribute("aria-label", "runs");
+  target.setAttribute("aria-label", say("runs"));
   byId("runs").replaceWith(target);
   const line = opened && [...target.querySelectorAll(".run")].find(one => one.dataset.run === opened);
   if (line) { line.click(); line.scrollIntoView({block: "center"}); }
   byId("more").hidden = !(count > shown || seen < queue.length);
   const sum = at => Object.values(days).reduce((all, dags) => all + Object.values(dags).reduce((part, counts) => part + counts[at], 0), 0);
-  byId("state").textContent = `${many(sum(0), "run")} on ${many(Object.keys(days).length, "day")}, ${sum(1).toLocaleString("en")} not succeeded, ${many(sum(3), "incident")}; times of ${zone}`;
+  byId("state").textContent = `${many(sum(0), "{} run", "{} runs")} ${many(Object.keys(days).length, "on {} day", "on {} days")}, ${say("{} not succeeded", written(sum(1)))}, ${many(sum(3), "{} incident", "{} incidents")}; ${say("times of {}", zone)}`;
   document.body.dataset.ready ??= Math.round(performance.now());  // milliseconds until the first list
   document.body.dataset.drawn = call;
 }
@@ -209,6 +213,7 @@ function restore() {  // what an address holds: index.html#text=ctr&dag=alerts&s
   byId("note").textContent = "";
   if (given.has("go")) follow(day, opened, given.get("go")); else draw();
 }
+const LACKING = {previous: "{} of {}, {}, has no earlier run here", next: "{} of {}, {}, has no later run here", comparison: "{} of {}, {}, has no comparison here"};
 async function follow(day, name, go) {  // to what a page could not know when it was written
   if (days[day]) await need(day);
   const own = loaded[day]?.find(run => run.path === name), key = run => /^\d/.test(run.period) ? run.period : run.started;
@@ -222,7 +227,7 @@ async function follow(day, name, go) {  // to what a page could not know when it
       if (nearest) return location.replace(address(nearest.path, ".html"));
     }
   }
-  byId("note").textContent = own ? `${step(own)} of ${own.dag}, ${own.period}, has no ${({previous: "earlier run", next: "later run"})[go] ?? "comparison"} here` : `${name} is not in the archive any more`;
+  byId("note").textContent = own ? say(LACKING[go] ?? LACKING.comparison, step(own), own.dag, own.period) : say("{} is not in the archive any more", name);
   draw();
 }
 function see(what, to = what.day.slice(0, 7) || month) {
@@ -266,4 +271,4 @@ script(".index/overview.js").then(() => {
   newest = (Object.keys(days).sort().findLast(day => day <= today) ?? today).slice(0, 7);  // a mistyped day may lie ahead
   onpopstate = restore;
   restore();
-}, () => { byId("state").textContent = "the index has no data yet: run something, or pulsebook archive index"; });
+}, () => { byId("state").textContent = say("the index has no data yet: run something, or pulsebook archive index"); });
