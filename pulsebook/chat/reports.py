@@ -31,6 +31,11 @@ class Report:
     came: dict[str, datetime] = field(default_factory=dict)
     own: dict[str, datetime] = field(default_factory=dict)
 
+    @property
+    def dag_id(self) -> str:
+        """The DAG whose report it is."""
+        return self.name.partition("/")[0]
+
     def times(self, week: Day) -> list[str]:
         """The times of day, sorted, at which its task posted it on the day after, in the week that ends with a day."""
         days = [week - ago for ago in range(WEEK)]
