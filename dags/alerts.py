@@ -9,6 +9,8 @@ nothing is posted, no incident is kept. Slots that were missed while Airflow was
 by the next run; what was over by then comes in one summary. In `quiet_hours` (of the form, else of
 `PULSEBOOK_QUIET_HOURS`, else of the catalogue's `POLICY`) only critical incidents are told.
 
+**Reports that do not come**: from `PULSEBOOK_LATE_AT` on `check` looks whether the day's reports are in the ledger.
+
 #### Triage notes
 - *One failed run is harmless*: the next one covers its slot. Two in a row: open the notebook named in the message.
 - *Too many or too few alerts*: replay a period in `notebooks/alerts/backtest.ipynb` and set the metric's

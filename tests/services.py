@@ -19,10 +19,12 @@ from pulsebook.local.processes import ProcessGroup
 from tests.bot_api import bot_api
 
 MOSCOW = ZoneInfo("Europe/Moscow")
+PING_KEY = "q7Xv0-secret-ping-key_Zk3"
 TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
 TRIALS = """
 from datetime import timedelta
 from airflow.sdk import DAG
+from pulsebook.airflow import daily
 from pulsebook.airflow.callbacks import notify_operations
 from pulsebook.airflow.operator import RUN_DATE, NotebookOperator, run_date
 
@@ -43,6 +45,12 @@ with DAG("wrong", schedule=None, default_args={"retries": 2, "retry_delay": time
 
 with DAG("days", schedule=None, params={"run_date": None}, user_defined_macros={"run_date": run_date}):
     NotebookOperator(notebook="etl/load.ipynb", parameters={"run_date": RUN_DATE}, retries=2, retry_delay=timedelta(minutes=5))
+
+with daily("00:00", file="punctual.py", doc="", run_date=None) as dag:
+    NotebookOperator(task_id="first", notebook="SHORT") >> NotebookOperator(task_id="last", notebook="SHORT")
+
+with daily("00:00", file="broken.py", doc="", run_date=None) as dag:
+    NotebookOperator(task_id="code", notebook="WRONG", on_failure_callback=None)
 """
 SLOW = ["import os, time\nprint('kernel', os.getpid())", "time.sleep(600)", "print('never')"]
 
@@ -131,7 +139,7 @@ def airflow(server, tmp_path_factory):
     """The services, started as `make up` starts them; the bot's token stands in an Airflow Connection.
 
     `cli` runs a command, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
-    `elsewhere` is a server of which no page may know: what reached it, and its `url`.
+    `elsewhere` is a server of which no page may know: what reached it, and its `url`; `monitor` the one that hears of scheduled runs.
     """
     home = tmp_path_factory.mktemp("airflow")
     folder, outputs, port = home / "dags", home / "outputs", services.free_port()
@@ -172,14 +180,16 @@ def airflow(server, tmp_path_factory):
 
     cli("db", "migrate")
     group = ProcessGroup(home / "processes")
-    with bot_api() as bot, recorder() as elsewhere:
+    with bot_api() as bot, recorder() as elsewhere, recorder() as monitor:
+        environment["PULSEBOOK_HEARTBEAT_URL"] = f"{monitor.url}/{PING_KEY}"
         nbformat.write(notebook(*SLOW), home / "slow.ipynb")
         summary = "print('42 rows of trial')"
         tricks = notebook(hostile(elsewhere.url), title="# Hostile\nIt tries.", summary=summary)
         nbformat.write(tricks, home / "hostile.ipynb")
+        nbformat.write(notebook("print('short')"), home / "short.ipynb")
         nbformat.write(notebook("print(a_name_that_is_not_there)"), home / "wrong.ipynb")
         trials = TRIALS
-        for name in ("slow", "hostile", "wrong"):
+        for name in ("slow", "short", "hostile", "wrong"):
             trials = trials.replace(name.upper(), str(home / f"{name}.ipynb"))
         (folder / "trials.py").write_text(trials)
         try:
@@ -187,11 +197,20 @@ def airflow(server, tmp_path_factory):
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
             services.start(group, environment)
             group.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
-            ids = {"trials", "pages", "days", "wrong", *(path.stem for path in (ROOT / "dags").glob("*.py"))}
+            ids = {
+                "trials",
+                "pages",
+                "days",
+                "wrong",
+                "punctual",
+                "broken",
+                *(path.stem for path in (ROOT / "dags").glob("*.py")),
+            }
             group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(
                 cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
                 address=address, passwords=known, elsewhere=elsewhere,
+                monitor=monitor,
             )  # fmt: skip
         finally:
             group.stop()

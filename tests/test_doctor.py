@@ -154,6 +154,14 @@ def test_a_healthy_installation_is_well_and_stays_as_it_is(world, doctor):
     assert {method for method, _ in world.bot.asked} == {"getMe", "getChat", "getChatMember"}, "nothing is posted"
 
 
+def test_the_monitor_is_asked_for_nothing_but_an_answer(world, doctor):
+    world.configured(heartbeat_url=f"{world.bot.url}/a-ping-key")
+    code, found = doctor()
+    (said,) = [one["text"] for one in found if one["check"] == "monitor"]
+    assert code == 0 and said == f"{world.bot.url} answers; each DAG has a path of its own there"
+    assert {method for method, _ in world.bot.asked} == {"getMe", "getChat", "getChatMember"}
+
+
 def test_lines_for_people_and_the_exit_code(world, capsys):
     assert main(["doctor"]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
@@ -284,6 +292,7 @@ BROKEN = {
     "record": (record_of_another_format, "archive runs", "is no run record"),
     "token": (bad_token, "bot", "401 Unauthorized.*PULSEBOOK_TELEGRAM_TOKEN"),
     "no Bot API": (setting(telegram_api_url="http://127.0.0.1:9"), "bot", "no answer .*PULSEBOOK_TELEGRAM_API_URL"),
+    "no monitor": (setting(heartbeat_url="http://127.0.0.1:9/a-ping-key"), "monitor", "no answer .*PULSEBOOK_HEARTBEAT_URL"),
     "no chat": (answers("getChat", 400, "Bad Request: chat not found"), "chat", "chat not found"),
     "moved chat": (answers("getChat", 400, "Bad Request: upgraded", migrate_to_chat_id=-1007), "chat", "new id is -1007"),
     "bot not in chat": (answers("getChatMember", status="left"), "chat", "a bot that is left"),

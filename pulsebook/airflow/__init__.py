@@ -15,6 +15,7 @@ from pathlib import Path
 from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
+from pulsebook.airflow import pings
 from pulsebook.base.settings import settings
 
 
@@ -96,8 +97,9 @@ def _dag(schedule: str, *, file: str, doc: str, params: dict, tags: list[str], t
         start_date=datetime(2026, 1, 1, tzinfo=zone),
         catchup=False,
         max_active_runs=max_active_runs,
-        default_args={"owner": "analytics", "on_failure_callback": notify_operations, **tries},
+        default_args={"owner": "analytics", "on_failure_callback": notify_operations, **pings.of_tasks(), **tries},
         params=params,
         render_template_as_native_obj=True,
         tags=tags,
+        **pings.of_dag(),
     )

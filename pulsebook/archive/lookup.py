@@ -55,6 +55,11 @@ def entries(outputs: Path) -> dict[str, dict]:
     return known
 
 
+def waiting(outputs: Path, day: str) -> set[str]:
+    """The DAGs of which a try waits that is about a day (ISO)."""
+    return {entry["dag"] for entry in entries_of(outputs, day).values() if entry["status"] == "waiting"}
+
+
 def began(entry: dict) -> float:
     """When the try of an entry began, in seconds since 1970."""
     return datetime.fromisoformat(entry["started"]).replace(tzinfo=UTC).timestamp()

@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pulsebook.base import embedded
 from pulsebook.base.errors import PulsebookError
-from pulsebook.base.quiet_hours import QuietHours
+from pulsebook.base.quiet_hours import NONE, TIME, QuietHours
 from pulsebook.base.secret_names import secrets_of
 
 HOME = os.environ.get("PULSEBOOK_HOME")
@@ -34,6 +34,7 @@ SHOWN = {
     "user_days",
     "timezone",
     "language",
+    "late_at",
     "telegram_thread_id",
     *LIMITS,
 }  # in errors: no secrets
@@ -92,6 +93,8 @@ class Settings(BaseSettings):
     language: Literal["en", "ru"] = "en"  # of chat texts, pages, labels, number formats
     # in which only critical incidents are notified, such as 23:00-08:00; none; empty: the catalogue's
     quiet_hours: str = ""
+    # time of day from which the team is told which daily reports have not come, once a day; none: it is not told
+    late_at: str = "11:30"
     notebooks: Path = ROOT / "notebooks"  # folder of the notebooks
     outputs: Any = ROOT / "outputs"  # the archive: a folder, or s3://bucket/prefix
     # MB of text that one cell may put out; of more, head and tail are kept, and how much was left out is said
@@ -110,6 +113,9 @@ class Settings(BaseSettings):
     telegram_ops_chat_id: str = ""  # the chat that hears of failures; empty: the team's chat
     telegram_thread_id: int | None = None  # topic of the team's chat
     telegram_api_url: str = "https://api.telegram.org"  # for a Bot API server of your own
+    # dead man's switch: {this}/{dag_id} is called when a scheduled run has succeeded, with /start and /fail too, as
+    # Healthchecks takes it, such as https://hc-ping.com/<ping key>; empty: nothing is called
+    heartbeat_url: SecretStr = SecretStr("")
 
     @field_validator("notebooks")
     @classmethod
@@ -136,6 +142,13 @@ class Settings(BaseSettings):
             return QuietHours(text).text
         except ValueError as error:
             raise ValueError(f"cannot be used: {error}") from None
+
+    @field_validator("late_at")
+    @classmethod
+    def _time(cls, text: str):
+        if text != NONE and not re.fullmatch(TIME, text):
+            raise ValueError(f"must be a time of day such as 11:30 (two digits each), or {NONE}")
+        return text
 
     @field_validator("clickhouse_url", "source_url")
     @classmethod
@@ -178,6 +191,18 @@ class Settings(BaseSettings):
             raise ValueError("must begin with http:// or https://")
         return url.rstrip("/")
 
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _base_address(cls, url: SecretStr):
+        try:
+            parts = urlsplit(url.get_secret_value())
+            usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 or not parts.geturl()
+        except ValueError:
+            usable = False
+        if not usable or parts.query or parts.fragment:
+            raise ValueError("must look like https://hc-ping.com/<ping key>, without a query")
+        return SecretStr(url.get_secret_value().rstrip("/"))
+
     @model_validator(mode="after")
     def _the_embedded_one_where_no_server_is_named(self):
         if "clickhouse_url" not in self.model_fields_set and (there := embedded.url(ROOT)):
@@ -205,9 +230,11 @@ class Settings(BaseSettings):
     @cached_property
     def secrets(self) -> list[str]:
         """Passwords and tokens that must never be shown, a password also as its URL spells it."""
-        urls = (self.clickhouse_url.get_secret_value(), self.source_url.get_secret_value())
+        heartbeat = self.heartbeat_url.get_secret_value()
+        urls = (self.clickhouse_url.get_secret_value(), self.source_url.get_secret_value(), heartbeat)
         passwords = {spelt for url in urls if (p := urlsplit(url).password) for spelt in (p, unquote(p))}
-        return sorted({*passwords, self.telegram_token.get_secret_value()} - {""})
+        keys = {part for part in urlsplit(heartbeat).path.split("/") if len(part) >= 8}  # shorter ones are words: ping
+        return sorted({*passwords, *keys, self.telegram_token.get_secret_value()} - {""})
 
     @cached_property
     def secrets_of_environment(self) -> frozenset[str]:

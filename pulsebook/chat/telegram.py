@@ -11,7 +11,7 @@ import time
 import requests
 import urllib3
 
-from pulsebook.base.redact import redact
+from pulsebook.base.redact import hide_in_logs_of_requests
 from pulsebook.base.settings import Settings
 from pulsebook.chat.answers import Answer, NotEditable, Refused, TryLater, Uncertain, Undelivered, read
 
@@ -33,16 +33,7 @@ _NEVER_SENT = (
 )  # fmt: skip
 
 
-class _NoTokenInLogs(logging.Filter):
-    """urllib3 logs the path of each request, which holds the token."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = redact(record.getMessage()), ()
-        return True
-
-
-for _name in ("urllib3.connectionpool", "urllib3.util.retry"):
-    logging.getLogger(_name).addFilter(_NoTokenInLogs())
+hide_in_logs_of_requests()  # the path of each holds the token
 
 
 class Telegram:

@@ -33,6 +33,7 @@ def sample_only(url: str) -> dict[str, str]:
         "PULSEBOOK_SOURCE_URL": "",
         "PULSEBOOK_TABLE_ENGINE": "MergeTree",
         "PULSEBOOK_TELEGRAM_TOKEN": "",
+        "PULSEBOOK_HEARTBEAT_URL": "",
         "PULSEBOOK_OUTPUTS": str(ROOT / "outputs") if not outputs or "://" in outputs else outputs,
     }
 

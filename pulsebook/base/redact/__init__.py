@@ -13,9 +13,16 @@ merely looks like a secret (`shapes`) and what its name calls one (`assignments`
 from pulsebook.base.redact.known import HIDDEN, register
 from pulsebook.base.redact.literals import register_literals_of, register_secrets_of
 from pulsebook.base.redact.notebooks import lost_literals, redact_notebook
-from pulsebook.base.redact.texts import WithoutSecrets, holds_secret, redact, redact_facts, redact_values
+from pulsebook.base.redact.texts import (
+    WithoutSecrets,
+    hide_in_logs_of_requests,
+    holds_secret,
+    redact,
+    redact_facts,
+    redact_values,
+)
 
 __all__ = [
-    "HIDDEN", "WithoutSecrets", "holds_secret", "lost_literals", "redact", "redact_facts", "redact_notebook", "redact_values",
-    "register", "register_literals_of", "register_secrets_of",
+    "HIDDEN", "WithoutSecrets", "hide_in_logs_of_requests", "holds_secret", "lost_literals", "redact", "redact_facts",
+    "redact_notebook", "redact_values", "register", "register_literals_of", "register_secrets_of",
 ]  # fmt: skip

@@ -83,6 +83,15 @@ class WithoutSecrets(logging.Filter):
         return True
 
 
+_hide = WithoutSecrets()
+
+
+def hide_in_logs_of_requests() -> None:
+    """From now on what urllib3 logs of each request, the path too, is redacted."""
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_hide)
+
+
 def holds_secret(error: BaseException) -> bool:
     """Whether an error, or one that it comes from, says a secret: in its message, its arguments or its notes."""
     seen, open_ends = [], [error]

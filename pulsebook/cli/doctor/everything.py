@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pulsebook.base.environment import supplied
 from pulsebook.base.settings import Settings, settings
-from pulsebook.cli.doctor import airflow, archive, chat, here, rights, servers, sources, tables
+from pulsebook.cli.doctor import airflow, archive, chat, here, monitor, rights, servers, sources, tables
 from pulsebook.cli.doctor.findings import Check, Finding, examine
 
 
@@ -31,4 +31,4 @@ def _of_settings(known: Settings) -> list[Check]:
         *rights.checks(both, known),
         *tables.checks(both, known),
     ]
-    return [*warehouse, *archive.CHECKS, *chat.checks(known)]
+    return [*warehouse, *archive.CHECKS, *chat.checks(known), *monitor.checks(known)]
