@@ -22,7 +22,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.iorw import load_notebook_node
 
-from pulsebook.archive import index
+from pulsebook.archive import index, origin, waiting
 from pulsebook.archive.ending import close_stale_in, finish
 from pulsebook.archive.notebook import left_early
 from pulsebook.archive.record import Record
@@ -77,6 +77,7 @@ def run(
     cell_timeout: float | None = None,
     kernel_name: str | None = None,
     log_output: bool = False,
+    waited: Record | None = None,
 ) -> Record:
     """Execute a notebook with parameters; its evidence goes to `folder/{name}-try{attempt}`.
 
@@ -86,6 +87,7 @@ def run(
         cell_timeout: seconds that one cell may take; None: no limit.
         kernel_name: the kernel to take; default: the notebook's own, or where it names none this environment's Python.
         log_output: whether texts that a cell has put out are logged, without secrets, when it is over.
+        waited: the record of this try, where it has waited for its day.
 
     A notebook that has nothing to do may end itself with `sys.exit(0)`, `exit()` or `quit()`: it is then `skipped`. A cell
     tagged `raises-exception` may fail. The kernel works in the notebook's folder, or where `PULSEBOOK_WORKING_FOLDER` says.
@@ -99,17 +101,13 @@ def run(
     register_secrets_of(parameters)
     found = files.files(folder, "*")
     name = name or notebook.stem
-    closed = close_stale_in(folder, [path for path in found if is_try_of(path.stem, name, map_index)])
-    record = Record.open(
-        folder,
-        name,
-        attempt,
-        map_index,
-        notebook=_shown(notebook),
-        parameters=recorded(parameters),
-        airflow=airflow or {},
-        found=found,
-    )
+    others = [path for path in found if is_try_of(path.stem, name, map_index) and not (waited and path == waited.path)]
+    closed = close_stale_in(folder, others)
+    known = {"notebook": origin.source(notebook), "parameters": recorded(parameters), "airflow": airflow or {}}
+    if waited:
+        record = waiting.resumed(waited, **known)
+    else:
+        record = Record.open(folder, name, attempt, map_index, found=found, **known)
     status, error, secret, lasting, executed = "killed", say("the run was cut off"), False, False, None
     try:
         parameters = accepted(notebook, parameters)
@@ -215,7 +213,3 @@ def _show(record: Record, *others: Record, **how) -> None:
 
 def _is_exit(reason: BaseException) -> bool:
     return isinstance(reason, Killed | KeyboardInterrupt | SystemExit)
-
-
-def _shown(notebook: Path) -> str:
-    return str(notebook.relative_to(ROOT)) if notebook.is_relative_to(ROOT) else str(notebook)

@@ -52,6 +52,27 @@ with daily("00:00", file="punctual.py", doc="", run_date=None) as dag:
 with daily("00:00", file="broken.py", doc="", run_date=None) as dag:
     NotebookOperator(task_id="code", notebook="WRONG", on_failure_callback=None)
 """
+WAITS = """
+import inspect
+from datetime import datetime, timedelta
+from pathlib import Path
+from airflow.sdk import DAG
+from airflow.timetables.trigger import CronTriggerTimetable
+from pulsebook.airflow.callbacks import notify_operations
+from pulsebook.airflow.operator import NotebookOperator
+
+in_a_task = any(frame.function == "parse" and "task_runner" in frame.filename for frame in inspect.stack())
+if in_a_task and Path("HICCUP").exists():
+    Path("HICCUP").write_text("noticed")
+    raise ImportError("away for a moment")
+
+daily = CronTriggerTimetable("0 0 * * *", timezone="Europe/Moscow")
+tries = {"retries": 2, "retry_delay": timedelta(minutes=5), "on_failure_callback": notify_operations}
+how = {"waits_for": ["messages"], "deadline": "23:59:59", "look_every": timedelta(seconds=8)}
+with DAG("waits", schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
+    for name in ("first", "second"):  # complete is a day with a message in its last second
+        NotebookOperator(task_id=name, notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
+"""
 SLOW = ["import os, time\nprint('kernel', os.getpid())", "time.sleep(600)", "print('never')"]
 
 
@@ -159,6 +180,7 @@ def airflow(server, tmp_path_factory):
         "PULSEBOOK_SOURCE_DATABASE": "airflow_source",
         "PULSEBOOK_TARGET_DATABASE": "airflow_target",
         "PULSEBOOK_OUTPUTS": str(outputs),
+        "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "8",
     }
     address = environment["AIRFLOW__API__BASE_URL"]
     sample.fill(sample.http(server), 8, 1000, 1, None, "Europe/Moscow", "airflow_source")
@@ -192,20 +214,21 @@ def airflow(server, tmp_path_factory):
         for name in ("slow", "short", "hostile", "wrong"):
             trials = trials.replace(name.upper(), str(home / f"{name}.ipynb"))
         (folder / "trials.py").write_text(trials)
+        cell = nbformat.v4.new_code_cell(
+            'run_date: str = ""\nquiet_hours: float = 0.0', metadata={"tags": ["parameters"]}
+        )
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), home / "waits.ipynb")
+        waits = WAITS.replace("NOTEBOOK", str(home / "waits.ipynb")).replace("HICCUP", str(home / "hiccup"))
+        (folder / "waits.py").write_text(waits)
         try:
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
             services.start(group, environment)
             group.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
             ids = {
-                "trials",
-                "pages",
-                "days",
-                "wrong",
-                "punctual",
-                "broken",
+                "trials", "pages", "days", "wrong", "punctual", "broken", "waits",
                 *(path.stem for path in (ROOT / "dags").glob("*.py")),
-            }
+            }  # fmt: skip
             group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(
                 cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,

@@ -61,10 +61,10 @@ def test_every_dag_keeps_its_parameters_tags_and_tries(dags):
         name: (params, tags, runs, "Europe/Moscow", 2025, {("analytics", retries, *minutes(*times))})  # 2025: in UTC
         for name, params, tags, runs, retries, times in [
             ("alerts", ["slot", "quiet_hours"], ["alerts", "chat"], 1, 1, (1, 10)),
-            ("app_report", ["run_date", "resend"], ["chat", "daily"], 1, 2, (5, 30)),
+            ("app_report", ["run_date", "resend"], ["chat", "daily"], 2, 2, (5, 30)),
             ("archive_prune", ["delete"], ["daily"], 1, 1, (5, 120)),
             ("etl", ["run_date", "allow_unfinished"], ["daily"], 3, 2, (5, 120)),
-            ("feed_report", ["run_date", "resend"], ["chat", "daily"], 1, 2, (5, 30)),
+            ("feed_report", ["run_date", "resend"], ["chat", "daily"], 2, 2, (5, 30)),
         ]
     }  # fmt: skip
     assert all(Path(dag.fileloc) == ROOT / "dags" / f"{dag.dag_id}.py" for dag in dags.values())
@@ -88,7 +88,7 @@ def test_the_etl_has_the_promised_tasks_in_order(etl):
 
 def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
     notebooks = [task for dag in dags.values() for task in dag.tasks if hasattr(task, "input_nb")]
-    assert len(notebooks) == 7 + 2 + 2
+    assert len(notebooks) == 7 + 3 + 2
     for task in notebooks:
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
 
@@ -783,3 +783,44 @@ def test_a_monitor_hears_how_scheduled_runs_begin_and_end_and_of_no_other(airflo
     assert len(said) == 4, "a run by hand says nothing of the schedule"
     for file in [*airflow.home.rglob("*.log"), *airflow.outputs.rglob("*.*")]:
         assert file.is_dir() or PING_KEY.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(airflow, execute):
+    airflow.bot.arrived.clear()
+    looks, enough = {"first": set(), "second": set()}, 3  # starts without a DAG that Airflow allows of itself
+    last = datetime.now(MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
+    table, at = "airflow_source.message_actions", f"toDateTime({int(last.timestamp())}) AS time"
+    execute(f"ALTER TABLE {table} DELETE WHERE time = {at.removesuffix(' AS time')} SETTINGS mutations_sync = 1")
+
+    def waiting() -> bool:
+        for name, known in records(airflow.outputs, "waits/*/*/*.json").items():
+            looks[name] |= {known["waiting"]["next"]} if known.get("status") == "waiting" else set()
+        return all(len(found) >= enough for found in looks.values())
+
+    airflow.api("PATCH", "/dags/waits", is_paused=False)
+    until(waiting, 120, "the third look of both", pause=0.2)
+    (airflow.home / "hiccup").touch()
+    until(lambda: (airflow.home / "hiccup").read_text(), 60, "a start without the DAG's file", pause=0.1)
+    (airflow.home / "hiccup").unlink()
+    for found in looks.values():
+        found.clear()
+    enough = 2
+    until(waiting, 120, "looks afterwards", pause=0.2)
+    execute(f"INSERT INTO {table} SELECT * REPLACE ({at}) FROM {table} LIMIT 1")
+    (run,) = airflow.api("GET", "/dags/waits/dagRuns")["dag_runs"]
+    of_run = f"/dags/waits/dagRuns/{run['dag_run_id']}"
+    until(lambda: airflow.api("GET", of_run)["state"] in ("success", "failed"), 120, "the end of the run")
+    airflow.api("PATCH", "/dags/waits", is_paused=True)
+    tries = airflow.api("GET", f"{of_run}/taskInstances")["task_instances"]
+    assert {(one["task_id"], one["state"], one["try_number"]) for one in tries} == {
+        ("first", "success", 1), ("second", "success", 1),
+    }  # fmt: skip
+    found = [path.stem for path in airflow.outputs.glob("waits/*/*/*.ipynb")]
+    assert sorted(found) == ["first-try1", "second-try1"], "a kernel each"
+    assert {r["status"] for r in records(airflow.outputs, "waits/*/*/*.json").values()} == {"succeeded"}
+    first, second = [fields for _, fields in airflow.bot.arrived]
+    assert "message_actions looks unfinished on" in first["text"]
+    assert " went on at " in second["text"] and "reply_parameters" in second
+    assert {first["chat_id"], second["chat_id"]} == {"-7"}, "and not a word to the team"

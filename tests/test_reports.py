@@ -436,6 +436,36 @@ def test_nothing_is_posted_about_a_day_that_is_missing_or_unfinished(table, what
     assert posted(configured) == []
 
 
+def test_what_the_message_could_not_say_comes_as_a_reply_once(app, configured, databases, execute):
+    configured(source_database=app[0])
+    day, other = str(DAYS["an ordinary day"]), str(DAYS["the first day of a week"])
+
+    def rest(of: str) -> None:
+        run("app_report", run_date=of, post=True, rest=True)
+
+    run("app_report", run_date=day, post=True)
+    with pytest.raises(SystemExit):  # the day is still not loaded: the task is skipped
+        rest(day)
+    columns = "event_date Date, dimension String, dimension_value String, views UInt64"
+    execute(f"CREATE TABLE {databases[1]}.metrics_by_dimension ({columns}) ENGINE = Memory")
+    for loaded in (day, other):
+        execute(
+            f"INSERT INTO {databases[1]}.metrics_by_dimension VALUES ('{loaded}', 'os', 'iOS', 34), ('{loaded}', 'os', 'Android', 66)"
+        )
+    with pytest.raises(SystemExit):  # nothing was posted about that day
+        rest(other)
+    run("app_report", run_date=other, post=True)
+    with pytest.raises(SystemExit):  # its message says all
+        rest(other)
+    for _ in range(2):
+        rest(day)
+    about, whole, reply = posted(configured)
+    lines = ["<b>Where</b> (share of views)", "OS: Android 66\xa0% · iOS 34\xa0%"]
+    assert reply["text"].split("\n") == lines and reply["photos"] == [] and reply["chat"] == "team"
+    assert reply["reply_to"] == f"team app_report/{day}" == about["id"].rpartition(" ")[0].rpartition(" ")[0]
+    assert f"app_report/{other}" in whole["id"] and lines[1] in whole["text"] and lines[1] not in about["text"]
+
+
 def test_posts_link_to_their_pages_where_these_are_known(app, configured):
     configured(source_database=app[0], post_url="https://app.example/posts/{post}")
     message = run("app_report", run_date=str(DAYS["an ordinary day"]))["message"]

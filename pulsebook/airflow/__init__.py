@@ -9,13 +9,14 @@
 Airflow looks for DAGs only in files that hold the word `dag`: keep the `as dag`.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from airflow.sdk import DAG, Param
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from pulsebook.airflow import pings
+from pulsebook.airflow.waiting import time_of_day
 from pulsebook.base.settings import settings
 
 
@@ -28,6 +29,7 @@ def daily(
     retries: int = 2,
     retry_delay: timedelta = timedelta(minutes=5),
     timeout: timedelta = timedelta(hours=2),
+    deadline: str | None = None,
     **how,
 ) -> DAG:
     """A DAG that runs once a day.
@@ -38,20 +40,20 @@ def daily(
         params: its other parameters.
         tags: beside `daily`.
         timeout: how long one try of a task may take.
+        deadline: until when its tasks wait for what they name in `waits_for`, a later time of the same day.
         how: `file` (the DAG's `__file__`: it is named after it), `doc` and, if need be, `max_active_runs`.
 
     Raises:
-        ValueError: `at` is no time of day.
+        ValueError: `at` or `deadline` is no time of day, or the deadline is not the later one.
     """
-    try:
-        due = time.fromisoformat(at)
-    except ValueError:
-        raise ValueError(f"a daily DAG needs a time of day such as 11:00, got {at!r}") from None
+    due = time_of_day(at, "a daily DAG")
+    if deadline and time_of_day(deadline, "a deadline") <= due:
+        raise ValueError(f"the deadline must be later than {at}, on the same day, got {deadline}")
     return _dag(
         f"{due.minute} {due.hour} * * *",
         params=_period("run_date", "date", run_date) | (params or {}),
         tags=["daily", *(tags or [])],
-        tries={"retries": retries, "retry_delay": retry_delay, "execution_timeout": timeout},
+        tries={"retries": retries, "retry_delay": retry_delay, "execution_timeout": timeout, "deadline": deadline},
         **how,
     )
 

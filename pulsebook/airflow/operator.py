@@ -5,6 +5,7 @@ templates; they need `user_defined_macros={"run_date": run_date, "slot": slot}` 
 """
 
 import os
+from collections.abc import Iterable
 from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from jinja2.nativetypes import NativeEnvironment
 from pulsebook.airflow.connections import connections
 from pulsebook.airflow.given import run_date, slot, with_given  # noqa: F401 (the macros, which DAG files import from here)
 from pulsebook.airflow.templates import rendered
+from pulsebook.airflow.waiting import EVERY, Gate, Tried, time_of_day
 from pulsebook.base.names import folder_of, period_of
 from pulsebook.base.settings import settings
 from pulsebook.execution.guard import ending_with
@@ -72,7 +74,8 @@ class NotebookOperator(PapermillOperator):
     doubt (`"3"` for an int); for a parameter that is text it stays text. An unknown parameter, or one of another type, fails
     the task before a kernel starts, without a retry; nor is tried again what is wrong in code or SQL itself (a name, a column
     or a module that is not there, a syntax error, a kernel that is not installed). A notebook that ends itself with `sys.exit(0)` skips the task, and what
-    waits for it. With `log_output` the task's log shows the texts that a cell has put out, when it is over. A task always has
+    waits for it. With `waits_for` (sources of the catalogue, `etl`: see `waiting`) the scheduled run of a day waits until its day
+    is there, until `deadline` in the business zone: its own, or the DAG's. With `log_output` the task's log shows the texts that a cell has put out, when it is over. A task always has
     an `execution_timeout`: its own, the DAG's or TIMEOUT.
     """
 
@@ -85,6 +88,9 @@ class NotebookOperator(PapermillOperator):
         parameters: dict | None = None,
         cell_timeout: float | None = None,
         execution_timeout: timedelta | None = TIMEOUT,
+        waits_for: Iterable[str] = (),
+        deadline: str | None = None,
+        look_every: timedelta = EVERY,
         **kwargs,
     ):
         _refuse(name for name in REFUSED if kwargs.pop(name, None))
@@ -101,6 +107,9 @@ class NotebookOperator(PapermillOperator):
             name for name in REFUSED if name not in ("input_nb", "output_nb") and getattr(self, name)
         )  # default_args
         self.cell_timeout = cell_timeout
+        if waits_for and not deadline:
+            raise ValueError(f"{self.task_id} waits for {', '.join(waits_for)}: give it, or its DAG, a deadline")
+        self.gate = Gate((*waits_for,), time_of_day(deadline, "a deadline"), look_every) if waits_for else None
 
     def render_template(self, content, context, jinja_env=None, seen_oids=None):
         """As Airflow does, but that digits stay text also where the DAG renders native objects."""
@@ -110,29 +119,28 @@ class NotebookOperator(PapermillOperator):
         return super().render_template(content, context, jinja_env, seen_oids)
 
     def execute(self, context):
-        from pulsebook import runner  # papermill costs over a second: not at DAG import
         from pulsebook.parameters import from_templates
 
         ti, notebook = context["ti"], settings().notebooks / self.input_nb
         with connections(), _ending_with_its_supervisor():
             self.parameters = with_given(notebook, self.parameters, context)
             parameters = from_templates(notebook, self.parameters)
+            folder = folder_of(settings().outputs, ti.dag_id, period_of(parameters), ti.run_id)
+            tried = Tried(folder, ti.task_id, ti.try_number, map_index_of(ti), _origin(ti))
+            waited = self.gate.hold(context["dag_run"], tried, notebook, parameters) if self.gate else None
+
+            from pulsebook import runner  # papermill costs over a second: neither at DAG import nor for a look
+
             try:
                 record = runner.run(
                     notebook,
                     parameters,
-                    folder_of(settings().outputs, ti.dag_id, period_of(parameters), ti.run_id),
-                    name=ti.task_id,
-                    attempt=ti.try_number,
-                    map_index=map_index_of(ti),
-                    airflow={
-                        "dag_id": ti.dag_id,
-                        "run_id": ti.run_id,
-                        "task_id": ti.task_id,
-                        "map_index": map_index_of(ti),
-                        "try_number": ti.try_number,
-                        "log_url": getattr(ti, "log_url", None),
-                    },
+                    folder,
+                    name=tried.name,
+                    attempt=tried.number,
+                    map_index=tried.map_index,
+                    airflow=tried.airflow,
+                    waited=waited,
                     cell_timeout=self.cell_timeout,
                     kernel_name=self.kernel_name,
                     log_output=self.log_output,
@@ -150,6 +158,12 @@ class NotebookOperator(PapermillOperator):
         from pulsebook.runner import Killed
 
         raise Killed("the task was told to stop")
+
+
+def _origin(ti) -> dict:
+    """What a record says of Airflow."""
+    names = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": map_index_of(ti)}
+    return names | {"try_number": ti.try_number, "log_url": getattr(ti, "log_url", None)}
 
 
 def _refuse(given) -> None:

@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from pulsebook.archive import notebook, process, stated
-from pulsebook.archive.record import NO_FILE, RUNNING, Record, RecordError, checksum, is_record
+from pulsebook.archive.record import NO_FILE, OPEN, RUNNING, WAITING, Record, RecordError, checksum, is_record
 from pulsebook.archive.record_file import LARGEST
 from pulsebook.base.draft import NAME
 from pulsebook.base.files import change, files, replace
@@ -113,6 +113,11 @@ def close_stale(path: Path) -> Record | None:
         status, error, ended = record.status, record.error, record.ended_at
         if status == RUNNING:
             error = say("process {} on {} ended without a word", record.pid, record.host)
+        elif status == WAITING:
+            error = say(
+                "it waited, and nobody has looked again since {}: {}", record.waiting["next"], record.waiting["reason"]
+            )
+        if status in OPEN:
             status, ended = "killed", min(record.last_seen, time.time())
         record.ending = process.own()
         return record.stated(status, error, ended)

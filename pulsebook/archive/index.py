@@ -15,7 +15,6 @@ from pathlib import Path
 from pulsebook.archive import index_files
 from pulsebook.archive.ending import close_stale
 from pulsebook.archive.index_entries import (
-    BUSY,
     by_day,
     count,
     counts_of,
@@ -30,7 +29,7 @@ from pulsebook.archive.index_entries import (
 from pulsebook.archive.index_files import Damaged
 from pulsebook.archive.index_files import read as _read
 from pulsebook.archive.index_page import index_page
-from pulsebook.archive.record import Record
+from pulsebook.archive.record import OPEN, Record
 from pulsebook.base import files
 from pulsebook.base.store import Seen, StoreError
 
@@ -164,7 +163,7 @@ def repair_files(outputs: Path) -> tuple[dict[Path, str], dict[str, dict]]:
 
 def _running(days: dict[str, dict]) -> set[str]:
     """The names of the tries that are busy, of entries by day."""
-    return {name for entries in days.values() for name, entry in entries.items() if entry["status"] == BUSY}
+    return {name for entries in days.values() for name, entry in entries.items() if entry["status"] in OPEN}
 
 
 def _closed(path: Path) -> Record:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pulsebook.archive import index_files
 from pulsebook.archive.index_files import Damaged
-from pulsebook.archive.record import RUNNING, Record, RecordError, RecordUnreadable, is_record
+from pulsebook.archive.record import OPEN, RUNNING, WAITING, Record, RecordError, RecordUnreadable, is_record
 from pulsebook.base import files
 from pulsebook.base.names import RECORDS, parse_try
 from pulsebook.base.store import Seen
@@ -33,7 +33,7 @@ def name_of(outputs: Path, path: Path) -> str:
 
 
 def entry_of(record: Record) -> dict:
-    """What the page shows of a try. While the page of its end is being made, it is busy."""
+    """What the page shows of a try. While the page of its end is being made, it is busy; while it waits, it says for what."""
     known = parse_try(record.path.stem)
     day = record.period[:10] if index_files.is_day(record.period[:10]) else record.started[:10]
     return {
@@ -43,7 +43,7 @@ def entry_of(record: Record) -> dict:
         "try": known.number,
         "day": day,
         "period": record.period,
-        "status": record.status if record.over else BUSY,
+        "status": record.status if record.over or record.status == WAITING else BUSY,
         "started": record.started[:19],
         "duration": record.duration,
         "headline": record.headline,
@@ -121,7 +121,7 @@ def set_day(
     def entered(known: dict | None) -> dict | None:
         entries = {name: entry for name, entry in (known or {}).items() if name in found or stays(name)}
         for name, entry in found.items():
-            if entry["status"] != BUSY or entries.get(name, entry)["status"] == BUSY:
+            if entry["status"] not in OPEN or entries.get(name, entry)["status"] in OPEN:
                 entries[name] = entry
         return entries or None
 
@@ -163,7 +163,7 @@ def overview_of(
     counts, running = dict(known["days"]), {*known["running"], *busy} - {*gone}
     for day in days:
         entries = entries_of(day)
-        busy_now = {name for name, entry in entries.items() if entry["status"] == BUSY}
+        busy_now = {name for name, entry in entries.items() if entry["status"] in OPEN}
         running = (running - entries.keys()) | busy_now
         if entries:
             counts[day] = counts_of(entries)
@@ -181,10 +181,10 @@ def counts_of(entries: dict) -> dict[str, list[int]]:
             step = _step(name, entry)
             healed[step] = max(entry.get("try", 1), healed.get(step, 0))
     for name, entry in entries.items():
-        of_dag, failed = counts[entry["dag"]], entry["status"] not in (GOOD, BUSY, SKIPPED)
+        of_dag, failed = counts[entry["dag"]], entry["status"] not in (GOOD, SKIPPED, *OPEN)
         of_dag[0] += 1
         of_dag[1] += failed and entry.get("try", 1) > healed.get(_step(name, entry), 0)
-        of_dag[2] += entry["status"] == BUSY
+        of_dag[2] += entry["status"] in OPEN
         of_dag[3] += max(entry.get("incidents") or 0, 0)
     return dict(counts)
 

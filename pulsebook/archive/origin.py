@@ -5,11 +5,17 @@ import re
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from pulsebook.base.settings import ROOT
 
 CATALOGUE = "pulsebook/catalogue"
 PACKAGES = ("papermill", "nbclient", "ipykernel", "pandas", "matplotlib", "apache-airflow")
+
+
+def source(notebook: Path) -> str:
+    """How a record names the notebook that was executed: below the project where it lies there."""
+    return str(notebook.relative_to(ROOT)) if notebook.is_relative_to(ROOT) else str(notebook)
 
 
 @cache

@@ -30,7 +30,7 @@ WEB = Path(__file__).with_name("web")
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; form-action 'none'; base-uri 'none'"
 )
-KINDS = {"succeeded": "good", "running": "busy", "skipped": "busy"}  # of a status, for the style sheet; else: bad
+KINDS = {"succeeded": "good"} | dict.fromkeys(("running", "waiting", "skipped"), "busy")  # else: bad
 INDEX, CHAT = "../../../index.html", "../../../chat/index.html"  # as seen from a try's folder
 STYLES = ("xcode", "lightbulb")
 TITLE, LINKS, FACT, ERROR = 300, 500, 4_000, 100_000  # characters of a title; links; characters of a fact, of an error

@@ -4,7 +4,8 @@
 
 While a try runs, the time of its record's file is a heartbeat. A record that says `running` and has none is stale:
 `pulsebook.archive.ending` turns it into `killed`. So is one whose status is known and whose `ending`, the process that
-makes page, comparison and checksums, is gone: somebody else makes them.
+makes page, comparison and checksums, is gone: somebody else makes them. A try that waits has no process and no heartbeat: it
+is stale when its next look is overdue by hours.
 """
 
 import errno
@@ -29,7 +30,9 @@ from pulsebook.base.redact import redact_facts, redact_values
 
 STALE = 120.0  # seconds: without a heartbeat for so long, a try is over
 AHEAD = 3600.0  # seconds: a heartbeat from further in the future comes from a wrong clock, and is none
-RUNNING = "running"
+OVERDUE = 6 * 3600.0  # seconds: after so long without the look that was due, nobody looks any more
+RUNNING, WAITING = "running", "waiting"
+OPEN = (RUNNING, WAITING)  # of a try that has not ended
 NO_FILE = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP}
 
 
@@ -43,7 +46,7 @@ class RecordUnreadable(RecordError):
 
 @dataclass
 class Record:
-    """What is known of one try. `status`: running, succeeded, skipped, failed, timed out, kernel died or killed."""
+    """What is known of one try. `status`: waiting, running, succeeded, skipped, failed, timed out, kernel died or killed."""
 
     notebook: str
     parameters: dict
@@ -59,6 +62,7 @@ class Record:
     host: str = field(default_factory=platform.node)
     pid: int = field(default_factory=os.getpid)
     process: str | None = None  # what tells it from a later one with this pid
+    waiting: dict | None = None  # reason, since, next: the next look, afterwards when it went on
     ending: dict | None = None  # host, pid, process: who makes page and comparison; None: nothing is left to do
     git_commit: str = field(default_factory=lambda: origin.commit()[0])
     git_dirty: bool | None = field(default_factory=lambda: origin.commit()[1])  # whether files differed from the commit
@@ -148,13 +152,15 @@ class Record:
     @property
     def over(self) -> bool:
         """Whether the try has ended and nothing of it is left to be made."""
-        return self.status != RUNNING and not self.ending
+        return self.status not in OPEN and not self.ending
 
     @property
     def stale(self) -> bool:
         """Whether nobody works on this try any more and it is not over: the process is gone, or makes no heartbeat."""
         if self.over:
             return False
+        if self.status == WAITING:
+            return time.time() > datetime.fromisoformat(self.waiting["next"]).timestamp() + OVERDUE
         if self.ending:
             gone = process.is_gone(**self.ending)
         else:

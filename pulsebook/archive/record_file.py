@@ -52,6 +52,15 @@ class Worker(BaseModel):
     process: str | None = None
 
 
+class Waiting(BaseModel):
+    """What a try waits for."""
+
+    model_config = ConfigDict(strict=True)
+    reason: str
+    since: Instant
+    next: Instant
+
+
 class Facts(BaseModel):
     """The facts of a try, each of its type."""
 
@@ -70,6 +79,7 @@ class Facts(BaseModel):
     host: str = ""
     pid: Pid = 0
     process: str | None = None
+    waiting: Waiting | None = None
     ending: Worker | None = None
     git_commit: str = "unknown"
     git_dirty: bool | None = None
@@ -94,10 +104,13 @@ def facts(text: str) -> dict:
         raise Damaged("; ".join(_said(problem) for problem in error.errors(include_url=False)[:3])) from None
     except (ValueError, RecursionError) as error:
         raise Damaged(str(error)) from None
-    if found.status != "running" and found.ended is None:
+    if found.status not in ("running", "waiting") and found.ended is None:
         raise Damaged(f"ended is missing although its status is {found.status[:40]}")
-    ending = found.ending.model_dump() if found.ending else None
-    return {name: getattr(found, name) for name in Facts.model_fields} | {"ending": ending}
+    if found.status == "waiting" and found.waiting is None:
+        raise Damaged("waiting is missing although that is its status")
+    parts = {"waiting": found.waiting, "ending": found.ending}
+    plain = {name: part.model_dump() if part else None for name, part in parts.items()}
+    return {name: getattr(found, name) for name in Facts.model_fields} | plain
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pulsebook.archive import index, index_entries, lookup
 from pulsebook.archive.ending import close_stale
 from pulsebook.archive.index_entries import records_among
-from pulsebook.archive.record import Record, RecordError, checksum
+from pulsebook.archive.record import OPEN, Record, RecordError, checksum
 from pulsebook.archive.repair import repair
 from pulsebook.base import names
 
@@ -57,7 +57,7 @@ def verify(outputs: Path) -> Verdict:
         except RecordError as error:
             findings.append(Finding(f"{name}.json", "altered", str(error).partition(": ")[2] or str(error)))
             continue
-        running += record.status == index_entries.BUSY
+        running += record.status in OPEN
         if not record.over:
             continue
         files += len(record.sha256)

@@ -11,6 +11,7 @@
             Occupied                              cli.trial.database
         StatementError (ValueError)               warehouse.statement
         UnfitError (ValueError)                   warehouse.unfit
+        UnfinishedDay (ValueError)                warehouse.events
         ParameterError (ValueError)               parameters
         MessageError (ValueError)                 present.messages
         DiffError (ValueError)                    archive.diff

@@ -4,6 +4,7 @@ STATUSES = {
     "succeeded": "успешно",
     "skipped": "пропущено",
     "running": "выполняется",
+    "waiting": "ждёт",
     "failed": "ошибка",
     "timed out": "время вышло",
     "killed": "прервано",
@@ -47,6 +48,9 @@ ERRORS = {
         "{} за {} выглядит неполной: последнее событие за {} ч до полуночи, ожидалось не больше {}"
     ),
     "complete: the last event is {} minutes before midnight": "день полный: последнее событие за {} мин до полуночи",
+    "etl has not loaded {} yet": "данные за {} ещё не загружены",
+    "it waited, and nobody has looked again since {}: {}": "ждал, но с {} никто больше не проверял: {}",
+    "it waited, and try {} goes on in its place": "ждал; вместо него продолжает попытка {}",
     "Nothing was posted. Clear the task when the source is complete.": (
         "Ничего не отправлено. Перезапустите задачу, когда источник будет полон."
     ),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pulsebook.base.periods import Day
+from pulsebook.base.words import number, say
 from pulsebook.catalogue.checks import CatalogueError, check_name, check_sql, once
 
 
@@ -35,6 +37,23 @@ class Source:
     def label(self, language: str) -> str:
         """Its name for people."""
         return getattr(self, language) or self.name
+
+    def unfinished(self, table: str, day: Day, rows: float, last_event: float, quiet_hours: float = 0.0) -> str:
+        """Why a day is not complete in its table, in words; empty: it is. It must have rows, and the last of them must not lie
+        too long before midnight: else it is still being loaded.
+
+        Args:
+            rows: that count; NaN: not known.
+            last_event: the time of the last one, in seconds since 1970.
+            quiet_hours: that may lie between it and midnight; 0: `complete_hours`.
+        """
+        quiet, expected = (day.end.timestamp() - last_event) / 3600, quiet_hours or self.complete_hours
+        if not rows > 0:
+            return say("{} has no rows on {}", table, day)
+        if quiet <= expected:
+            return ""
+        unfinished = "{} looks unfinished on {}: its last event is {} hours before midnight, expected at most {}"
+        return say(unfinished, table, day, number(f"{quiet:.1f}"), number(f"{expected:g}"))
 
 
 SOURCES = once(

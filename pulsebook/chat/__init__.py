@@ -31,7 +31,19 @@ from pulsebook.chat.pictures import fitting
 from pulsebook.chat.telegram import Telegram
 from pulsebook.warehouse import WarehouseError
 
-__all__ = ["ChatError", "Delivery", "KeyTaken", "Refused", "Uncertain", "Undelivered", "edit", "escape", "key", "post"]
+__all__ = [
+    "ChatError",
+    "Delivery",
+    "KeyTaken",
+    "Refused",
+    "Uncertain",
+    "Undelivered",
+    "edit",
+    "escape",
+    "key",
+    "lacks",
+    "post",
+]
 log = logging.getLogger(__name__)
 
 
@@ -49,7 +61,14 @@ class Delivery:
 
 
 def post(
-    key: str, text: str, photos: list[bytes] = (), *, to: str = "team", resend: str = "", reply_to: str = ""
+    key: str,
+    text: str,
+    photos: list[bytes] = (),
+    *,
+    to: str = "team",
+    resend: str = "",
+    reply_to: str = "",
+    lacks: str = "",
 ) -> Delivery:
     """Deliver a message that was not delivered yet under this key.
 
@@ -60,6 +79,7 @@ def post(
         to: team or operations.
         resend: a word that makes it another message: sends again, once per word.
         reply_to: the key of an earlier message that this one answers.
+        lacks: a word for what the message cannot say yet: see `lacks`.
 
     Raises:
         ValueError: the text is no HTML that Telegram takes, a picture is none, or there is nothing to send.
@@ -87,7 +107,7 @@ def post(
         show = partial(page.add, id, chat=to, text=request.text, photos=request.photos,
                        reply_to=f"{to} {reply_to}" if reply_to and first else "")  # fmt: skip
         send = show if local else partial(request.call, telegram, chat, thread, answered if first else None)
-        claim = _deliver(Part(key, request.part, chat, headline(text), task), ledger, telegram, send)
+        claim = _deliver(Part(key, request.part, chat, headline(text), task), ledger, telegram, send, lacks)
         if claim.status == "uncertain":
             uncertain.append(f"part {request.part}: {claim.detail}")
         if not page.contains(id):
@@ -150,6 +170,12 @@ def edit(key: str, text: str, revision: int, *, keep: bool = False) -> Delivery:
     return Delivery(claim.message_ids, 1, int(claim.status == "sending"))
 
 
+def lacks(key: str) -> str:
+    """What a message of the team could not say when it was posted; empty: nothing, or it was not posted."""
+    local = not settings().telegram_token.get_secret_value()
+    return Ledger(idempotent=local).lacks(key, "page team" if local else settings().telegram_chat_id)
+
+
 def _check_owners(key: str, task: str, owners: set[str]) -> None:
     """Raises KeyTaken. A task that is not known may be any: rows of before, and what was posted by hand."""
     if task and (others := owners - {task, ""}):
@@ -168,7 +194,7 @@ def _ledger(to: str, local: bool) -> Ledger | PageLedger:
         return PageLedger()  # who looks after the warehouse must hear that it is down
 
 
-def _deliver(part: Part, ledger: Ledger | PageLedger, telegram: Telegram | None, send) -> Claim:
+def _deliver(part: Part, ledger: Ledger | PageLedger, telegram: Telegram | None, send, lacks: str = "") -> Claim:
     """Send a part that was not sent yet. The claim's status: `sending` (sent just now), `sent` (before), `uncertain`."""
     while True:
         claim = ledger.claim(part)
@@ -186,7 +212,7 @@ def _deliver(part: Part, ledger: Ledger | PageLedger, telegram: Telegram | None,
                 raise
             telegram.pause(error)  # the claim is given back meanwhile: whoever dies here has not sent anything
         else:
-            ledger.close(part, claim.token, "sent", ids)
+            ledger.close(part, claim.token, "sent", ids, lacks)
             if telegram and part.chat in telegram.moved:
                 ledger.moved(part.chat, telegram.moved[part.chat])
             return replace(claim, message_ids=tuple(ids))

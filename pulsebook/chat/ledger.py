@@ -97,6 +97,14 @@ class Ledger:
         part, id = self._first(key, f"chat = {quoted(chat)}")
         return None if id is None else (part, id)
 
+    def lacks(self, key: str, chat: str) -> str:
+        """What a message lacks that was sent under a key; empty: nothing, or none was."""
+        found = self.warehouse.read(f"""
+            SELECT detail FROM {self.table}
+            WHERE key = {quoted(key)} AND {self._in(chat)} AND status = 'sent' AND detail != '' LIMIT 1
+        """)
+        return "" if found.empty else found["detail"].iloc[0]
+
     def _first(self, key: str, where: str) -> tuple[str, int | None]:
         found = self.warehouse.read(f"""
             SELECT part, message_ids FROM {self.table}

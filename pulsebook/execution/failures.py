@@ -10,10 +10,12 @@ from pulsebook.execution.trim import FIELD, shortened, writable
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POINTED = re.compile(r"^-+> *\d+ (.*)", re.M)  # the line of the cell that IPython's traceback points to
-# What is wrong in the code or the statement itself, and stays so however often it is tried: no list of all, but sure.
-WRONG_CODE = {
+# What is wrong in the code or the statement itself, and stays so however often it is tried: no list of all, but sure. And a
+# day that is not complete: time alone mends it, and more of it than lies between two tries.
+LASTING = {
     "NameError", "ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "TabError", "UsageError",
     "CatalogueError", "MessageError", "PeriodError", "StatementError",
+    "UnfinishedDay",
 }  # fmt: skip
 # ClickHouse: arguments, functions, columns, syntax, aggregates. Not tables: another step may make them
 WRONG_SQL = re.compile(r"ClickHouse at \S+: Code: (42|43|46|47|62|63|184|215)\b")
@@ -69,7 +71,7 @@ def is_lasting(name: str, message: str) -> bool:
     >>> is_lasting("NameError", "name 'x' is not defined"), is_lasting("KeyError", "'x'")
     (True, False)
     """
-    return name in WRONG_CODE or WRONG_SQL.match(message) is not None
+    return name in LASTING or WRONG_SQL.match(message) is not None
 
 
 def said(name: str, message: str, cell: NotebookNode) -> str:

@@ -78,6 +78,8 @@ def served(home: Path, port: int, dags: Path = ROOT / "dags", users: str = f"{LO
         "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",  # seconds; a task waits so long for the one before it
         "AIRFLOW__API__WORKERS": "1",
+        # Airflow counts looks of a task that waits as starts at which it found no DAG; see docs/operators.md
+        "AIRFLOW__WORKERS__MISSING_DAG_RETRIES": "120",
     }
 
 

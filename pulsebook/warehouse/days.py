@@ -67,8 +67,8 @@ def require_days(source: Warehouse, target: Warehouse, day: Day, days: int, quie
     counted = {*known.index[known["whole"] & known["actions"] & known["counts"]]}
 
     def is_finished(one: Day, table: Events) -> bool:
-        quiet = one.end.timestamp() - found.loc[str(one)].get(f"{table.source.name}.last_event", float("nan"))
-        return quiet <= 3600 * (quiet_hours or table.source.complete_hours)
+        seen = [found.loc[str(one)].get(f"{table.source.name}.{name}", float("nan")) for name in ("rows", "last_event")]
+        return not table.source.unfinished(table.table, one, *seen, quiet_hours)
 
     last = [day - ago for ago in range(days)]
     done = {one for one in last if one.date in counted and all(is_finished(one, table) for table in tables)}
@@ -85,7 +85,7 @@ def require_finished(
         quiet_hours, refusal: see `Events.require_finished`.
 
     Raises:
-        ValueError: it is not.
+        UnfinishedDay: it is not.
     """
     kinds = {count.source for count in counts_of(*names)}
     for table in tables_of(source):

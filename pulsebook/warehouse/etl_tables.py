@@ -4,6 +4,7 @@ those that reports read in place of older events (`days`, `first_days`).
 >>> users = etl_table(Warehouse.target(), "staging_users")  # its name; made, or brought up to the catalogue
 """
 
+from pulsebook.base.periods import Day
 from pulsebook.base.settings import settings
 from pulsebook.catalogue import per_user
 from pulsebook.catalogue.metrics import GIVEN
@@ -29,6 +30,13 @@ def etl_table(target: Warehouse, name: str) -> str:
     columns, partition, order = tables()[name]
     table = f"{settings().target_database}.{name}"
     return target.ensure(table, columns, partition=partition, order=order, refill=name.startswith(STAGING))
+
+
+def is_loaded(target: Warehouse, day: Day) -> bool:
+    """Whether the final table has rows of a day."""
+    database = settings().target_database
+    there = target.scalar(f"SELECT count() FROM system.tables WHERE database = '{database}' AND name = '{FINAL}'")
+    return bool(there) and target.scalar(f"SELECT count() FROM {database}.{FINAL} WHERE event_date = '{day}'") > 0
 
 
 def tables() -> dict[str, tuple[dict[str, str], str, str]]:

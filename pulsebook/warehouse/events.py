@@ -4,12 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pulsebook.base.errors import PulsebookError
 from pulsebook.base.periods import Day
 from pulsebook.base.settings import settings
-from pulsebook.base.words import number, say
+from pulsebook.base.words import say
 from pulsebook.catalogue import SOURCES, CatalogueError, Source, counts_of, select
 from pulsebook.catalogue.checks import EVENT_COLUMNS
 from pulsebook.warehouse.client import Warehouse
+
+
+class UnfinishedDay(PulsebookError, ValueError):
+    """A day is not complete in its source yet."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,8 @@ class Events:
     def require_finished(
         self, day: Day, seen: Mapping, quiet_hours: float, refusal: str, *, unless: bool = False
     ) -> str:
-        """What is known of the rows of a day, in words. It must have some, and the last of them must not lie too long before
-        midnight: else it is still being loaded, and reporting it would turn missing data into a drop.
+        """What is known of the rows of a day, in words. A day that is not complete (`Source.unfinished`) is refused: reporting
+        it would turn missing data into a drop.
 
         Args:
             seen: `rows` and `last_event` of the day, as `seen` gives them; NaN: there are none.
@@ -68,20 +73,13 @@ class Events:
             unless: it is done all the same.
 
         Raises:
-            ValueError: the day is not finished; says what was expected and found, and the `refusal`.
+            UnfinishedDay: says what was expected and found, and the `refusal`.
         """
-        quiet = (day.end.timestamp() - seen["last_event"]) / 3600
-        expected = quiet_hours or self.source.complete_hours
-        if not seen["rows"] > 0:
-            problem = say("{} has no rows on {}", self.table, day)
-        elif quiet > expected:
-            unfinished = "{} looks unfinished on {}: its last event is {} hours before midnight, expected at most {}"
-            problem = say(unfinished, self.table, day, number(f"{quiet:.1f}"), number(f"{expected:g}"))
-        else:
-            return say("complete: the last event is {} minutes before midnight", f"{quiet * 60:.0f}")
-        if not unless:
-            raise ValueError(f"{problem}. {say(refusal)}")
-        return problem
+        why = self.source.unfinished(self.table, day, seen["rows"], seen["last_event"], quiet_hours)
+        if why and not unless:
+            raise UnfinishedDay(f"{why}. {say(refusal)}")
+        minutes = f"{(day.end.timestamp() - seen['last_event']) / 60:.0f}"
+        return why or say("complete: the last event is {} minutes before midnight", minutes)
 
 
 def events(server: Warehouse, name: str, *columns: str) -> Events:

@@ -37,7 +37,7 @@ function day(name, runs) {
   for (const run of loaded[name]) run.healed = kind(run) === "bad" && good[step(run)] > run.try;
 }
 const need = name => loaded[name] ? null : script(`.index/days/${name}.js`).catch(() => { loaded[name] = []; });
-const kind = run => ({succeeded: "good", running: "busy", skipped: "skipped"})[run.status] ?? (run.healed ? "healed" : "bad");
+const kind = run => ({succeeded: "good", running: "busy", waiting: "busy", skipped: "skipped"})[run.status] ?? (run.healed ? "healed" : "bad");
 const said = run => ({good: "✓ ", busy: "… ", skipped: "– ", healed: "↻ "})[kind(run)] ?? "✗ ";
 const wanted = () => ({words: byId("text").value.toLowerCase().split(/\s+/).filter(Boolean), dag: byId("dag").value || chosen.dag, status: byId("status").value});
 function fits(run, filter) {
@@ -48,7 +48,7 @@ function worthLoading(name, filter) {  // what the overview already rules out st
   const found = Object.entries(days[name]).filter(([dag]) => !filter.dag || dag === filter.dag).map(([, counts]) => counts);
   const sum = at => found.reduce((total, counts) => total + counts[at], 0);
   if (filter.status === "+") return sum(3) > 0;
-  if (filter.status === "running") return sum(2) > 0;
+  if (["running", "waiting"].includes(filter.status)) return sum(2) > 0;
   if (filter.status === "succeeded") return sum(0) > sum(1) + sum(2);
   return filter.status === "!" ? sum(1) > 0 : found.length > 0;
 }
@@ -222,7 +222,7 @@ async function follow(day, name, go) {  // to what a page could not know when it
     const back = go === "previous", names = Object.keys(days).filter(one => own.dag in days[one] && (back ? one <= day : one >= day)).sort();
     for (const one of back ? names.reverse() : names) {
       await need(one);
-      const found = loaded[one].filter(run => run.dag === own.dag && run.task === own.task && run.map === own.map && run.status !== "running" && (back ? key(run) < key(own) : key(run) > key(own)));
+      const found = loaded[one].filter(run => run.dag === own.dag && run.task === own.task && run.map === own.map && kind(run) !== "busy" && (back ? key(run) < key(own) : key(run) > key(own)));
       const nearest = back ? found[0] : found.find(run => key(run) === key(found.at(-1)));
       if (nearest) return location.replace(address(nearest.path, ".html"));
     }
