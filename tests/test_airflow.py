@@ -40,7 +40,7 @@ def etl(dags):
 def test_every_dag_has_the_promised_schedule_docs_and_retries(dags):
     assert {dag.dag_id: dag.timetable.summary for dag in dags.values()} == {
         "etl": "0 3 * * *", "feed_report": "0 11 * * *", "app_report": "0 11 * * *", "alerts": "*/15 * * * *",
-        "archive_prune": "30 4 * * *",
+        "archive_prune": "30 4 * * *", "recount": "0 5 * * *",
     }  # fmt: skip
     for dag in dags.values():
         assert "Triage notes" in dag.doc_md and not dag.catchup
@@ -65,6 +65,7 @@ def test_every_dag_keeps_its_parameters_tags_and_tries(dags):
             ("archive_prune", ["delete"], ["daily"], 1, 1, (5, 120)),
             ("etl", ["run_date", "allow_unfinished"], ["daily"], 3, 2, (5, 120)),
             ("feed_report", ["run_date", "resend"], ["chat", "daily"], 1, 2, (5, 30)),
+            ("recount", ["run_date", "days", "resend"], ["chat", "daily"], 1, 2, (5, 120)),
         ]
     }  # fmt: skip
     assert all(Path(dag.fileloc) == ROOT / "dags" / f"{dag.dag_id}.py" for dag in dags.values())
@@ -88,7 +89,7 @@ def test_the_etl_has_the_promised_tasks_in_order(etl):
 
 def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
     notebooks = [task for dag in dags.values() for task in dag.tasks if hasattr(task, "input_nb")]
-    assert len(notebooks) == 7 + 2 + 2
+    assert len(notebooks) == 7 + 2 + 2 + 2
     for task in notebooks:
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
 

@@ -47,6 +47,18 @@ def earlier(outputs: Path, record: Record, seen: Seen | None = None) -> Iterator
             yield outputs / f"{other}.json"
 
 
+def last_comparison(outputs: Path, dag: str, task: str, day: str) -> Path | None:
+    """The page that compares the last two tries of a step that succeeded on a day; None: there is none."""
+    good = [
+        (entry["started"], name, entry["compared"])
+        for name, entry in entries_of(outputs, day).items()
+        if (entry["dag"], entry["task"], entry["period"], entry["status"]) == (dag, task, day, GOOD)
+    ]
+    if len(good) < 2 or not max(good)[2]:
+        return None
+    return outputs / f"{max(good)[1]}.diff.html"
+
+
 def entries(outputs: Path) -> dict[str, dict]:
     """All tries that the index knows, by name (the record's path below `outputs`, without its suffix)."""
     known = {}
