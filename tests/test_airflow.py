@@ -732,6 +732,42 @@ def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, execute):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_day_whose_events_came_late_is_loaded_again_once(airflow, execute):
+    day, source = datetime.now(MOSCOW).date() - timedelta(days=3), "airflow_source.feed_actions"
+    of_day = f"action IN ('view', 'like') AND toDate(time, 'Europe/Moscow') = '{day}'"
+
+    def state(dag: str, run: str) -> str:
+        return airflow.api("GET", f"/dags/{dag}/dagRuns/{run}")["state"]
+
+    def over(dag: str, run: str) -> str:
+        until(lambda: state(dag, run) in ("success", "failed"), 200, f"the end of {run}")
+        return state(dag, run)
+
+    airflow.cli("dags", "unpause", "etl")
+    load = airflow.api("POST", "/dags/etl/dagRuns", logical_date=None, conf={"run_date": str(day)})["dag_run_id"]
+    assert over("etl", load) == "success"
+    execute(
+        f"INSERT INTO {source} SELECT * REPLACE (user_id + 5000000 AS user_id) FROM {source} WHERE {of_day} LIMIT 60"
+    )
+    airflow.cli("dags", "unpause", "recount")  # starts the latest run that was missed
+    first = until(lambda: airflow.api("GET", "/dags/recount/dagRuns")["dag_runs"], 60, "a run of recount")[0]
+    assert over("recount", first["dag_run_id"]) == "success"
+
+    def reloads() -> list[tuple[str, str]]:
+        runs = airflow.api("GET", "/dags/etl/dagRuns?limit=100")["dag_runs"]
+        own = [run for run in runs if run["dag_run_id"].startswith("recount__")]
+        return sorted((run["conf"]["run_date"], run["state"]) for run in own)
+
+    found = reloads()  # of other days, too, where they are missing between days that were loaded
+    assert found.count((str(day), "success")) == 1 and {state for _, state in found} == {"success"}
+    again = airflow.api("POST", "/dags/recount/dagRuns", logical_date=None)["dag_run_id"]
+    assert over("recount", again) == "success" and reloads() == found, "a second time nothing has changed"
+    loaded = f"SELECT sum(views + likes) FROM airflow_target.metrics_by_dimension WHERE event_date = '{day}' AND dimension = 'os'"
+    assert execute(loaded) == execute(f"SELECT count() FROM {source} WHERE {of_day}")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_clearing_a_running_task_and_killing_its_worker_leave_true_records(airflow):
     airflow.cli("dags", "unpause", "trials")
