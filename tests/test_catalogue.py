@@ -69,7 +69,7 @@ def ratio(**fields) -> Ratio:
         (lambda: Alert(groups="feed"), "groups must be a tuple"),
         (lambda: Correction(share=-0.1), "share must be a number from 0 on, got -0.1"),
         (lambda: Correction(least=float("nan")), "least must be a number from 0 on"),
-        (lambda: count(correction=0.01), r"correction must be Correction\(…\), got 0.01"),
+        (lambda: count(correction=0.01), "correction must be Correction(…), got 0.01"),
         (lambda: once("metric", [count(), count()]), "metric 'late_likes' is there twice"),
         (lambda: Dimension("views", "v", "п"), "ClickHouse would take it for the column"),
         (lambda: Dimension("latest", "v", "п"), "ClickHouse would take it for the column"),
