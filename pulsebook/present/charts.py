@@ -94,15 +94,15 @@ def lines(
     share, drawn = shares == {True}, []
     for place, (color, (_, values)) in enumerate(zip(cycle(PALETTE), frame.items(), strict=False)):
         drawn += ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o")
-        marked = _mark(ax, frame.index, values.to_numpy(float), corrected, color, language)
+        marked += _mark(ax, frame.index, values.to_numpy(float), corrected, color, language)
         if np.isfinite(last := float(values.iloc[-1])):
             written = numbers.text(last, names[place], language) if names else numbers.number(last, language)
             label(ax, len(values) - 1, last, written, color)
     day_axis(ax, frame.index, language)
     amount_axis(ax, language, share)
     ax.set_ylim(0, np.nanmax([0.01 if share else 1, *frame.max().astype(float)]) * 1.2)
-    named = [*frame, *(line.get_label() for line in marked)]
-    legend(ax, drawn + marked, named, loc="best")
+    named = [*frame, *(line.get_label() for line in marked[:1])]
+    legend(ax, drawn + marked[:1], named, loc="best")
 
 
 def _mark(ax: Axes, days: pd.Index, values: np.ndarray, corrected: Collection[date], color, language: str) -> list:
