@@ -55,7 +55,7 @@ test-python: setup  ## the tests that tell a version of Python from another: ser
 	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/test_,local_server.py local_server_clients.py warehouse.py parameters.py periods.py names.py archive.py)
 
 test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), started here; clusters, rights, replicas
-	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py operators.py)
+	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py recount.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py operators.py)
 
 test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
 	@$(BIN)/python -m pytest tests/cluster.py
@@ -80,7 +80,7 @@ lab: setup  ## the analysts' JupyterLab, with the embedded warehouse
 	@$(BIN)/python -m pulsebook.local.lab
 
 bench: setup  ## the ETL and the reports against the usual way, side by side; the scheduler; a large archive (minutes)
-	@for bench in etl queries reports pipeline kernels archive; do $(BIN)/python -m tests.bench.$$bench || exit 1; done
+	@for bench in etl recount queries reports pipeline kernels archive; do $(BIN)/python -m tests.bench.$$bench || exit 1; done
 
 soak: setup  ## the embedded warehouse under 500 clients, half of them slow or hostile; 2,000 notebooks through one fork server (half an hour)
 	@$(BIN)/python -m tests.server_soak

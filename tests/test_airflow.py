@@ -40,7 +40,7 @@ def etl(dags):
 def test_every_dag_has_the_promised_schedule_docs_and_retries(dags):
     assert {dag.dag_id: dag.timetable.summary for dag in dags.values()} == {
         "etl": "0 3 * * *", "feed_report": "0 11 * * *", "app_report": "0 11 * * *", "alerts": "*/15 * * * *",
-        "archive_prune": "30 4 * * *",
+        "archive_prune": "30 4 * * *", "recount": "0 5 * * *",
     }  # fmt: skip
     for dag in dags.values():
         assert "Triage notes" in dag.doc_md and not dag.catchup
@@ -65,6 +65,7 @@ def test_every_dag_keeps_its_parameters_tags_and_tries(dags):
             ("archive_prune", ["delete"], ["daily"], 1, 1, (5, 120)),
             ("etl", ["run_date", "allow_unfinished"], ["daily"], 3, 2, (5, 120)),
             ("feed_report", ["run_date", "resend"], ["chat", "daily"], 2, 2, (5, 30)),
+            ("recount", ["run_date", "days", "resend"], ["chat", "daily"], 1, 2, (5, 120)),
         ]
     }  # fmt: skip
     assert all(Path(dag.fileloc) == ROOT / "dags" / f"{dag.dag_id}.py" for dag in dags.values())
@@ -88,7 +89,7 @@ def test_the_etl_has_the_promised_tasks_in_order(etl):
 
 def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
     notebooks = [task for dag in dags.values() for task in dag.tasks if hasattr(task, "input_nb")]
-    assert len(notebooks) == 7 + 3 + 2
+    assert len(notebooks) == 7 + 3 + 2 + 2
     for task in notebooks:
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
 
@@ -728,6 +729,42 @@ def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, execute):
     assert set(found) == days and all(date.fromisoformat(d) < datetime.now(MOSCOW).date() for d in found)
     tries = list(airflow.outputs.glob("etl/*/*/*.ipynb"))
     assert len(tries) == 21, "seven notebooks a day, each at its first try"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_day_whose_events_came_late_is_loaded_again_once(airflow, execute):
+    day, source = datetime.now(MOSCOW).date() - timedelta(days=3), "airflow_source.feed_actions"
+    of_day = f"action IN ('view', 'like') AND toDate(time, 'Europe/Moscow') = '{day}'"
+
+    def state(dag: str, run: str) -> str:
+        return airflow.api("GET", f"/dags/{dag}/dagRuns/{run}")["state"]
+
+    def over(dag: str, run: str) -> str:
+        until(lambda: state(dag, run) in ("success", "failed"), 200, f"the end of {run}")
+        return state(dag, run)
+
+    airflow.cli("dags", "unpause", "etl")
+    load = airflow.api("POST", "/dags/etl/dagRuns", logical_date=None, conf={"run_date": str(day)})["dag_run_id"]
+    assert over("etl", load) == "success"
+    execute(
+        f"INSERT INTO {source} SELECT * REPLACE (user_id + 5000000 AS user_id) FROM {source} WHERE {of_day} LIMIT 60"
+    )
+    airflow.cli("dags", "unpause", "recount")  # starts the latest run that was missed
+    first = until(lambda: airflow.api("GET", "/dags/recount/dagRuns")["dag_runs"], 60, "a run of recount")[0]
+    assert over("recount", first["dag_run_id"]) == "success"
+
+    def reloads() -> list[tuple[str, str]]:
+        runs = airflow.api("GET", "/dags/etl/dagRuns?limit=100")["dag_runs"]
+        own = [run for run in runs if run["dag_run_id"].startswith("recount__")]
+        return sorted((run["conf"]["run_date"], run["state"]) for run in own)
+
+    found = reloads()  # of other days, too, where they are missing between days that were loaded
+    assert found.count((str(day), "success")) == 1 and {state for _, state in found} == {"success"}
+    again = airflow.api("POST", "/dags/recount/dagRuns", logical_date=None)["dag_run_id"]
+    assert over("recount", again) == "success" and reloads() == found, "a second time nothing has changed"
+    loaded = f"SELECT sum(views + likes) FROM airflow_target.metrics_by_dimension WHERE event_date = '{day}' AND dimension = 'os'"
+    assert execute(loaded) == execute(f"SELECT count() FROM {source} WHERE {of_day}")
 
 
 @pytest.mark.slow

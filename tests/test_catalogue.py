@@ -20,6 +20,7 @@ from pulsebook.catalogue import (
     METRICS,
     Alert,
     CatalogueError,
+    Correction,
     Count,
     Dimension,
     Policy,
@@ -66,6 +67,9 @@ def ratio(**fields) -> Ratio:
         (lambda: ratio(alert=Alert(groups=("feed",))), "a ratio fails on its own"),
         (lambda: Alert(sensitivity=0), "sensitivity must be a positive number"),
         (lambda: Alert(groups="feed"), "groups must be a tuple"),
+        (lambda: Correction(share=-0.1), "share must be a number from 0 on, got -0.1"),
+        (lambda: Correction(least=float("nan")), "least must be a number from 0 on"),
+        (lambda: count(correction=0.01), "correction must be Correction(…), got 0.01"),
         (lambda: once("metric", [count(), count()]), "metric 'late_likes' is there twice"),
         (lambda: Dimension("views", "v", "п"), "ClickHouse would take it for the column"),
         (lambda: Dimension("latest", "v", "п"), "ClickHouse would take it for the column"),
@@ -260,3 +264,16 @@ def test_the_catalogue_is_data():
                     )
                     for n in names
                 )
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "worth"),
+    [(1000, 1010, True), (1000, 1009, False), (100, 109, False), (100, 110, True), (0, 10, True), (0, 9, False),
+     (5, None, True), (None, 5, True), (None, None, False), (7, 7, False)],
+)  # fmt: skip
+def test_a_number_is_worth_a_correction_from_its_share_and_its_least_amount_on(told, now, worth):
+    assert METRICS["views"].correction.is_worth(told, now) == worth
+
+
+def test_a_ratio_is_worth_a_correction_from_its_share_on():
+    assert METRICS["ctr"].correction.is_worth(0.2, 0.2021) and not METRICS["ctr"].correction.is_worth(0.2, 0.2019)

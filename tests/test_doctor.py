@@ -374,7 +374,7 @@ target.ensure(f"{DATABASE}.sums", {"users": "UInt64"}, partition="users", order=
         and not found["metrics_by_dimension"].refill
     )
     assert list(found["slot_metrics"].columns) == ["slot", "metric", "value", "base", "collected"]
-    assert found.keys() == {*tables(), "slot_metrics", "chat_messages", "incidents", "churn", "sums"}
+    assert found.keys() == {*tables(), "slot_metrics", "chat_messages", "reported", "incidents", "churn", "sums"}
 
 
 @pytest.mark.slow

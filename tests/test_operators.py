@@ -17,6 +17,7 @@ from pulsebook import chat, runner
 from pulsebook.base.settings import ROOT
 from pulsebook.incidents import Incident
 from pulsebook.incidents.store import Store
+from pulsebook.present.summary import facts
 from tests.etl import STEPS, quick
 from tests.world import raw_rows
 
@@ -49,7 +50,7 @@ def shell(configured, server, databases, tmp_path):
 
 def test_what_was_backed_up_is_restored(shell, execute, databases, configured, tmp_path):
     key, text = chat.key(DAY, by_hand="feed_report"), "DAU: <b>18,321</b>"
-    chat.post(key, text)
+    chat.post(key, text, told=facts(DAY, {"dau": 18321}))
     incident = Incident("anomaly-1795341600", "anomaly", 1795341600, 1795341600, {"views": -0.6, "ctr": 0.21})
     Store().save(1795341600, [incident])
     Store().close(1795341600)
@@ -58,7 +59,8 @@ def test_what_was_backed_up_is_restored(shell, execute, databases, configured, t
 
     def stored() -> list:
         rows = [
-            execute(f"SELECT * FROM {databases[1]}.{t} ORDER BY at, status") for t in ("chat_messages", "incidents")
+            execute(f"SELECT * FROM {databases[1]}.{table} ORDER BY {order}")
+            for table, order in (("chat_messages", "at, status"), ("incidents", "at, status"), ("reported", "told_at"))
         ]
         files = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "outputs").rglob("*") if p.is_file()}
         return [*rows, files]

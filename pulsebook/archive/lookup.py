@@ -9,7 +9,7 @@ from pathlib import Path
 from pulsebook.archive import index_files
 from pulsebook.archive.index_entries import GOOD, entries_of, entry_of, looked_at, name_of
 from pulsebook.archive.index_files import Damaged
-from pulsebook.archive.record import Record, is_record
+from pulsebook.archive.record import WAITING, Record, is_record
 from pulsebook.base import files
 from pulsebook.base.names import RECORDS, Try, parse_try, try_name
 from pulsebook.base.store import Seen
@@ -47,6 +47,18 @@ def earlier(outputs: Path, record: Record, seen: Seen | None = None) -> Iterator
             yield outputs / f"{other}.json"
 
 
+def last_comparison(outputs: Path, dag: str, task: str, day: str) -> Path | None:
+    """The page that compares the last two tries of a step that succeeded on a day; None: there is none."""
+    good = [
+        (entry["started"], name, entry["compared"])
+        for name, entry in entries_of(outputs, day).items()
+        if (entry["dag"], entry["task"], entry["period"], entry["status"]) == (dag, task, day, GOOD)
+    ]
+    if len(good) < 2 or not max(good)[2]:
+        return None
+    return outputs / f"{max(good)[1]}.diff.html"
+
+
 def entries(outputs: Path) -> dict[str, dict]:
     """All tries that the index knows, by name (the record's path below `outputs`, without its suffix)."""
     known = {}
@@ -57,7 +69,7 @@ def entries(outputs: Path) -> dict[str, dict]:
 
 def waiting(outputs: Path, day: str) -> set[str]:
     """The DAGs of which a try waits that is about a day (ISO)."""
-    return {entry["dag"] for entry in entries_of(outputs, day).values() if entry["status"] == "waiting"}
+    return {entry["dag"] for entry in entries_of(outputs, day).values() if entry["status"] == WAITING}
 
 
 def began(entry: dict) -> float:

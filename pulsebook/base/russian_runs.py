@@ -40,6 +40,16 @@ FACTS = {
     "score": "оценка",
     "anomaly": "аномалия",
     "level": "уровень",
+    "days": "дни",
+    "changed": "изменилось",
+    "missing": "не загружено",
+    "unfinished": "не завершено в источнике",
+    "no longer countable": "больше не посчитать",
+    "the {} days before are as they were loaded": "предыдущие дни ({}) такие, какими были загружены",
+    "numbers": "чисел",
+    "corrected": "исправлено",
+    "replies": "ответов",
+    "small corrections": "малых исправлений",
     "{} more numbers are not stated as facts": "чисел, которые не сохранены: {}",
 }
 ERRORS = {
@@ -57,6 +67,7 @@ ERRORS = {
     "Nothing was written. Wait for the source and run again, or set allow_unfinished.": (
         "Ничего не записано. Дождитесь источника и запустите снова или задайте allow_unfinished."
     ),
+    "It is not loaded again.": "День не загружается заново.",
     "took longer than {} s": "дольше {} с",
     "the run was cut off": "запуск прервался",
     "the task was told to stop": "задаче велели остановиться",

@@ -13,7 +13,7 @@ what to do); no I/O.
 """
 
 from pulsebook.base.quiet_hours import QuietHours
-from pulsebook.catalogue.alerts import KNOWN_DAYS, POLICY, Alert, Policy
+from pulsebook.catalogue.alerts import KNOWN_DAYS, POLICY, Alert, Correction, Policy
 from pulsebook.catalogue.checks import CatalogueError
 from pulsebook.catalogue.dimensions import DIMENSIONS, EXPLAINED, UNKNOWN, Dimension, dimension
 from pulsebook.catalogue.metrics import METRICS, Count, Ratio, counts_of, metric, per_user, select, watched
@@ -21,6 +21,6 @@ from pulsebook.catalogue.sources import SOURCES, Source
 
 __all__ = [
     "DIMENSIONS", "EXPLAINED", "KNOWN_DAYS", "METRICS", "POLICY", "SOURCES", "UNKNOWN",
-    "Alert", "CatalogueError", "Count", "Dimension", "Policy", "QuietHours", "Ratio", "Source",
+    "Alert", "CatalogueError", "Correction", "Count", "Dimension", "Policy", "QuietHours", "Ratio", "Source",
     "counts_of", "dimension", "metric", "per_user", "select", "watched",
 ]  # fmt: skip

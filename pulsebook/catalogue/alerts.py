@@ -1,4 +1,4 @@
-"""When people are notified: what makes a metric watched, and the policy of all alerts.
+"""When people are notified: what makes a metric watched, the policy of all alerts, and what is worth a correction.
 
 Tune with `notebooks/alerts/backtest.ipynb`, which replays a period.
 """
@@ -25,6 +25,31 @@ class Alert:
                 raise CatalogueError(f"an alert's {name} must be a positive number, got {value!r}")
         if not isinstance(self.groups, tuple) or not all(isinstance(group, str) and group for group in self.groups):
             raise CatalogueError(f"an alert's groups must be a tuple such as ('feed', 'app'), got {self.groups!r}")
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How far a number that was told must have moved since to be corrected where it was told; what has moved less is counted in
+    one line a month."""
+
+    share: float = 0.01  # of the value that was told
+    least: float = 0.0  # in the metric's own unit
+
+    def __post_init__(self):
+        for name in ("share", "least"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < float("inf"):
+                raise CatalogueError(f"a correction's {name} must be a number from 0 on, got {value!r}")
+
+    def is_worth(self, told: float | None, now: float | None) -> bool:
+        """Whether the way from one value to another is worth a correction; None: not known.
+
+        >>> Correction(0.01, least=10).is_worth(1000, 1010), Correction(0.01, least=10).is_worth(100, 109)
+        (True, False)
+        """
+        if told is None or now is None:
+            return told != now
+        return told != now and abs(now - told) >= max(self.share * abs(told), self.least)
 
 
 @dataclass(frozen=True)

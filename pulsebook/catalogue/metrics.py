@@ -1,13 +1,14 @@
 """Metrics: all that anything shows, stores or watches, each once.
 
 A count is an aggregate over the rows of one source; a ratio is one metric over another and brings both along. A flag makes a
-count a column of the ETL's tables, `alert=Alert()` makes a count or a ratio watched every 15 minutes.
+count a column of the ETL's tables, `alert=Alert()` makes a count or a ratio watched every 15 minutes; `correction=Correction(…)`
+says from when on a number of it that was told is corrected.
 """
 
 import re
 from dataclasses import dataclass
 
-from pulsebook.catalogue.alerts import Alert
+from pulsebook.catalogue.alerts import Alert, Correction
 from pulsebook.catalogue.checks import (
     EVENT_COLUMNS,
     TABLE_COLUMNS,
@@ -39,6 +40,7 @@ class Count:
     column: bool = False  # also counted for each user and day: a column of the ETL's tables
     user: str = "user_id"  # whom a row counts for there: user_id, or {receiver}
     alert: Alert | None = None
+    correction: Correction = Correction(least=10)
 
     def __post_init__(self):
         _check(self)
@@ -86,6 +88,7 @@ class Ratio:
     digits: int = 1  # after the decimal separator
     helper: bool = False  # alerts: tells a fault of its numerator from a change of the audience, while both are watched
     alert: Alert | None = None
+    correction: Correction = Correction()
 
     def __post_init__(self):
         _check(self)
@@ -114,6 +117,8 @@ def _check(entry: Count | Ratio) -> None:
         raise CatalogueError(f"metric {entry.name!r}: digits must be a number from 0 to 6, got {entry.digits!r}")
     if entry.alert is not None and not isinstance(entry.alert, Alert):
         raise CatalogueError(f"metric {entry.name!r}: alert must be Alert(…), got {entry.alert!r}")
+    if not isinstance(entry.correction, Correction):
+        raise CatalogueError(f"metric {entry.name!r}: correction must be Correction(…), got {entry.correction!r}")
 
 
 FEED, MESSENGER = Alert(groups=("feed", "app")), Alert(groups=("messages", "app"))

@@ -15,13 +15,15 @@ message that was half sent continues where it stopped.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from pulsebook.base.facts import Fact
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
 from pulsebook.base.texts import escape, visible
-from pulsebook.chat import page
+from pulsebook.chat import page, reported
 from pulsebook.chat.answers import ChatError, KeyTaken, NotEditable, Refused, TryLater, Uncertain, Undelivered
 from pulsebook.chat.calls import edited, requests
 from pulsebook.chat.keys import key, sender
@@ -69,6 +71,7 @@ def post(
     resend: str = "",
     reply_to: str = "",
     lacks: str = "",
+    told: Sequence[Fact] = (),
 ) -> Delivery:
     """Deliver a message that was not delivered yet under this key.
 
@@ -80,6 +83,8 @@ def post(
         resend: a word that makes it another message: sends again, once per word.
         reply_to: the key of an earlier message that this one answers.
         lacks: a word for what the message cannot say yet: see `lacks`.
+        told: the numbers in it, as `pulsebook.present.summary.facts` gives them: what of them changes later is corrected in a
+            reply (see `reported`).
 
     Raises:
         ValueError: the text is no HTML that Telegram takes, a picture is none, or there is nothing to send.
@@ -99,6 +104,8 @@ def post(
     telegram, ledger = None if local else Telegram(known), _ledger(to, local)
     task, begun = sender().task, ledger.begun(key, chat)
     _check_owners(key, task, set(begun.values()))
+    if told and not begun:
+        reported.state(key, told, reply_to)
     calls = requests(text, photos, set(begun))
     answered = ledger.first_message(reply_to, chat) if reply_to and not local else None
     ids, sent_now, uncertain = [], 0, []

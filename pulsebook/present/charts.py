@@ -9,7 +9,8 @@
 Each function draws one kind of chart into a panel; what they share is in `pulsebook.present.panels`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import date
 from itertools import cycle
 
 import numpy as np
@@ -31,19 +32,22 @@ BAND = ("value", "low", "high", "week_ago", "anomaly")  # columns that a band is
 WORDS = {
     "en": {
         "before": "the week before", "nothing": "no data", "expected": "expected", "ago": "a week ago", "rest": "other",
+        "corrected": "corrected since",
     },
     "ru": {
         "before": "неделей раньше", "nothing": "нет данных", "expected": "ожидание", "ago": "неделю назад", "rest": "другие",
+        "corrected": "исправлено позже",
     },
 }  # fmt: skip
 
 
-def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
+def week(ax: Axes, values: pd.Series, name: str, language: str, corrected: Collection[date] = ()) -> None:
     """A metric over its last 7 days, the 7 days before as a faint line, the last point labelled.
 
     Args:
         values: 14 days (index: days), NaN where there is no data: a gap in the line.
         name: the metric, for formats.
+        corrected: days whose numbers were told otherwise before; their points are hollow.
 
     Raises:
         ValueError: it is no series, or of less than 14 days.
@@ -57,6 +61,7 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
     days, now, before = values.index[-7:], values.to_numpy()[-7:], values.to_numpy()[-14:-7]
     ax.plot(range(7), before, color=FAINT, linewidth=2, label=WORDS[language]["before"])
     ax.plot(range(7), now, color=MAIN, linewidth=3, marker="o", markersize=6)
+    _mark(ax, days, now, corrected, MAIN, language)
     if np.isfinite(now[-1]):
         label(ax, 6, now[-1], numbers.text(now[-1], name, language), MAIN, below=now[-2] > now[-1])
     day_axis(ax, days, language)
@@ -65,11 +70,14 @@ def week(ax: Axes, values: pd.Series, name: str, language: str) -> None:
     ax.legend(frameon=False, fontsize=SMALL, loc="best")
 
 
-def lines(ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = ()) -> None:
+def lines(
+    ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = (), corrected: Collection[date] = ()
+) -> None:
     """Several metrics of the same kind over days (index), one line each, named in the legend; gaps where NaN.
 
     Args:
         names: the metrics of the columns, for formats; without them they are counts.
+        corrected: as for `week`.
 
     Raises:
         ValueError: some are shares, others are not: they have no axis in common; or they are not as many as the columns.
@@ -78,7 +86,7 @@ def lines(ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = (
         raise ValueError(
             f"each column takes the name of its metric: found {len(names)} names, {frame.shape[1]} columns"
         )
-    shares = {numbers.is_share(name) for name in names}
+    shares, marked = {numbers.is_share(name) for name in names}, []
     if len(shares) > 1:
         raise ValueError(
             f"metrics of one panel must all be shares, or none; got {', '.join(names)}: give each its panel"
@@ -86,24 +94,40 @@ def lines(ax: Axes, frame: pd.DataFrame, language: str, names: Sequence[str] = (
     share, drawn = shares == {True}, []
     for place, (color, (_, values)) in enumerate(zip(cycle(PALETTE), frame.items(), strict=False)):
         drawn += ax.plot(range(len(values)), values.astype(float), color=color, linewidth=3, marker="o")
+        marked += _mark(ax, frame.index, values.to_numpy(float), corrected, color, language)
         if np.isfinite(last := float(values.iloc[-1])):
             written = numbers.text(last, names[place], language) if names else numbers.number(last, language)
             label(ax, len(values) - 1, last, written, color)
     day_axis(ax, frame.index, language)
     amount_axis(ax, language, share)
     ax.set_ylim(0, np.nanmax([0.01 if share else 1, *frame.max().astype(float)]) * 1.2)
-    legend(ax, drawn, frame, loc="best")
+    named = [*frame, *(line.get_label() for line in marked[:1])]
+    legend(ax, drawn + marked[:1], named, loc="best")
 
 
-def days(picture: Picture, frame: pd.DataFrame, names: Sequence[str], language: str, title: str = "") -> None:
+def _mark(ax: Axes, days: pd.Index, values: np.ndarray, corrected: Collection[date], color, language: str) -> list:
+    """The points of corrected days, hollow; nothing where there are none."""
+    places = [place for place, day in enumerate(days) if day.date() in corrected and np.isfinite(values[place])]
+    how = {"color": color, "markerfacecolor": "white", "markersize": 6, "zorder": 4}
+    return ax.plot(places, values[places], "o", label=WORDS[language]["corrected"], **how) if places else []
+
+
+def days(
+    picture: Picture,
+    frame: pd.DataFrame,
+    names: Sequence[str],
+    language: str,
+    title: str = "",
+    corrected: Collection[date] = (),
+) -> None:
     """A panel of metrics over the last 7 of 14 days (index), called as they are or by its title: one metric beside its week
-    before, as in `week`; several as in `lines`."""
+    before, as in `week`; several as in `lines`. The points of days that were corrected are hollow."""
     called = [numbers.label(name, language) for name in names]
     panel = picture.panel(title or " · ".join(called))
     if len(names) == 1:
-        week(panel, frame[names[0]], names[0], language)
+        week(panel, frame[names[0]], names[0], language, corrected)
     else:
-        lines(panel, frame[list(names)].tail(7).set_axis(called, axis=1), language, names)
+        lines(panel, frame[list(names)].tail(7).set_axis(called, axis=1), language, names, corrected)
 
 
 def bars(ax: Axes, frame: pd.DataFrame, language: str, share: bool = False) -> None:

@@ -10,7 +10,7 @@ Beside what Jinja2 brings a template has the words and numbers of its language a
     series | changes('views')     the last of consecutive days against the day before and the same weekday a week ago
     series | line('views')        name, value of the last day, changes
     'male' | named(dimension)     the name of its value                 5400 | duration          1 h 30 min
-    now | change(before, 'views') how a metric has moved
+    now | change(before, 'views') how a metric has moved                now | moved(before, 'views')  the same with a sign
     series | counts(dimension)    ads 12 · organic 30: of each value    series | shares(dimension)     iOS 60 % · Android 40 %
     url | link('page')            a link; nothing where there is no URL
 
@@ -85,6 +85,7 @@ def _environment(language: str) -> Environment:
         "label": lambda what: what.label(language) if isinstance(what, Dimension) else numbers.label(what, language),
         "metric": lambda value, name: numbers.text(value, name, language),
         "change": lambda now, before, name: numbers.change(now, before, name, language),
+        "moved": lambda now, before, name: numbers.moved(now, before, name, language),
         "changes": lambda series, name: numbers.changes(series, name, language),
         "line": partial(_line, language),
         "number": lambda value, digits=0: numbers.number(value, language, digits),

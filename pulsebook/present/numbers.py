@@ -95,6 +95,13 @@ def duration(seconds: int, language: str) -> str:
     return " ".join(f"{count} {name}" for count, name in parts if count)
 
 
+def moved(now: float, before: float, name: str, language: str) -> str:
+    """How a metric was corrected: `+3.2 %` or `−0.3 pp` (percentage points, for shares); `–` where one is not known or was zero."""
+    arrow = change(now, before, name, language)
+    signs = {"▲": "+", "▼": "−", "=": "±"}
+    return signs[arrow[0]] + arrow[2:] if arrow[0] in signs else arrow
+
+
 def change(now: float, before: float, name: str, language: str) -> str:
     """How a metric moved: `▲ 2.1 %` or `▼ 0.3 pp` (percentage points, for shares); `–` against a missing or zero day."""
     if _is_missing(now) or _is_missing(before):

@@ -5,10 +5,10 @@ Figures are drawn without pyplot: nothing global, nothing to close.
 
 import io
 import math
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
 
-import pandas as pd
 import seaborn as sns
 from babel.dates import format_date
 from babel.numbers import format_compact_decimal
@@ -63,10 +63,10 @@ def called(text, most: int = NAME) -> str:
     return short(text, most).replace("$", r"\$")
 
 
-def legend(ax: Axes, drawn: list, frame: pd.DataFrame, **how):
-    """A legend of what was drawn, named by the frame's columns. matplotlib leaves out labels that begin with `_`, unless
+def legend(ax: Axes, drawn: list, names: Iterable, **how):
+    """A legend of what was drawn, by its names, such as a frame's columns. matplotlib leaves out labels that begin with `_`, unless
     they are handed to the legend itself."""
-    return ax.legend(drawn, [called(column) for column in frame], frameon=False, fontsize=SMALL, **how)
+    return ax.legend(drawn, [called(name) for name in names], frameon=False, fontsize=SMALL, **how)
 
 
 def label(ax: Axes, x: float, y: float, text: str, color, below: bool = False) -> None:

@@ -38,22 +38,31 @@ def summary(period, numbers: Mapping | pd.Series, *more: Numbers, said: str = ""
     """
     from IPython.display import display
 
-    stated = {}
-    for given in (numbers, *more):
-        for metric, part, value in _each(given):
-            fact = Fact.of(period, metric, part, value, METRICS[metric].unit if metric in METRICS else "")
-            before = stated.setdefault((fact.metric, fact.slice), fact)
-            if before.value != fact.value:
-                raise ValueError(
-                    f"{metric}{f' of {part}' if part else ''} is stated as {before.value} and as {fact.value}: expected one "
-                    "value, give one of them another name"
-                )
+    stated = facts(period, numbers, *more)
     shown = ", ".join(f"{called(name, settings().language)} {_text(value, name)}" for name, value in numbers.items())
     lines = [f"{period}: {said or shown}", *([shown] if said and shown else [])]
-    facts = within(stated.values())
-    left = len(stated) - len(facts)
+    kept = within(stated)
+    left = len(stated) - len(kept)
     lines += [say("{} more numbers are not stated as facts", number(f"{left:,}"))] if left else []
-    display(Statement("\n".join(lines), headline=lines[0][:HEADLINE], facts=facts, left_out=left))
+    display(Statement("\n".join(lines), headline=lines[0][:HEADLINE], facts=kept, left_out=left))
+
+
+def facts(period, *given: Numbers) -> list[Fact]:
+    """Numbers as facts, each once; what is given, and what is raised, is as for `summary`.
+
+    >>> [(fact.metric, fact.value, fact.unit) for fact in facts("2026-11-22", {"views": 1234})]
+    [('views', 1234, 'views')]
+    """
+    stated: dict[tuple[str, str], Fact] = {}
+    for metric, part, value in (one for numbers in given for one in _each(numbers)):
+        fact = Fact.of(period, metric, part, value, METRICS[metric].unit if metric in METRICS else "")
+        before = stated.setdefault((fact.metric, fact.slice), fact)
+        if before.value != fact.value:
+            raise ValueError(
+                f"{metric}{f' of {part}' if part else ''} is stated as {before.value} and as {fact.value}: expected one "
+                "value, give one of them another name"
+            )
+    return list(stated.values())
 
 
 def _each(given: Numbers) -> Iterator[tuple[str, str, object]]:

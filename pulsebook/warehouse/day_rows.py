@@ -2,13 +2,14 @@
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from pulsebook.base.periods import QUARTER, Day
 from pulsebook.base.settings import settings
 from pulsebook.catalogue import EXPLAINED, METRICS, SOURCES, Count, select
+from pulsebook.catalogue.checks import EVENT_COLUMNS
 from pulsebook.catalogue.metrics import APP
 from pulsebook.warehouse.client import Warehouse
 from pulsebook.warehouse.etl_tables import etl_table
@@ -48,22 +49,36 @@ def fill(
 def count_days(source: Warehouse, tables: list[Events], days: Sequence[Day]) -> pd.DataFrame:
     """Consecutive days straight from the rows: every count of the catalogue whose columns are there, and what is known of the
     sources' rows, by day (index)."""
-    (bounds, day_of), found = _span(days), []
-    for table in tables:
-        frame = source.read(f"""
-            SELECT {day_of} AS day, {_selected(table)} count() AS rows, toInt64(toUInt32(max(time))) AS last_event
-            FROM {table.table} WHERE {table.rows(bounds)} GROUP BY day
-        """)
-        own = {name: f"{table.source.name}.{name}" for name in ("rows", "last_event")}
-        found.append(frame.set_index("day").rename(columns=own))
+    (bounds, day_of), found = _span(days), [seen_days(source, tables, days, _selected)]
     if of_both := _of_both():
         frame = source.read(f"SELECT {day_of} AS day, {select(*of_both)} FROM ({_users(tables, bounds)}) GROUP BY day")
         found.append(frame.set_index("day"))
     counted = pd.concat(found, axis=1).reindex(pd.DatetimeIndex([str(day) for day in days])).astype("Float64")
     rows = [f"{table.source.name}.rows" for table in tables]
-    counted[rows] = counted[rows].fillna(0)
     counted[of_both] = counted[of_both].where((counted[rows] > 0).all(axis=1))
     return counted.astype(float)
+
+
+def seen_days(
+    source: Warehouse, tables: list[Events], days: Sequence[Day], counts: Callable[[Events], str] = lambda _: ""
+) -> pd.DataFrame:
+    """What the sources hold on consecutive days (index), one statement each: `feed.rows`, `feed.last_event` (seconds since 1970)
+    and `feed.content`, a checksum that any change of a row changes; likewise of messages.
+
+    Args:
+        counts: SQL of more columns, which end with a comma, for each table.
+    """
+    (bounds, day_of), found = _span(days), []
+    for table in tables:
+        frame = source.read(f"""
+            SELECT {day_of} AS day, {counts(table)} count() AS rows, toInt64(toUInt32(max(time))) AS last_event, {_content(table)} AS content
+            FROM {table.table} WHERE {table.rows(bounds)} GROUP BY day
+        """)
+        own = {name: f"{table.source.name}.{name}" for name in ("rows", "last_event", "content")}
+        found.append(frame.set_index("day").rename(columns=own))
+    seen = pd.concat(found, axis=1, sort=True).reindex(pd.DatetimeIndex([str(day) for day in days])).astype("Float64")
+    rows = [f"{table.source.name}.rows" for table in tables]
+    return seen.fillna(dict.fromkeys(rows, 0)).astype(float)
 
 
 def definitions(tables: list[Events]) -> dict[str, float]:
@@ -73,6 +88,7 @@ def definitions(tables: list[Events]) -> dict[str, float]:
     said = {
         "day.actions": [zone, rows, [ORIGIN.value if table.has(ORIGIN.value) else "" for table in tables]],
         "day.counts": [zone, rows, [_selected(table) for table in tables], of_both],
+        "day.content": [zone, rows, [_content(table) for table in tables]],
     }
     return {name: float(digest(text) % 2**52) for name, text in said.items()}
 
@@ -130,6 +146,13 @@ def _span(days: Sequence[Day]) -> tuple[str, str]:
 def _selected(table: Events) -> str:
     counts = [name for name, count in _counts(table.source.name).items() if table.has(count.sql)]
     return f"{table.select(*counts)}," if counts else ""
+
+
+def _content(table: Events) -> str:
+    """SQL: a checksum of rows, whatever their order; a float holds it."""
+    columns = sorted(table.columns.intersection(EVENT_COLUMNS))
+    values = ", ".join(f"assumeNotNull({column}), isNull({column})" for column in columns)
+    return f"toInt64(sum(cityHash64({values})) % {2**52})"
 
 
 def _of_both() -> list[str]:

@@ -1,7 +1,7 @@
 """What happened on each day, in small tables of our own: a report reads the raw events of its own day, and no older ones.
 
-- `daily_metrics`: every count of the catalogue, NULL where its source has no rows; `feed.rows` and `feed.last_event` (seconds
-  since 1970), likewise of messages; `dau.…`, the users of the quarter of an hour that begins there.
+- `daily_metrics`: every count of the catalogue, NULL where its source has no rows; `feed.rows`, `feed.last_event` (seconds
+  since 1970) and `feed.content` (a checksum of the rows), likewise of messages; `dau.…`, the users of the quarter of an hour that begins there.
 - `user_activity`: who acted, in which product, and the origin of their first action of the day.
 
 A day's partition of each is replaced in one step and carries the version of its writing: as `day.version` in the one, in a row

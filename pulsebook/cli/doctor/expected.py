@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from pulsebook.chat import ledger
+from pulsebook.chat import ledger, reported
 from pulsebook.incidents import store
 from pulsebook.warehouse import etl_tables, slot_table
 
@@ -26,6 +26,7 @@ def tables(notebooks: Path) -> list[Table]:
     """All tables of the target database that the code knows."""
     etl = [Table(n, c, refill=n.startswith(etl_tables.STAGING)) for n, (c, *_) in etl_tables.tables().items()]
     known = {ledger.TABLE: ledger.COLUMNS, "incidents": store.COLUMNS, "slot_metrics": slot_table.COLUMNS}
+    known |= {reported.TABLE: reported.COLUMNS}
     own = [Table(name, columns) for name, columns in known.items()]
     files = sorted(path for path in notebooks.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
     found = {table.name: table for file in files for table in of_notebook(file)}

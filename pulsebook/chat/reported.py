@@ -1,0 +1,72 @@
+"""What was told: the table `{target_db}.reported`, the numbers of each message of the team's chat.
+
+They are stated before their message is sent, and count where the ledger says that it was sent, or may have been: nothing that
+was told is missing, wherever a process dies. A reply tells numbers of the message that it answers.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import date
+
+import pandas as pd
+
+from pulsebook.base.facts import Fact
+from pulsebook.base.periods import Day
+from pulsebook.base.settings import settings
+from pulsebook.chat.ledger import Ledger
+from pulsebook.warehouse import Warehouse
+
+TABLE = "reported"
+COLUMNS = dict.fromkeys(("period", "metric", "slice"), "String") | {
+    "value": "Nullable(Float64)",
+    "message": "String",
+    "key": "String",
+    "told_at": "UInt64",
+}
+
+
+def table(target: Warehouse) -> str:
+    """Its name; made where it is missing."""
+    name = f"{settings().target_database}.{TABLE}"
+    return target.ensure(name, COLUMNS, partition="substring(period, 1, 7)", order="(period, message, metric, slice)")
+
+
+def state(key: str, facts: Iterable[Fact], reply_to: str = "") -> None:
+    """State what a message tells that is about to be sent under a key.
+
+    Args:
+        reply_to: the key of the message that it answers.
+    """
+    target, message = Warehouse.target(), (reply_to or key).partition("|")[0]  # a resend tells of the same message
+    rows = [(f.period, f.metric, f.slice, f.value, message, key, time.time_ns() // 1000) for f in facts]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS]).astype({"value": "Float64"})
+    target.write(frame, table(target))
+
+
+def told(first: Day, last: Day) -> pd.DataFrame:
+    """What was told of some days, and of their slots, as it was told last.
+
+    Columns: those of the table; `key` is that of the message, or of its reply, that told it; `answers` that of the message, as it
+    was posted last.
+    """
+    target, ledger = Warehouse.target(), Ledger()
+    rows = target.read(f"""
+        SELECT {", ".join(COLUMNS)} FROM {table(target)}
+        WHERE period >= '{first}' AND period < '{last + 1}'
+            AND key IN (SELECT key FROM {ledger.table} WHERE status IN ('sent', 'uncertain') AND revision IS NULL)
+        ORDER BY told_at
+    """)
+    own = rows[_is_own(rows)].drop_duplicates("message", keep="last").set_index("message")["key"]
+    rows = rows.drop_duplicates(["message", "period", "metric", "slice"], keep="last")
+    return rows.assign(answers=rows["message"].map(own)).reset_index(drop=True)
+
+
+def corrected(first: Day, last: Day) -> set[date]:
+    """The days of which a number was corrected where it had been told."""
+    rows = told(first, last)
+    return {date.fromisoformat(period[:10]) for period in rows["period"][~_is_own(rows)]}
+
+
+def _is_own(rows: pd.DataFrame) -> pd.Series:
+    """Whether a message told it itself, not a reply."""
+    return rows["key"].str.replace(r"\|.*", "", regex=True) == rows["message"]
