@@ -11,12 +11,14 @@ from selenium.webdriver.support.select import Select
 from pulsebook import runner
 from pulsebook.archive import labels
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.base.periods import run_day
 from pulsebook.base.russian import RUSSIAN
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.base.words import number, say
 from pulsebook.catalogue import DIMENSIONS, EXPLAINED, METRICS, SOURCES
 from pulsebook.catalogue.dimensions import SHARED
 from pulsebook.chat import page as chat_page
+from pulsebook.warehouse.events import Events
 from tests.browser import wait
 from tests.test_archive import a_notebook
 from tests.test_review import DRAWN, browser, needs_browser, picture  # noqa: F401 (a fixture)
@@ -157,6 +159,21 @@ def test_what_has_no_russian_stays_as_it_is_and_numbers_are_as_the_language_writ
     assert labels.called("os_unknown") == "ОС: неизвестно" and labels.called("values of os") == "ОС: значений"
     monkeypatch.setattr("pulsebook.present.names.METRICS", None)  # as where an edit has broken it
     assert labels.called("views", "os=iOS") == "views · os=iOS"
+
+
+def test_a_check_refuses_in_russian_and_each_refusal_of_a_notebook_has_its_russian(configured):
+    (refusal, *others) = {text for code in sources().values() for text in re.findall(r'(?m)^refusal = "(.*)"$', code)}
+    assert {refusal, *others} <= RUSSIAN.keys()
+    configured(language="ru")
+    feed = Events(SOURCES["feed"], "simulator.feed_actions", "", frozenset())
+    day = run_day("2026-11-20")
+    with pytest.raises(
+        ValueError, match=rf"^в simulator.feed_actions нет строк за 2026-11-20\. {RUSSIAN[refusal][:20]}"
+    ):
+        feed.require_finished(day, {"rows": 0, "last_event": float("nan")}, 0, refusal)
+    seen = {"rows": 5, "last_event": day.end.timestamp() - 7.5 * 3600}
+    with pytest.raises(ValueError, match="событие за 7,5 ч до полуночи, ожидалось не больше 3,2"):
+        feed.require_finished(day, seen, 3.2, refusal)
 
 
 # -- in a browser

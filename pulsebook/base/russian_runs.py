@@ -68,6 +68,8 @@ ERRORS = {
         "Ничего не записано. Дождитесь источника и запустите снова или задайте allow_unfinished."
     ),
     "It is not loaded again.": "День не загружается заново.",
+    "{} of {} parts posted now": "отправлено частей: {} из {}",
+    ", {} already before": ", раньше: {}",
     "took longer than {} s": "дольше {} с",
     "the run was cut off": "запуск прервался",
     "the task was told to stop": "задаче велели остановиться",

@@ -23,6 +23,7 @@ from pulsebook.base.facts import Fact
 from pulsebook.base.redact import redact
 from pulsebook.base.settings import settings
 from pulsebook.base.texts import escape, visible
+from pulsebook.base.words import say
 from pulsebook.chat import page, reported
 from pulsebook.chat.answers import ChatError, KeyTaken, NotEditable, Refused, TryLater, Uncertain, Undelivered
 from pulsebook.chat.calls import edited, requests
@@ -59,7 +60,8 @@ class Delivery:
 
     def __str__(self) -> str:
         before = self.parts - self.sent_now
-        return f"{self.sent_now} of {self.parts} parts posted now" + (f", {before} already before" if before else "")
+        now = say("{} of {} parts posted now", self.sent_now, self.parts)
+        return now + (say(", {} already before", before) if before else "")
 
 
 def post(
