@@ -281,6 +281,8 @@ def test_a_server_that_cannot_be_reached_is_waited_for_and_what_is_wrong_there_i
 
 
 def test_a_wait_is_one_record_that_the_archive_leaves_alone_and_shows(world):
+    from pulsebook.airflow import review
+
     world.event("feed", 12)
     tasks = world.extracts()
     for minutes in range(0, 30, 5):
@@ -294,6 +296,7 @@ def test_a_wait_is_one_record_that_the_archive_leaves_alone_and_shows(world):
     assert known.headline == known.waiting["reason"] and late(world, "feed", 12) in known.headline
     assert datetime.fromisoformat(known.waiting["next"]) == world.now + timedelta(minutes=5)
     assert known.airflow["try_number"] == 1 and known.parameters["run_date"] == DAY
+    assert late(world, "feed", 12) in review.page("etl", RUN, "extract_feed").body.decode()
     found = verify(settings().outputs)
     assert (found.tries, found.running, found.findings) == (2, 2, [])
     assert not retention.expired(settings().outputs, world.now.timestamp() + 9 * 365 * 86400)

@@ -81,10 +81,9 @@ def page(dag_id: str, run_id: str, task_id: str, try_number: Number = None, map_
         from pulsebook.archive.page import render  # nbconvert takes a second: only when it is needed
 
         content = WAYS.sub("", render(record), count=1)
-    elif record.error:
-        content = (
-            f"<!doctype html><title>{say('no notebook')}</title><body><pre>{html.escape(record.error)}</pre></body>"
-        )
+    elif record.error or record.waiting:
+        why = html.escape(record.error or record.waiting["reason"])
+        content = f"<!doctype html><title>{say('no notebook')}</title><body><pre>{why}</pre></body>"
     else:
         content = f"<!doctype html><title>{say('not yet')}</title><body><p>{say('The notebook has not saved anything yet.')}</p></body>"
     return HTMLResponse(content, headers=SANDBOX)
