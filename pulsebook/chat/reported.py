@@ -23,6 +23,7 @@ COLUMNS = dict.fromkeys(("period", "metric", "slice"), "String") | {
     "key": "String",
     "told_at": "UInt64",
 }
+NUMBER = ["message", "period", "metric", "slice"]  # of several rows the last one counts
 
 
 def table(target: Warehouse) -> str:
@@ -49,22 +50,28 @@ def told(first: Day, last: Day) -> pd.DataFrame:
     Columns: those of the table; `key` is that of the message, or of its reply, that told it; `answers` that of the message, as it
     was posted last.
     """
-    target, ledger = Warehouse.target(), Ledger()
-    rows = target.read(f"""
-        SELECT {", ".join(COLUMNS)} FROM {table(target)}
-        WHERE period >= '{first}' AND period < '{last + 1}'
-            AND key IN (SELECT key FROM {ledger.table} WHERE status IN ('sent', 'uncertain') AND revision IS NULL)
-        ORDER BY told_at
-    """)
+    rows = _rows(first, last)
     own = rows[_is_own(rows)].drop_duplicates("message", keep="last").set_index("message")["key"]
-    rows = rows.drop_duplicates(["message", "period", "metric", "slice"], keep="last")
+    rows = rows.drop_duplicates(NUMBER, keep="last")
     return rows.assign(answers=rows["message"].map(own)).reset_index(drop=True)
 
 
 def corrected(first: Day, last: Day) -> set[date]:
     """The days of which a number was corrected where it had been told."""
-    rows = told(first, last)
-    return {date.fromisoformat(period[:10]) for period in rows["period"][~_is_own(rows)]}
+    rows = _rows(first, last).drop_duplicates([*NUMBER, "key"])
+    rows = rows[rows.duplicated(NUMBER) & ~_is_own(rows)]  # what a reply tells for the first time corrects nothing
+    return {date.fromisoformat(period[:10]) for period in rows["period"]}
+
+
+def _rows(first: Day, last: Day) -> pd.DataFrame:
+    """What was told of these days, in the order in which it was told."""
+    target, ledger = Warehouse.target(), Ledger()
+    return target.read(f"""
+        SELECT {", ".join(COLUMNS)} FROM {table(target)}
+        WHERE period >= '{first}' AND period < '{last + 1}'
+            AND key IN (SELECT key FROM {ledger.table} WHERE status IN ('sent', 'uncertain') AND revision IS NULL)
+        ORDER BY told_at
+    """)
 
 
 def _is_own(rows: pd.DataFrame) -> pd.Series:
