@@ -166,8 +166,10 @@ def test_half_of_a_character_in_a_statement_is_reported(sql, warehouse):
         warehouse.columns("\ud800")
 
 
-def test_a_text_that_is_not_utf_8_may_stand_in_a_statement(warehouse):
+def test_a_text_that_is_not_utf_8_may_stand_in_a_statement(warehouse, caplog):
+    caplog.set_level("INFO")
     assert warehouse.read("SELECT 'a\udcff' AS x, length(x) AS n").values.tolist() == [["a\udcff", 2]]
+    assert r"'a\udcff'" in caplog.text and caplog.text.encode(), "a log takes nothing but UTF-8"
 
 
 PIECES = [

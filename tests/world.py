@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+import pulsebook.warehouse  # noqa: F401 (from then on texts of frames are of one kind)
+
 METRICS = ["views", "likes", "messages_received", "messages_sent", "users_received", "users_sent"]
 PROFILE = ["gender", "age", "os", "country", "exp_group"]  # of which a world has the first three at least
 

@@ -249,4 +249,4 @@ class Warehouse:
 
 
 def _first_line(sql: str) -> str:
-    return " ".join(sql.split())[:120]
+    return " ".join(sql.split())[:120].encode("utf-8", "backslashreplace").decode()  # a log may take nothing else
