@@ -85,7 +85,7 @@ def held(context):
 
 
 tries["retry_delay"] = timedelta(seconds=1)
-how |= {"look_every": timedelta(seconds=15), "pre_execute": held}
+how |= {"look_every": timedelta(seconds=10), "pre_execute": held}
 with DAG("interrupted", schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
     NotebookOperator(task_id="only", notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
 """
@@ -197,6 +197,9 @@ def airflow(server, tmp_path_factory):
         "PULSEBOOK_TARGET_DATABASE": "airflow_target",
         "PULSEBOOK_OUTPUTS": str(outputs),
         "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "8",
+        # a task asks an API server that is away for a minute: so long one takes to start on a busy machine
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "40",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "2",
     }
     address = environment["AIRFLOW__API__BASE_URL"]
     sample.fill(sample.http(server), 8, 1000, 1, None, "Europe/Moscow", "airflow_source")

@@ -885,13 +885,15 @@ def test_a_wait_outlasts_killed_services_and_a_pause_and_a_killed_look_uses_one_
         return records(airflow.outputs, f"interrupted/*/*/only-try{number}.json").get("only") or {}
 
     def looked(number: int = 1, after: str = "") -> str:
-        """When a try that waits looks again, once Airflow has heard of it."""
-        due = (known(number).get("waiting") or {}).get("next", "")
-        return due if due > after and task()["state"] == "up_for_reschedule" else ""
+        """When a try that waits looks again, once Airflow has heard of it and the process of the look has ended."""
+        due, now = (known(number).get("waiting") or {}).get("next", ""), task()
+        over = now.get("state") == "up_for_reschedule" and not Path(f"/proc/{now['pid']}").exists()
+        return due if due > after and over else ""
 
     airflow.api("PATCH", dag, is_paused=False)
     due = until(looked, 90, "the first look")
     for service in ("scheduler", "tasks-api-server"):  # killed between two looks
+        time.sleep(1)
         airflow.restart(service)
         due = until(lambda after=due: looked(after=after), 90, f"a look after the {service} was killed", pause=0.2)
     airflow.api("PATCH", dag, is_paused=True)
