@@ -1,6 +1,8 @@
 """A real Airflow for the tests: scheduler, DAG processor and API server on SQLite, with our DAGs and DAGs of trials."""
 
 import html
+import os
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -54,6 +56,8 @@ with daily("00:00", file="broken.py", doc="", run_date=None) as dag:
 """
 WAITS = """
 import inspect
+import os
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from airflow.sdk import DAG
@@ -72,6 +76,18 @@ how = {"waits_for": ["messages"], "deadline": "23:59:59", "look_every": timedelt
 with DAG("waits", schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
     for name in ("first", "second"):  # complete is a day with a message in its last second
         NotebookOperator(task_id=name, notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
+
+
+def held(context):
+    if Path("HELD").exists():
+        Path("HELD").write_text(str(os.getpid()))
+        time.sleep(60)
+
+
+tries["retry_delay"] = timedelta(seconds=1)
+how |= {"look_every": timedelta(seconds=10), "pre_execute": held}
+with DAG("interrupted", schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
+    NotebookOperator(task_id="only", notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
 """
 SLOW = ["import os, time\nprint('kernel', os.getpid())", "time.sleep(600)", "print('never')"]
 
@@ -159,7 +175,7 @@ dag.timetable = NullTimetable()
 def airflow(server, tmp_path_factory):
     """The services, started as `make up` starts them; the bot's token stands in an Airflow Connection.
 
-    `cli` runs a command, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
+    `cli` runs a command, `restart` kills a service with all that it has started and starts it again, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
     `elsewhere` is a server of which no page may know: what reached it, and its `url`; `monitor` the one that hears of scheduled runs.
     """
     home = tmp_path_factory.mktemp("airflow")
@@ -181,6 +197,9 @@ def airflow(server, tmp_path_factory):
         "PULSEBOOK_TARGET_DATABASE": "airflow_target",
         "PULSEBOOK_OUTPUTS": str(outputs),
         "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "8",
+        # a task asks an API server that is away for a minute: so long one takes to start on a busy machine
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "40",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "2",
     }
     address = environment["AIRFLOW__API__BASE_URL"]
     sample.fill(sample.http(server), 8, 1000, 1, None, "Europe/Moscow", "airflow_source")
@@ -188,6 +207,12 @@ def airflow(server, tmp_path_factory):
 
     def cli(*words: str) -> str:
         return services.run(environment, *words)
+
+    def restart(name: str) -> None:
+        (member,) = (member for member in group.members if member.name == name)
+        os.killpg(member.pid, signal.SIGKILL)
+        group.members.remove(member)
+        services.start_one(name, group, environment)
 
     def bearer(user: str = "admin") -> dict:
         return services.bearer(address, user, known[user])
@@ -218,7 +243,9 @@ def airflow(server, tmp_path_factory):
             'run_date: str = ""\nquiet_hours: float = 0.0', metadata={"tags": ["parameters"]}
         )
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), home / "waits.ipynb")
-        waits = WAITS.replace("NOTEBOOK", str(home / "waits.ipynb")).replace("HICCUP", str(home / "hiccup"))
+        waits = WAITS.replace("NOTEBOOK", str(home / "waits.ipynb"))
+        for name in ("hiccup", "held"):
+            waits = waits.replace(name.upper(), str(home / name))
         (folder / "waits.py").write_text(waits)
         try:
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
@@ -226,12 +253,12 @@ def airflow(server, tmp_path_factory):
             services.start(group, environment)
             group.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
             ids = {
-                "trials", "pages", "days", "wrong", "punctual", "broken", "waits",
+                "trials", "pages", "days", "wrong", "punctual", "broken", "waits", "interrupted",
                 *(path.stem for path in (ROOT / "dags").glob("*.py")),
             }  # fmt: skip
             group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(
-                cli=cli, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
+                cli=cli, restart=restart, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
                 address=address, passwords=known, elsewhere=elsewhere,
                 monitor=monitor,
             )  # fmt: skip

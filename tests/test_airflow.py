@@ -822,14 +822,20 @@ def test_a_monitor_hears_how_scheduled_runs_begin_and_end_and_of_no_other(airflo
         assert file.is_dir() or PING_KEY.encode() not in file.read_bytes(), file
 
 
+@pytest.fixture
+def complete(airflow, execute):
+    """Yesterday has no message in its last second, and the chat is empty; what is returned makes the day complete."""
+    airflow.bot.arrived.clear()
+    last = datetime.now(MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
+    table, at = "airflow_source.message_actions", f"toDateTime({int(last.timestamp())})"
+    execute(f"ALTER TABLE {table} DELETE WHERE time = {at} SETTINGS mutations_sync = 1")
+    return lambda: execute(f"INSERT INTO {table} SELECT * REPLACE ({at} AS time) FROM {table} LIMIT 1")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(airflow, execute):
-    airflow.bot.arrived.clear()
+def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(airflow, complete):
     looks, enough = {"first": set(), "second": set()}, 3  # starts without a DAG that Airflow allows of itself
-    last = datetime.now(MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
-    table, at = "airflow_source.message_actions", f"toDateTime({int(last.timestamp())}) AS time"
-    execute(f"ALTER TABLE {table} DELETE WHERE time = {at.removesuffix(' AS time')} SETTINGS mutations_sync = 1")
 
     def waiting() -> bool:
         for name, known in records(airflow.outputs, "waits/*/*/*.json").items():
@@ -845,7 +851,7 @@ def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(air
         found.clear()
     enough = 2
     until(waiting, 120, "looks afterwards", pause=0.2)
-    execute(f"INSERT INTO {table} SELECT * REPLACE ({at}) FROM {table} LIMIT 1")
+    complete()
     (run,) = airflow.api("GET", "/dags/waits/dagRuns")["dag_runs"]
     of_run = f"/dags/waits/dagRuns/{run['dag_run_id']}"
     until(lambda: airflow.api("GET", of_run)["state"] in ("success", "failed"), 120, "the end of the run")
@@ -857,7 +863,53 @@ def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(air
     found = [path.stem for path in airflow.outputs.glob("waits/*/*/*.ipynb")]
     assert sorted(found) == ["first-try1", "second-try1"], "a kernel each"
     assert {r["status"] for r in records(airflow.outputs, "waits/*/*/*.json").values()} == {"succeeded"}
+    operations_heard_of_one_wait(airflow)
+
+
+def operations_heard_of_one_wait(airflow):
     first, second = [fields for _, fields in airflow.bot.arrived]
     assert "message_actions looks unfinished on" in first["text"]
     assert " went on at " in second["text"] and "reply_parameters" in second
     assert {first["chat_id"], second["chat_id"]} == {"-7"}, "and not a word to the team"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_wait_outlasts_killed_services_and_a_pause_and_a_killed_look_uses_one_retry(airflow, complete):
+    dag, held = "/dags/interrupted", airflow.home / "held"
+
+    def task() -> dict:
+        return next(iter(airflow.api("GET", f"{dag}/dagRuns/~/taskInstances")["task_instances"]), {})
+
+    def known(number: int) -> dict:
+        return records(airflow.outputs, f"interrupted/*/*/only-try{number}.json").get("only") or {}
+
+    def looked(number: int = 1, after: str = "") -> str:
+        """When a try that waits looks again, once Airflow has heard of it and the process of the look has ended."""
+        due, now = (known(number).get("waiting") or {}).get("next", ""), task()
+        over = now.get("state") == "up_for_reschedule" and not Path(f"/proc/{now['pid']}").exists()
+        return due if due > after and over else ""
+
+    airflow.api("PATCH", dag, is_paused=False)
+    due = until(looked, 90, "the first look")
+    for service in ("scheduler", "tasks-api-server"):  # killed between two looks
+        time.sleep(1)
+        airflow.restart(service)
+        due = until(lambda after=due: looked(after=after), 90, f"a look after the {service} was killed", pause=0.2)
+    airflow.api("PATCH", dag, is_paused=True)
+    held.touch()
+    time.sleep((datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds() + 3)
+    assert looked() == due and not held.read_text(), "a task of a DAG that is paused does not look"
+    airflow.api("PATCH", dag, is_paused=False)
+    process = int(until(held.read_text, 60, "a look after the pause", pause=0.1))
+    held.unlink()
+    os.kill(process, signal.SIGKILL)
+    until(lambda: looked(2), 60, "a look of the second try")
+    complete()
+    until(lambda: task()["state"] in ("success", "failed"), 120, "the end of the task")
+    airflow.api("PATCH", dag, is_paused=True)
+    assert (task()["state"], task()["try_number"]) == ("success", 2), "of all this the killed look alone used a retry"
+    assert [path.stem for path in airflow.outputs.glob("interrupted/*/*/*.ipynb")] == ["only-try2"], "one kernel"
+    assert (known(1)["status"], known(1)["error"]) == ("killed", "it waited, and try 2 goes on in its place")
+    assert known(2)["status"] == "succeeded" and len([*airflow.outputs.glob("interrupted/*/*/*.json")]) == 2
+    operations_heard_of_one_wait(airflow)

@@ -74,13 +74,16 @@ class World:
     def extracts(self) -> list:
         return [self.task("etl", "extract_feed", "feed"), self.task("etl", "extract_messages", "messages")]
 
-    def start(self, task, attempt: int = 1, run_type: str = "scheduled", **params):
-        """One start of a task: when it wants to look again, or how it has ended."""
+    def start(self, task, attempt: int = 1, run_type: str = "scheduled", ago: int = 0, **params):
+        """One start of a task, of the run due so many days ago: when it wants to look again, or how it has ended."""
         from airflow.sdk.exceptions import AirflowFailException, AirflowRescheduleException
 
-        due = datetime.combine(MIDNIGHT, DUE[task.dag.dag_id], MOSCOW)
-        run = SimpleNamespace(run_type=run_type, logical_date=due, run_after=due, conf=params, run_id=RUN)
-        ti = SimpleNamespace(dag_id=task.dag.dag_id, run_id=RUN, task_id=task.task_id, try_number=attempt, map_index=-1)
+        due = datetime.combine(MIDNIGHT - timedelta(days=ago), DUE[task.dag.dag_id], MOSCOW)
+        run_id = f"{run_type}__{due:%Y-%m-%d}"
+        run = SimpleNamespace(run_type=run_type, logical_date=due, run_after=due, conf=params, run_id=run_id)
+        ti = SimpleNamespace(
+            dag_id=task.dag.dag_id, run_id=run_id, task_id=task.task_id, try_number=attempt, map_index=-1
+        )
         known, task.parameters = {"run_date": None, "allow_unfinished": False}, {}
         try:
             task.execute({"ti": ti, "dag_run": run, "dag": SimpleNamespace(params=known), "params": known | params})
@@ -226,6 +229,25 @@ def test_whoever_asks_for_a_day_does_not_wait(how, ends, world):
     assert not world.told() and [one.waiting for one in world.records().values()] == [None]
 
 
+def test_a_backfill_over_an_incomplete_day_fails_there_and_disturbs_no_wait(world):
+    for hour in (-24, 0, 12):  # the last second of two days before, and half a day
+        world.event("feed", hour - 0.001)
+    world.now = MIDNIGHT + timedelta(hours=4)
+    task = world.task("etl", "extract_feed", "feed")
+    world.event("messages", 23)
+    assert isinstance(world.start(task), datetime)
+    ends = [world.start(task, run_type="backfill", ago=ago) for ago in (2, 1, 0)]
+    assert (
+        ends[:2] == ["succeeded", "succeeded"] and ends[2].startswith("failed: ") and late(world, "feed", 12) in ends[2]
+    )
+    paths = world.known.outputs.glob("etl/*/*/*.json")
+    assert {f"{path.parts[-3]} {path.parts[-2].partition('__')[0]}": Record.load(path).status for path in paths} == {
+        f"{DAY} scheduled": "waiting", f"{DAY} backfill": "failed",
+        "2026-11-19 backfill": "succeeded", "2026-11-18 backfill": "succeeded",
+    }  # fmt: skip
+    assert world.told() == [waits("etl", late(world, "feed", 12))]
+
+
 def test_a_day_of_the_past_does_not_wait(world):
     world.event("feed", 12)
     world.now = MIDNIGHT + timedelta(hours=24 + 4)
@@ -239,6 +261,23 @@ def test_the_feeds_report_waits_for_the_feed_alone(world):
     }
     reason = f"{world.source}.feed_actions has no rows on {DAY}"
     assert world.told() == [waits("feed_report", reason), f"↩ ✓ feed_report · {DAY} went on at 11:10"]
+
+
+def test_of_two_reports_that_wait_at_once_each_says_so_and_goes_when_its_own_is_there(world):
+    world.event("messages", 23)
+    both = [world.task("feed_report", "feed_report", "feed"), world.task("app_report", "app_report", *TABLES)]
+    ends = world.through(both, {time(11, 7): lambda: world.event("feed", 23), time(11, 12): world.load})
+    assert ends == {"feed_report": "11:10 succeeded", "app_report": "11:15 succeeded"}
+    reason = f"{world.source}.feed_actions has no rows on {DAY}"
+    assert world.told() == [
+        waits("feed_report", reason),
+        waits("app_report", f"{reason}; etl has not loaded {DAY} yet"),
+        f"↩ ✓ feed_report · {DAY} went on at 11:10",
+        f"↩ ✓ app_report · {DAY} went on at 11:15",
+    ]
+    assert {(name, one.status) for name, one in world.records().items()} == {
+        ("feed_report-try1", "succeeded"), ("app_report-try1", "succeeded"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -341,6 +380,22 @@ def test_a_later_try_goes_on_in_the_place_of_one_that_waited(settled, world):
     if not settled:
         assert world.records()["extract_feed-try1"].error == "it waited, and try 2 goes on in its place"
     assert set(world.indexed().values()) <= {"killed", "succeeded"}
+    reason = f"{world.source}.feed_actions has no rows on {DAY}; {world.source}.message_actions has no rows on {DAY}"
+    assert world.told() == [waits("etl", reason), f"↩ ✓ etl · {DAY} went on at 03:00"], "for the chat it is one wait"
+
+
+def test_a_retry_that_waits_after_its_notebook_was_executed_is_told_as_another_wait(world, configured):
+    task = world.task("feed_report", "feed_report", "feed")
+    world.now = MIDNIGHT + timedelta(hours=11)
+    world.start(task)
+    world.event("feed", 23)
+    assert world.start(task) == "succeeded"
+    configured(source_url="http://127.0.0.1:1")
+    assert isinstance(world.start(task, 2), datetime)
+    configured(source_url="")
+    assert world.start(task, 2) == "succeeded"
+    signs = [text[:4] for text in world.told()]
+    assert signs == ["⏳ fe", "↩ ✓ ", "⏳ fe", "↩ ✓ "], world.told()
 
 
 def test_a_chat_that_is_away_keeps_no_task_waiting(world, monkeypatch):

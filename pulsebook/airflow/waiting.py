@@ -14,6 +14,8 @@ from pathlib import Path
 
 from airflow.sdk.exceptions import AirflowRescheduleException
 
+from pulsebook.base.files import files
+from pulsebook.base.names import is_try_of
 from pulsebook.base.periods import Day, run_date_of, run_day
 from pulsebook.base.settings import settings
 from pulsebook.base.words import say
@@ -99,7 +101,7 @@ class Gate:
         names = [name for name in self.waits_for if name == ETL or name in sources]
         reason = "; ".join(missing(names, day, parameters.get("quiet_hours") or 0.0))
         about = f"{tried.airflow['dag_id']} · {day}"
-        key = f"waiting/{'/'.join(tried.folder.parts[-3:])}/{tried.number}"
+        key = _key(tried)
         words, clock = WORDS[settings().language], f"{now.astimezone(until.tzinfo):%H:%M}"
         if reason and now < until:
             said = words["waits"].format(reason, round(self.every.total_seconds() / 60), f"{until:%H:%M}")
@@ -187,6 +189,14 @@ def _show(record) -> None:
         index.update(settings().outputs, record)
     except Exception:
         log.exception("%s is not in the index", record.path)
+
+
+def _key(tried: Tried) -> str:
+    """Of what operations hear. It is the same for all tasks of a run, and for a retry that goes on with a wait; a task whose
+    notebook was executed, and which then waits again, has another."""
+    notebooks = files(tried.folder, "*.ipynb")
+    executed = sum(is_try_of(notebook.stem, tried.name, tried.map_index) for notebook in notebooks)
+    return f"waiting/{'/'.join(tried.folder.parts[-3:])}/{executed + 1}"
 
 
 def _tell(key: str, sign: str, about: str, said: str, reply_to: str = "") -> None:

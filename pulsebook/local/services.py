@@ -21,6 +21,7 @@ AIRFLOW = str(Path(sys.executable).with_name("airflow"))
 LOGIN = "admin"
 LOCAL_SETTINGS = Path(__file__).parent / "sqlite"  # where Airflow finds its local settings
 PAUSED = "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION"
+SERVICES = ("api-server", "tasks-api-server", "dag-processor", "scheduler")
 PAGES, EXECUTION = "AIRFLOW__API__BASE_URL", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"
 
 
@@ -141,17 +142,21 @@ def start(group: ProcessGroup, environment: dict[str, str], triggerer: bool = Fa
     written and can end its transaction only after the click, until SQLite gives up. The triggerer waits for what none of
     our DAGs needs; Airflow's first page calls its absence ill health.
     """
-    people, tasks = (str(urlsplit(environment[name]).port) for name in (PAGES, EXECUTION))
-    commands = {
+    for name in (*SERVICES, *(["triggerer"] if triggerer else [])):
+        start_one(name, group, environment)
+
+
+def start_one(name: str, group: ProcessGroup, environment: dict[str, str]) -> None:
+    """Start one of the services."""
+    people, tasks = (str(urlsplit(environment[address]).port) for address in (PAGES, EXECUTION))
+    words = {
         "api-server": ["api-server", "--apps", "core", "--port", people],
         "tasks-api-server": ["api-server", "--apps", "execution", "--port", tasks],
         "dag-processor": ["dag-processor"],
         "scheduler": ["scheduler", "--skip-serve-logs"],
-    }
-    if triggerer:
-        commands["triggerer"] = ["triggerer", "--skip-serve-logs"]
-    for name, words in commands.items():
-        group.start(name, [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
+        "triggerer": ["triggerer", "--skip-serve-logs"],
+    }[name]
+    group.start(name, [AIRFLOW, *words], environment, cwd=Path(environment["AIRFLOW_HOME"]))
 
 
 def healthy(environment: dict, parts: tuple[str, ...] = ("metadatabase", "scheduler", "dag_processor")) -> bool:
