@@ -259,7 +259,7 @@ def test_the_catalogue_is_data():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert all(
                     re.match(
-                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.base\.(errors|quiet_hours|spelling))\b",
+                        r"(re|ast|dataclasses|datetime|collections|pulsebook\.catalogue|pulsebook\.base\.(errors|periods|quiet_hours|spelling|words))\b",
                         n,
                     )
                     for n in names
