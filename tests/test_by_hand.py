@@ -84,6 +84,7 @@ def test_the_dag_of_a_notebook_is_known_from_its_file(configured):
     assert names == {
         **dict.fromkeys(("extract_feed", "extract_messages", "merge_users", "slice", "load"), "etl"),
         **dict.fromkeys(("collect", "check"), "alerts"),
+        **dict.fromkeys(("recount", "correct"), "recount"),
         "feed_report": "feed_report",
         "app_report": "app_report",
         "backtest": "backtest",
