@@ -605,7 +605,7 @@ def test_tasks_that_die_notify_operations_once_and_leave_true_records(airflow):
         "missing_day": "failed", "too_long": "timed out", "marked_failed": "killed", "slow_cell": "timed out"
     }  # fmt: skip
     assert "feed_actions has no rows on 2026-01-05" in known["missing_day"]["error"]
-    until(lambda: len(airflow.bot.arrived) >= 4, 60, "the word to operations")
+    until(lambda: len(airflow.bot.arrived) >= 4, 150, "the word to operations")
     time.sleep(3)
     sent = [fields["text"] for _, fields in airflow.bot.arrived]
     assert sorted(re.search(r"(\w+), try 1: ", text)[1] for text in sent) == sorted(known), "each once"
