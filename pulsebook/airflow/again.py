@@ -7,6 +7,7 @@ The notebook states `change` of a slice `day=2026-11-20`: a number that is the s
 from airflow.sdk import task
 from airflow.sdk.bases.sensor import PokeReturnValue
 
+from pulsebook.airflow.given import due
 from pulsebook.archive.record import Record
 from pulsebook.base.settings import place
 
@@ -19,7 +20,7 @@ def runs_of(executed: str, dag_run=None) -> list[dict]:
     the change: asked for again they are the same runs."""
     facts = Record.load(place(executed).with_suffix(".json")).facts or []
     changes = {fact["slice"].removeprefix("day="): fact["value"] for fact in facts if fact["metric"] == "change"}
-    asked = (dag_run.logical_date or dag_run.run_after).date()
+    asked = due(dag_run).date()
     return [
         {"trigger_run_id": f"recount__{asked}__{day}__{change:x}", "conf": {"run_date": day}}
         for day, change in changes.items()

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pulsebook.airflow.connections import connections
+from pulsebook.airflow.given import due
 from pulsebook.airflow.operator import map_index_of
 from pulsebook.archive import lookup
 from pulsebook.archive.record import Record
@@ -93,10 +94,10 @@ def _day_of_slot(period: str, parameters: dict | None, context) -> str:
     if re.match(r"\d{4}-\d\d-\d\dT", period):
         return period[:10]
     run = context.get("dag_run")
-    due = run and (run.logical_date or run.run_after)
-    if period or not due or "slot" not in [*(parameters or {}), *(context.get("params") or {})]:
+    instant = run and due(run)
+    if period or not instant or "slot" not in [*(parameters or {}), *(context.get("params") or {})]:
         return ""
-    return due.astimezone(settings().timezone).date().isoformat()
+    return instant.astimezone(settings().timezone).date().isoformat()
 
 
 def _notebook(page: Path, word: str, escape) -> str:

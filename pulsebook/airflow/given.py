@@ -7,6 +7,7 @@ A notebook is given what its parameters cell declares, unless the task gives it 
     any other         the DAG's parameter of that name, unless that is None
 """
 
+from datetime import datetime
 from pathlib import Path
 
 from airflow.sdk.exceptions import AirflowFailException
@@ -14,6 +15,11 @@ from airflow.sdk.exceptions import AirflowFailException
 from pulsebook.base.periods import PeriodError, run_date_of, run_day, run_slot, slot_of
 
 PERIODS = {"run_date": (run_day, run_date_of), "slot": (run_slot, slot_of)}  # name: check, period of an instant
+
+
+def due(dag_run) -> datetime:
+    """The instant at which a run was due; one that was triggered without a date was when it was triggered."""
+    return dag_run.logical_date or dag_run.run_after
 
 
 def run_date(dag, dag_run, params) -> str:
@@ -71,7 +77,7 @@ def _period(name: str, dag_run, params) -> str:
         )
     try:
         check(given)
-        return given or of_instant(dag_run.logical_date or dag_run.run_after)
+        return given or of_instant(due(dag_run))
     except PeriodError as error:  # before 1972 and after 2105 an instant has none
         raise AirflowFailException(str(error)) from None
 

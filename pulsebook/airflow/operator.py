@@ -20,7 +20,7 @@ from jinja2.nativetypes import NativeEnvironment
 from pulsebook.airflow.connections import connections
 from pulsebook.airflow.given import run_date, slot, with_given  # noqa: F401 (the macros, which DAG files import from here)
 from pulsebook.airflow.templates import rendered
-from pulsebook.airflow.waiting import EVERY, Gate, Tried, time_of_day
+from pulsebook.airflow.waiting import EVERY, Gate, TaskTry, time_of_day
 from pulsebook.base.names import folder_of, period_of
 from pulsebook.base.settings import settings
 from pulsebook.execution.guard import ending_with
@@ -126,7 +126,7 @@ class NotebookOperator(PapermillOperator):
             self.parameters = with_given(notebook, self.parameters, context)
             parameters = from_templates(notebook, self.parameters)
             folder = folder_of(settings().outputs, ti.dag_id, period_of(parameters), ti.run_id)
-            tried = Tried(folder, ti.task_id, ti.try_number, map_index_of(ti), _origin(ti))
+            tried = TaskTry(folder, ti.task_id, ti.try_number, map_index_of(ti), _origin(ti))
             waited = self.gate.hold(context["dag_run"], tried, notebook, parameters) if self.gate else None
 
             from pulsebook import runner  # papermill costs over a second: neither at DAG import nor for a look

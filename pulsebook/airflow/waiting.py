@@ -14,6 +14,7 @@ from pathlib import Path
 
 from airflow.sdk.exceptions import AirflowRescheduleException
 
+from pulsebook.airflow.given import due
 from pulsebook.base.files import files
 from pulsebook.base.names import is_try_of
 from pulsebook.base.periods import Day, run_date_of, run_day
@@ -52,7 +53,7 @@ def time_of_day(text: str, what: str) -> time:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TaskTry:
     """A try as its record names it."""
 
     folder: Path
@@ -76,12 +77,12 @@ class Gate:
 
     def until(self, dag_run, parameters: dict) -> datetime | None:
         """Until when a run may wait; None: it is no scheduled run of its own day."""
-        due = dag_run.logical_date or dag_run.run_after
-        if dag_run.run_type != "scheduled" or parameters.get("run_date") not in (None, "", run_date_of(due)):
+        instant = due(dag_run)
+        if dag_run.run_type != "scheduled" or parameters.get("run_date") not in (None, "", run_date_of(instant)):
             return None
-        return datetime.combine(due.astimezone(settings().timezone).date(), self.deadline, settings().timezone)
+        return datetime.combine(instant.astimezone(settings().timezone).date(), self.deadline, settings().timezone)
 
-    def hold(self, dag_run, tried: Tried, notebook: Path, parameters: dict):
+    def hold(self, dag_run, tried: TaskTry, notebook: Path, parameters: dict):
         """Let the try of a notebook pass: at once where nothing is to be waited for, or when its wait is over.
 
         Returns:
@@ -96,7 +97,7 @@ class Gate:
         waited, now = _waited(tried), _now()
         if waited is None and now >= until:
             return None
-        day = run_day(run_date_of(dag_run.logical_date or dag_run.run_after))
+        day = run_day(run_date_of(due(dag_run)))
         sources = () if parameters.get("allow_unfinished") else SOURCES
         names = [name for name in self.waits_for if name == ETL or name in sources]
         reason = "; ".join(missing(names, day, parameters.get("quiet_hours") or 0.0))
@@ -154,7 +155,7 @@ def _now() -> datetime:
     return datetime.now(settings().timezone)
 
 
-def _waited(tried: Tried):
+def _waited(tried: TaskTry):
     """The record of this try, where it waits. Of an earlier try it is closed: this one goes on in its place."""
     from pulsebook.archive import waiting
 
@@ -168,7 +169,7 @@ def _waited(tried: Tried):
     return own
 
 
-def _stated(waited, reason: str, next_look: datetime, tried: Tried, notebook: Path, parameters: dict) -> None:
+def _stated(waited, reason: str, next_look: datetime, tried: TaskTry, notebook: Path, parameters: dict) -> None:
     from pulsebook.archive import origin, waiting
     from pulsebook.base.redact import register_secrets_of
     from pulsebook.parameters import recorded
@@ -191,7 +192,7 @@ def _show(record) -> None:
         log.exception("%s is not in the index", record.path)
 
 
-def _key(tried: Tried) -> str:
+def _key(tried: TaskTry) -> str:
     """Of what operations hear. It is the same for all tasks of a run, and for a retry that goes on with a wait; a task whose
     notebook was executed, and which then waits again, has another."""
     notebooks = files(tried.folder, "*.ipynb")

@@ -100,9 +100,8 @@ def post(
     text, photos = redact(visible(text)), [fitting(photo) for photo in photos]
     check(text)
     key = f"{key}|{resend}" if resend else key
-    team, operations = known.telegram_chat_id, known.ops_chat_id
-    chat = f"page {to}" if local else team if to == "team" else operations
-    thread = known.telegram_thread_id if chat == team else None
+    chat = _chat(to)
+    thread = known.telegram_thread_id if chat == known.telegram_chat_id else None
     telegram, ledger = None if local else Telegram(known), _ledger(to, local)
     task, begun = sender().task, ledger.begun(key, chat)
     _check_owners(key, task, set(begun.values()))
@@ -150,7 +149,7 @@ def edit(key: str, text: str, revision: int, *, keep: bool = False) -> Delivery:
     known, local = settings(), not settings().telegram_token.get_secret_value()
     text = redact(visible(text))
     check(text)
-    chat = "page team" if local else known.telegram_chat_id
+    chat = _chat("team")
     telegram, ledger, reply = None if local else Telegram(known), Ledger(idempotent=local), f"{key}/reply"
     part = Part(key, EDIT, chat, headline(text), sender().task, revision)
     _check_owners(key, part.task, set(ledger.begun(key, chat).values()))
@@ -182,7 +181,15 @@ def edit(key: str, text: str, revision: int, *, keep: bool = False) -> Delivery:
 def lacks(key: str) -> str:
     """What a message of the team could not say when it was posted; empty: nothing, or it was not posted."""
     local = not settings().telegram_token.get_secret_value()
-    return Ledger(idempotent=local).lacks(key, "page team" if local else settings().telegram_chat_id)
+    return Ledger(idempotent=local).lacks(key, _chat("team"))
+
+
+def _chat(to: str) -> str:
+    """What the ledger calls the chat of the team or of operations."""
+    known = settings()
+    if not known.telegram_token.get_secret_value():
+        return f"page {to}"
+    return known.telegram_chat_id if to == "team" else known.ops_chat_id
 
 
 def _check_owners(key: str, task: str, owners: set[str]) -> None:
