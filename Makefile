@@ -48,14 +48,17 @@ airflow:  ## a command of the Airflow of `make up`: make airflow ARGS="backfill 
 down:  ## stop what `make up` has started
 	@test ! -x $(BIN)/python || $(BIN)/python -m pulsebook.local.stack down
 
-test: setup  ## run all tests, two files at a time
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+# Three workers on two cores: one waits for Airflow most of the time.
+PYTEST = $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+
+test: setup  ## run all tests, three files at a time
+	@$(PYTEST)
 
 test-python: setup  ## the tests that tell a version of Python from another: server, types, parameters, periods, archive
 	@$(BIN)/python -m pytest -m "not slow" $(addprefix tests/test_,local_server.py local_server_clients.py warehouse.py parameters.py periods.py names.py archive.py)
 
-test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), started here; clusters, rights, replicas
-	@$(BIN)/python -m tests.clickhouse $(BIN)/python -m pytest $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py recount.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py operators.py)
+test-server: setup  ## what talks to ClickHouse on a real clickhouse-server (Debian's), one for each worker; clusters, rights, replicas
+	@PULSEBOOK_TEST_SERVER=clickhouse-server $(PYTEST) $(addprefix tests/test_,warehouse.py tables.py catalogue.py etl.py etl_catalogue.py reports.py recount.py alerts.py watched.py incidents.py chat.py keys.py servers.py doctor.py try.py operators.py)
 
 test-cluster: setup  ## PostgreSQL, Redis, two Celery workers, an object store: a real cluster on loopback (minutes)
 	@$(BIN)/python -m pytest tests/cluster.py

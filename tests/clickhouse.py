@@ -3,8 +3,6 @@
     with clickhouse_server(tmp_path) as url:                # http://127.0.0.1:port, user default without a password
         Warehouse(url).scalar("SELECT version()")
 
-    python -m tests.clickhouse COMMAND …                    # runs COMMAND with PULSEBOOK_TEST_SERVER set to one
-
 Nothing of `/etc/clickhouse-server` or `/var/lib/clickhouse` is read or written, and no service is started. A server ends
 with its block and with the process that started it.
 """
@@ -14,16 +12,12 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from tests.conftest import ANALYST, PASSWORD
 
 BINARY = shutil.which("clickhouse-server", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
 MISSING = "no clickhouse-server here: apt-get install clickhouse-server (the service need not run)"
@@ -157,20 +151,3 @@ def _wait(server: subprocess.Popen, ping: str, folder: Path) -> None:
             time.sleep(0.05)
     said = "\n".join(p.read_text(errors="replace")[-2000:] for p in folder.glob("*.log"))
     raise RuntimeError(f"clickhouse-server did not start (exit code {server.poll()}):\n{said}")
-
-
-def main() -> int:
-    if BINARY is None:
-        print(MISSING, file=sys.stderr)
-        return 1
-    with (
-        tempfile.TemporaryDirectory(prefix="pulsebook-clickhouse-") as folder,
-        clickhouse_server(Path(folder), users=user(ANALYST, PASSWORD)) as url,
-    ):
-        with urllib.request.urlopen(f"{url}/?query=SELECT+version()") as answer:
-            print(f"clickhouse-server {answer.read().decode().strip()} on {url}", flush=True)
-        return subprocess.run(sys.argv[1:], env={**os.environ, "PULSEBOOK_TEST_SERVER": url}).returncode
-
-
-if __name__ == "__main__":
-    sys.exit(main())

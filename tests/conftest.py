@@ -2,6 +2,8 @@
 
 import os
 import uuid
+from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from pulsebook.cli import trial  # noqa: E402
 from pulsebook.local.processes import MARK, ProcessGroup  # noqa: E402
 from pulsebook.local.server import running  # noqa: E402
 from tests.browser import browser  # noqa: E402, F401 (likewise)
+from tests.clickhouse import clickhouse_server, user  # noqa: E402
 from tests.etl import fill, final  # noqa: E402, F401 (fixtures of several modules)
 from tests.services import airflow  # noqa: E402, F401 (likewise)
 
@@ -29,9 +32,15 @@ USER = ANALYST if "PULSEBOOK_TEST_SERVER" in os.environ else "default"
 PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak; without one of its own the embedded one takes any
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
 def pytest_collection_modifyitems(items):
-    """Tests on a running Airflow come last: it is there for all of them, and in the way of no other."""
-    items.sort(key=lambda item: "airflow" in item.fixturenames)
+    """What a worker takes as a whole: all tests on a running Airflow, which mostly wait, or those of a file; the slow ones first."""
+    slow = Counter()
+    for item in items:
+        item.group = "airflow" if "airflow" in item.fixturenames else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(item.group))
+        slow[item.group] += item.get_closest_marker("slow") is not None
+    items.sort(key=lambda item: (item.group != "airflow", -slow[item.group]))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -45,11 +54,16 @@ def fork_servers(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """URL of the embedded warehouse, without a password; or of the server that PULSEBOOK_TEST_SERVER names."""
-    if other := os.environ.get("PULSEBOOK_TEST_SERVER"):
-        yield other
-        return
-    with running(tmp_path_factory.mktemp("warehouse")) as url:
+    """URL of the embedded warehouse, without a password; of a clickhouse-server if PULSEBOOK_TEST_SERVER says so, or of the server that
+    it names."""
+    kind, folder = os.environ.get("PULSEBOOK_TEST_SERVER"), tmp_path_factory.mktemp("warehouse")
+    if kind is None:
+        started = running(folder)
+    elif kind == "clickhouse-server":
+        started = clickhouse_server(folder, users=user(ANALYST, PASSWORD))
+    else:
+        started = nullcontext(kind)
+    with started as url:
         yield url
 
 

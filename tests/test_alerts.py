@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 import time
 import uuid
 from datetime import date, datetime, timedelta
@@ -17,6 +15,7 @@ from pulsebook.archive.record import folder_of
 from pulsebook.base.settings import ROOT, settings
 from pulsebook.catalogue import Policy
 from pulsebook.local import sample
+from tests import forked
 from tests.alert_notebooks import ZONE, code, on_the_page, remove, rows_of, run, slots
 from tests.bot_api import bot_api
 
@@ -170,7 +169,8 @@ def test_the_summaries_are_written_for_people_and_state_what_the_book_says(book,
 
 @pytest.mark.slow
 def test_a_day_with_a_spike_and_a_day_with_an_outage_give_exactly_their_conversation(book):
-    for slot in slots("2026-11-13T13:00", 96):
+    quiet = slots("2026-11-13T18:00", 64)[::4]  # of the night every hour
+    for slot in slots("2026-11-13T14:30", 14) + quiet + slots("2026-11-14T10:00", 14):
         run("check", slot=slot, post=True)
     sent = on_the_page()
     opened, over, missing, back = (m["text"] for m in sent)
@@ -197,7 +197,7 @@ def change(execute, book: str, first: str, last: str, factor: str, metrics: str 
 @pytest.mark.slow
 def test_a_quiet_day_gives_no_message_and_a_fault_overnight_is_opened_repeated_once_and_resolved(book, execute):
     change(execute, book, "2026-11-12 21:00", "2026-11-13 02:30", "round(value * 0.45)")
-    for slot in slots("2026-11-11T20:45", 96):
+    for slot in slots("2026-11-11T20:45", 96)[::4]:
         run("check", slot=slot, post=True)
     assert on_the_page() == []
     for slot in slots("2026-11-12T20:45", 34):
@@ -400,18 +400,14 @@ def test_a_kill_between_detection_and_delivery_loses_and_repeats_nothing(book, c
         )
         bot.faults += ["429 60"]
         script = code("check", slot=SPIKE, post=True)
-        process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", script],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-        )
+        process = forked.script(script)
         deadline = time.monotonic() + 60
         while not bot.requests:
-            assert time.monotonic() < deadline and process.poll() is None
+            assert time.monotonic() < deadline and process.is_alive()
             time.sleep(0.05)
         time.sleep(0.5)
         process.kill()
-        process.wait()
+        process.join()
         run("check", slot=SPIKE, post=True)
         run("check", slot="2026-11-13T15:45", post=True)
         assert len(bot.arrived) == 1 and "15:30–15:45" in bot.arrived[0][1]["caption"]
@@ -426,15 +422,8 @@ def test_two_checks_at_the_same_time_post_once(book, configured):
             telegram_api_url=bot.url,
         )
         script = code("check", slot=SPIKE, post=True)
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-c", script],
-                cwd=ROOT,
-                stdout=subprocess.DEVNULL,
-            )
-            for _ in range(2)
-        ]
-        assert [process.wait(120) for process in processes] == [0, 0]
+        processes = [forked.script(script) for _ in range(2)]
+        assert [forked.exit_code(process, 120) for process in processes] == [0, 0]
         assert len(bot.arrived) == 1
 
 

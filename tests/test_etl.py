@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import urllib.parse
 from datetime import date, timedelta
@@ -21,6 +19,7 @@ from pulsebook import runner
 from pulsebook.base.settings import ROOT
 from pulsebook.local.server import running
 from pulsebook.parameters import ParameterError
+from tests import forked
 from tests.etl import STEPS, code_of, quick
 from tests.world import final_table, raw_rows
 
@@ -138,14 +137,8 @@ def test_days_at_the_same_time_do_not_disturb_each_other(fill, final, configured
     script = "\n".join(
         "exec({!r}, {{}})".format(code_of(n, run_date="@DAY", quiet_hours=24.0, **own)) for n, own in STEPS
     )
-    environment = {**os.environ}
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", script.replace("@DAY", str(d))], env=environment, stdout=subprocess.DEVNULL
-        )
-        for d in days
-    ]
-    assert [run.wait(120) for run in runs] == [0, 0, 0]
+    runs = [forked.script(script.replace("@DAY", str(d))) for d in days]
+    assert [forked.exit_code(run, 120) for run in runs] == [0, 0, 0]
     for day in days:
         pd.testing.assert_frame_equal(final(day), final_table(feed, messages, day, ZONE))
 
@@ -200,14 +193,10 @@ def test_a_kill_of_load_at_any_step_leaves_the_old_day_or_the_new_one_whole(
         for when in ("before", "after"):
             execute(f"ALTER TABLE {table} REPLACE PARTITION '{DAY}' FROM {databases[1]}.old")
             with Guillotine(server, fatal, when) as between:
-                threading.Thread(target=between.serve_forever, daemon=True).start()
+                threading.Thread(target=between.serve_forever, args=(0.02,), daemon=True).start()
                 url = f"http://127.0.0.1:{between.server_address[1]}"
-                between.victim = subprocess.Popen(
-                    [sys.executable, "-c", code_of("load", run_date=str(DAY))],
-                    env={**os.environ, "PULSEBOOK_CLICKHOUSE_URL": url},
-                    stdout=subprocess.DEVNULL,
-                )
-                finished = between.victim.wait(60) == 0
+                between.victim = forked.script(code_of("load", run_date=str(DAY)), PULSEBOOK_CLICKHOUSE_URL=url)
+                finished = forked.exit_code(between.victim, 60) == 0
                 between.shutdown()
             seen.append(final.text(DAY))
     new = seen[-1]

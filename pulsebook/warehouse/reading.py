@@ -40,7 +40,8 @@ def from_wire(cells: pd.Series, kind: str) -> pd.Series:
     if _INTEGER.fullmatch(kind):
         return cells.astype(kind.lower())
     plain = kinds.kind(kinds.unwrapped(kind)[0])
-    texts = pd.Series([_from_hex(cell) for cell in cells], dtype=object)
+    codes, found = pd.factorize(cells, use_na_sentinel=False)  # most columns say the same few values again and again
+    texts = pd.Series(np.array([_from_hex(cell) for cell in found], dtype=object)[codes], dtype=object)
     if plain.name in ("Date", "Date32"):
         days = [np.datetime64("NaT") if t is None else np.datetime64(int(t), "D") for t in texts]
         return pd.Series(np.array(days, dtype="datetime64[D]").astype("datetime64[us]"))
