@@ -135,28 +135,29 @@ def test_late_events_are_loaded_and_told_once_where_the_numbers_were_told(world,
 
 
 @pytest.mark.slow
-def test_a_reply_leads_to_the_comparison_of_the_two_loads_of_its_day(world, fill, configured, chatted):
+def test_a_reply_leads_to_the_comparison_of_the_two_loads_of_its_day(fill, configured, chatted):
     known = configured(archive_url="http://archive.example/runs")
+    feed, messages = raw_rows(DAY, ZONE)
 
-    def load(run: str) -> None:
+    def load(run: str, feed: pd.DataFrame) -> None:
+        fill(feed, messages)
         quick(DAY, STEPS[:-1])
-        runner.run(
-            ROOT / "notebooks/etl/load.ipynb", {"run_date": str(DAY)}, folder_of(known.outputs, "etl", str(DAY), run)
-        )
+        folder = folder_of(known.outputs, "etl", str(DAY), run)
+        runner.run(ROOT / "notebooks/etl/load.ipynb", {"run_date": str(DAY)}, folder)
 
-    load("scheduled__first")
-    before, (feed, messages) = numbers(*world), world
-    feed = later(feed, 90, 1000)
-    fill(feed, messages)
-    load("recount__second")
+    load("scheduled__first", feed)
+    executed("reports/feed_report", run_date=str(DAY), post=True, post_as="feed_report")
+    more = later(feed, 90, 1000)
+    load("recount__second", more)
     correct()
-    now, links = numbers(feed, messages), [re.findall(r'href="([^"]+)"', reply["text"]) for reply in chatted()[2:]]
+    (reply,) = chatted()[1:]
     place = f"etl/{DAY}/recount__second/load-try1.diff.html"
-    assert links == [[f"http://archive.example/runs/{place}"]] * 2
+    assert re.findall(r'href="([^"]+)"', reply["text"]) == [f"http://archive.example/runs/{place}"]
     page = (known.outputs / place).read_text()
     assert "scheduled__first" in page and "recount__second" in page
+    before, now = (f"{numbers(rows, messages)['views']}" for rows in (feed, more))
     rows = [re.sub(r"<[^>]+>", " ", row) for row in re.findall(r"(?s)<tr.*?</tr>", page)]
-    assert any(f"{before['views']}" in row and f"{now['views']}" in row for row in rows), rows
+    assert any(before in row and now in row for row in rows), rows
 
 
 TOLD = {
