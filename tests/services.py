@@ -82,7 +82,7 @@ reports = {"late_feed": ("feed_report", ["feed"]), "late_app": ("app_report", ["
 for name, (report, sources) in reports.items():
     with DAG(name, schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
         given = {"post": True, "quiet_hours": 0.0003}
-        own = {"waits_for": sources, "deadline": deadline, "look_every": timedelta(seconds=5)}
+        own = {"waits_for": sources, "deadline": deadline, "look_every": timedelta(seconds=10)}
         NotebookOperator(task_id="report", notebook=f"reports/{report}.ipynb", parameters=given, **own)
 
 

@@ -87,6 +87,11 @@ def test_the_etl_has_the_promised_tasks_in_order(etl):
     assert etl.get_task("load").upstream_task_ids == {"slice_os", "slice_gender", "slice_age"}
 
 
+def test_the_watch_of_the_reports_waits_for_no_other_task(dags):
+    watch = dags["alerts"].get_task("watch")
+    assert not watch.upstream_task_ids and not watch.downstream_task_ids
+
+
 def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
     notebooks = [task for dag in dags.values() for task in dag.tasks if hasattr(task, "input_nb")]
     assert len(notebooks) == 7 + 3 + 2 + 2
@@ -929,7 +934,10 @@ def heard(airflow) -> dict[str, list[str]]:
     """What team and operations received, in order: the first line of each message without markup; replies are marked."""
     found = {"-42": [], "-7": []}
     for _, fields in airflow.bot.arrived:
-        line = re.sub("<[^>]+>", "", fields.get("caption") or fields["text"]).split("\n")[0]
+        first = (
+            {"caption": fields.get("text")} | fields | json.loads(fields.get("media", "[{}]"))[0]
+        )  # an album's is in it
+        line = re.sub("<[^>]+>", "", first["caption"]).split("\n")[0]
         found[fields["chat_id"]].append(("↩ " if "reply_parameters" in fields else "") + line)
     return {"team": found["-42"], "operations": found["-7"]}
 
@@ -958,7 +966,7 @@ def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_
         airflow.api("PATCH", f"/dags/{dag}", is_paused=False)
     assert tasks() == dict.fromkeys(reports, ([], [], []))
     airflow.restart("scheduler")
-    until(lambda: tasks() == dict.fromkeys(reports, (due, waiting, [])), 120, "the wait of both")
+    until(lambda: tasks() == dict.fromkeys(reports, (due, waiting, [])), 150, "the wait of both")
     unfinished = "airflow_source.{} looks unfinished on {}: its last event is "
     feed, messages = (unfinished.format(table, day) for table in ("feed_actions", "message_actions"))
     waits = sorted(heard(airflow)["operations"])

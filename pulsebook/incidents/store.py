@@ -86,7 +86,7 @@ class Store:
     def recounted(self, days: Iterable[Day]) -> dict[Day, str]:
         """In which state the rows of a day were that its slots were counted from anew, as `recount` was told; not of other days."""
         rows = self.warehouse.read(f"""
-            SELECT toInt64(toUInt32(slot)) AS epoch, argMax(state, at) AS rows FROM {self.table}
+            SELECT toInt64(toUInt32(slot)) AS epoch, argMax(state, at) AS last_state FROM {self.table}
             WHERE incident = '{RECOUNTED}' GROUP BY epoch
         """)
         known = dict(rows.itertuples(index=False, name=None))
