@@ -2,14 +2,16 @@
 ### alerts: is the last quarter of an hour normal?
 
 Every 15 minutes: `collect` counts the slot that has just ended into `slot_metrics`, `check` compares it with what was to
-be expected and tells the team's chat what is new: an incident opened, worse, still there after 4 hours, over.
+be expected and tells the team's chat what is new: an incident opened, worse, still there after 4 hours, over. Beside them `watch`
+looks whether the day's reports have come.
 
 **A slot by hand**: trigger with `slot` (its start). One before a slot that was checked already is only shown in its notebook:
 nothing is posted, no incident is kept. Slots that were missed while Airflow was down are counted and checked
 by the next run; what was over by then comes in one summary. In `quiet_hours` (of the form, else of
 `PULSEBOOK_QUIET_HOURS`, else of the catalogue's `POLICY`) only critical incidents are told.
 
-**Reports that do not come**: from `PULSEBOOK_LATE_AT` on `check` looks whether the day's reports are in the ledger.
+**Reports that do not come**: from `PULSEBOOK_LATE_AT` on `watch` looks whether the day's reports are in the ledger, whatever becomes
+of `collect` and `check`.
 
 #### Triage notes
 - *One failed run is harmless*: the next one covers its slot. Two in a row: open the notebook named in the message.
@@ -37,5 +39,7 @@ with every_quarter_hour(file=__file__, doc=__doc__, params={"quiet_hours": QUIET
     check = NotebookOperator(
         notebook="alerts/check.ipynb", parameters={"post": True, "quiet": "{{ params.quiet_hours }}"}
     )
+
+    NotebookOperator(notebook="alerts/watch.ipynb", parameters={"post": True})
 
     collect >> check

@@ -32,7 +32,8 @@ TABLES = {
     "first_days": "Made from `user_activity` by who reads it: each user in the partition of their first day, and one row a day that "
     "says what it was made from.",
     "slot_metrics": "What alerts compare: each metric in each slot. Filled from the source where it is missing.",
-    "incidents": "A row for each slot in which an incident changed, and one for each check. **Not in the source.**",
+    "incidents": "A row for each slot in which an incident changed, one for each check, and notes on what corrected slots would (not) raise. "
+    "**Not in the source.**",
     "chat_messages": "The ledger of what was sent; rows are only added. **Not in the source.**",
     "reported": "The numbers of each message, by day or slot, and what replies have corrected. **Not in the source.**",
     "staging_feed": "Of `extract_feed`: a user's counts in the feed, and the profile of their latest action there.",

@@ -77,6 +77,14 @@ with DAG("waits", schedule=daily, start_date=datetime(2026, 1, 1), catchup=False
     for name in ("first", "second"):  # complete is a day with a message in its last second
         NotebookOperator(task_id=name, notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
 
+deadline = Path("DEADLINE").read_text()
+reports = {"late_feed": ("feed_report", ["feed"]), "late_app": ("app_report", ["feed", "messages"])}
+for name, (report, sources) in reports.items():
+    with DAG(name, schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
+        given = {"post": True, "quiet_hours": 0.0003}
+        own = {"waits_for": sources, "deadline": deadline, "look_every": timedelta(seconds=10)}
+        NotebookOperator(task_id="report", notebook=f"reports/{report}.ipynb", parameters=given, **own)
+
 
 def held(context):
     if Path("HELD").exists():
@@ -175,7 +183,7 @@ dag.timetable = NullTimetable()
 def airflow(server, tmp_path_factory):
     """The services, started as `make up` starts them; the bot's token stands in an Airflow Connection.
 
-    `cli` runs a command, `restart` kills a service with all that it has started and starts it again, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
+    `cli` runs a command, `kill` ends a service with all that it has started, `restart` also starts it again, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
     `elsewhere` is a server of which no page may know: what reached it, and its `url`; `monitor` the one that hears of scheduled runs.
     """
     home = tmp_path_factory.mktemp("airflow")
@@ -208,10 +216,13 @@ def airflow(server, tmp_path_factory):
     def cli(*words: str) -> str:
         return services.run(environment, *words)
 
+    def kill(name: str) -> None:
+        for member in [member for member in group.members if member.name == name]:
+            os.killpg(member.pid, signal.SIGKILL)
+            group.members.remove(member)
+
     def restart(name: str) -> None:
-        (member,) = (member for member in group.members if member.name == name)
-        os.killpg(member.pid, signal.SIGKILL)
-        group.members.remove(member)
+        kill(name)
         services.start_one(name, group, environment)
 
     def bearer(user: str = "admin") -> dict:
@@ -244,8 +255,9 @@ def airflow(server, tmp_path_factory):
         )
         nbformat.write(nbformat.v4.new_notebook(cells=[cell]), home / "waits.ipynb")
         waits = WAITS.replace("NOTEBOOK", str(home / "waits.ipynb"))
-        for name in ("hiccup", "held"):
+        for name in ("hiccup", "held", "deadline"):
             waits = waits.replace(name.upper(), str(home / name))
+        (home / "deadline").write_text("23:59:59")
         (folder / "waits.py").write_text(waits)
         try:
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
@@ -253,12 +265,12 @@ def airflow(server, tmp_path_factory):
             services.start(group, environment)
             group.wait_for(lambda: services.healthy(environment), 120, "Airflow in good health")
             ids = {
-                "trials", "pages", "days", "wrong", "punctual", "broken", "waits", "interrupted",
+                "trials", "pages", "days", "wrong", "punctual", "broken", "waits", "interrupted", "late_feed", "late_app",
                 *(path.stem for path in (ROOT / "dags").glob("*.py")),
             }  # fmt: skip
             group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 90, "all DAGs")
             yield SimpleNamespace(
-                cli=cli, restart=restart, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
+                cli=cli, kill=kill, restart=restart, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
                 address=address, passwords=known, elsewhere=elsewhere,
                 monitor=monitor,
             )  # fmt: skip

@@ -87,9 +87,14 @@ def test_the_etl_has_the_promised_tasks_in_order(etl):
     assert etl.get_task("load").upstream_task_ids == {"slice_os", "slice_gender", "slice_age"}
 
 
+def test_the_watch_of_the_reports_waits_for_no_other_task(dags):
+    watch = dags["alerts"].get_task("watch")
+    assert not watch.upstream_task_ids and not watch.downstream_task_ids
+
+
 def test_the_parameters_of_every_task_are_parameters_of_its_notebook(dags):
     notebooks = [task for dag in dags.values() for task in dag.tasks if hasattr(task, "input_nb")]
-    assert len(notebooks) == 7 + 3 + 2 + 2
+    assert len(notebooks) == 7 + 3 + 3 + 3
     for task in notebooks:
         assert set(task.parameters) <= set(papermill.inspect_notebook(str(ROOT / "notebooks" / task.input_nb)))
 
@@ -827,12 +832,19 @@ def test_a_monitor_hears_how_scheduled_runs_begin_and_end_and_of_no_other(airflo
 
 @pytest.fixture
 def complete(airflow, execute):
-    """Yesterday has no message in its last second, and the chat is empty; what is returned makes the day complete."""
+    """Yesterday has no event in its last second, and the chat is empty; what is returned makes the day complete."""
     airflow.bot.arrived.clear()
     last = datetime.now(MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
-    table, at = "airflow_source.message_actions", f"toDateTime({int(last.timestamp())})"
-    execute(f"ALTER TABLE {table} DELETE WHERE time = {at} SETTINGS mutations_sync = 1")
-    return lambda: execute(f"INSERT INTO {table} SELECT * REPLACE ({at} AS time) FROM {table} LIMIT 1")
+    tables, at = ("feed_actions", "message_actions"), f"toDateTime({int(last.timestamp())})"
+    for table in tables:
+        execute(f"ALTER TABLE airflow_source.{table} DELETE WHERE time = {at} SETTINGS mutations_sync = 1")
+
+    def make(*some: str) -> None:
+        for table in some or tables:
+            name = f"airflow_source.{table}"
+            execute(f"INSERT INTO {name} SELECT * REPLACE ({at} AS time) FROM {name} LIMIT 1")
+
+    return make
 
 
 @pytest.mark.slow
@@ -916,3 +928,70 @@ def test_a_wait_outlasts_killed_services_and_a_pause_and_a_killed_look_uses_one_
     assert (known(1)["status"], known(1)["error"]) == ("killed", "it waited, and try 2 goes on in its place")
     assert known(2)["status"] == "succeeded" and len([*airflow.outputs.glob("interrupted/*/*/*.json")]) == 2
     operations_heard_of_one_wait(airflow)
+
+
+def heard(airflow) -> dict[str, list[str]]:
+    """What team and operations received, in order: the first line of each message without markup; replies are marked."""
+    found = {"-42": [], "-7": []}
+    for _, fields in airflow.bot.arrived:
+        first = (
+            {"caption": fields.get("text")} | fields | json.loads(fields.get("media", "[{}]"))[0]
+        )  # an album's is in it
+        line = re.sub("<[^>]+>", "", first["caption"]).split("\n")[0]
+        found[fields["chat_id"]].append(("↩ " if "reply_parameters" in fields else "") + line)
+    return {"team": found["-42"], "operations": found["-7"]}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_is_told_once(airflow, complete):
+    """The first is complete in time; the second only after its deadline, when somebody clears it."""
+    today = datetime.now(MOSCOW).date()
+    day, reports = today - timedelta(days=1), ("late_feed", "late_app")
+
+    def tasks() -> dict[str, tuple]:
+        """By report: when its runs were due, the state and the try of their tasks, and the tries that had a kernel."""
+        found = {}
+        for dag in reports:
+            runs = airflow.api("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
+            own = airflow.api("GET", f"/dags/{dag}/dagRuns/~/taskInstances")["task_instances"]
+            due = [f"{datetime.fromisoformat(run['logical_date']).astimezone(MOSCOW):%F %R}" for run in runs]
+            kernels = sorted(path.stem for path in airflow.outputs.glob(f"{dag}/*/*/*.ipynb"))
+            found[dag] = due, [(task["state"], task["try_number"]) for task in own], kernels
+        return found
+
+    due, waiting = [f"{today} 00:00"], [("up_for_reschedule", 1)]
+    airflow.kill("scheduler")
+    for dag in reports:
+        airflow.api("PATCH", f"/dags/{dag}", is_paused=False)
+    assert tasks() == dict.fromkeys(reports, ([], [], []))
+    airflow.restart("scheduler")
+    until(lambda: tasks() == dict.fromkeys(reports, (due, waiting, [])), 150, "the wait of both")
+    unfinished = "airflow_source.{} looks unfinished on {}: its last event is "
+    feed, messages = (unfinished.format(table, day) for table in ("feed_actions", "message_actions"))
+    waits = sorted(heard(airflow)["operations"])
+    assert len(waits) == 2 and waits[0].startswith(f"⏳ late_app · {day} waits: {feed}") and messages in waits[0]
+    assert waits[1].startswith(f"⏳ late_feed · {day} waits: {feed}") and messages not in waits[1]
+
+    complete("feed_actions")
+    until(lambda: tasks()["late_feed"] == (due, [("success", 1)], ["report-try1"]), 90, "the first report")
+    (airflow.home / "deadline").write_text(f"{datetime.now(MOSCOW):%H:%M:%S}")
+    until(
+        lambda: tasks()["late_app"] == (due, [("failed", 1)], ["report-try1"]), 90, "the end of the second one's wait"
+    )
+    until(lambda: len(heard(airflow)["operations"]) == 5, 60, "the word of its failure")
+    went, gave_up, failed = heard(airflow)["operations"][2:]
+    assert re.fullmatch(rf"↩ ✓ late_feed · {day} went on at \d\d:\d\d", went)
+    assert re.match(rf"↩ ✗ late_app · {day} gave up waiting at \d\d:\d\d: {re.escape(messages)}", gave_up)
+    assert failed == f"✗ late_app · {day}" and len(heard(airflow)["team"]) == 1
+
+    complete("message_actions")
+    (run,) = airflow.api("GET", "/dags/late_app/dagRuns")["dag_runs"]
+    airflow.api("POST", "/dags/late_app/clearTaskInstances", dry_run=False, dag_run_id=run["dag_run_id"])
+    until(
+        lambda: tasks()["late_app"] == (due, [("success", 2)], ["report-try1", "report-try2"]), 120, "the second report"
+    )
+    for dag in reports:
+        airflow.api("PATCH", f"/dags/{dag}", is_paused=True)
+    team, operations = heard(airflow).values()
+    assert [line.split(" · ")[0] for line in team] == ["Feed", "App"] and len(operations) == 5

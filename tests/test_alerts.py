@@ -1,5 +1,6 @@
 """Collect and check: what the book of slots holds, and what the chat hears of a known story."""
 
+import json
 import os
 import re
 import time
@@ -12,11 +13,16 @@ import requests
 
 from pulsebook import runner
 from pulsebook.archive.record import folder_of
+from pulsebook.base.periods import run_day
 from pulsebook.base.settings import ROOT, settings
-from pulsebook.catalogue import Policy
+from pulsebook.catalogue import METRICS, Policy
+from pulsebook.chat import reported
+from pulsebook.incidents.store import Store
 from pulsebook.local import sample
+from pulsebook.warehouse import Warehouse
+from pulsebook.warehouse.days import fill_days
 from tests import forked
-from tests.alert_notebooks import ZONE, code, on_the_page, remove, rows_of, run, slots
+from tests.alert_notebooks import ZONE, code, epoch, on_the_page, remove, rows_of, run, slots
 from tests.bot_api import bot_api
 
 UNTIL = datetime(2026, 11, 17, 6, 0, tzinfo=ZONE)
@@ -293,7 +299,7 @@ def test_events_that_come_late_end_what_they_had_caused(book, execute):
 def test_the_numbers_of_a_message_equal_an_independent_computation(language, book, server, configured):
     configured(language=language)
     found = run("check", slot=SPIKE, post=True)
-    ((_, message, _, _),) = found["messages"]
+    ((_, message, *_),) = found["messages"]
     at = int(datetime.fromisoformat(SPIKE).replace(tzinfo=ZONE).timestamp())
     table = rows_of(server, f"SELECT toUnixTimestamp(slot) AS slot, metric, value FROM {book} FINAL").pivot(index="slot", columns="metric", values="value").astype(float)  # fmt: skip
     expected = found["verdicts"].set_index("metric")["expected"]
@@ -377,7 +383,7 @@ def test_the_slice_that_explains_a_drop_is_named(app, databases, execute, config
             f"INSERT INTO {source}.{table} SELECT * FROM {app}.{table} WHERE time < toDateTime('2026-11-12 18:30:00', 'Europe/Moscow') {gone}"
         )
     run("collect", slot="2026-11-12T18:00")
-    ((_, message, _, _),) = run("check", slot="2026-11-12T18:00")["messages"]
+    ((_, message, *_),) = run("check", slot="2026-11-12T18:00")["messages"]
     assert "−3" in message.split("\n")[0] or "−4" in message.split("\n")[0]
     assert re.search(
         r"\nOS iOS: ([89]\d|100)\xa0% of the loss \(usually 3\d\xa0% of the volume\), (almost certain|likely)", message
@@ -445,6 +451,201 @@ def test_a_slot_that_is_none_is_refused(value, configured):
     else:
         with pytest.raises(PeriodError, match="slot must"):
             run_slot(value)
+
+
+# -- what was told, and what corrected slots say of it
+
+
+def stated(execute, book: str) -> pd.DataFrame:
+    """What alerts told: period, metric, value, message, key."""
+    text = execute(
+        f"SELECT period, metric, value, message, key FROM {book.replace('slot_metrics', 'reported')} FORMAT JSONEachRow"
+    )
+    return pd.DataFrame([json.loads(line) for line in text.splitlines()])
+
+
+def test_what_an_alert_tells_is_stated_with_its_message_and_marks_no_day_as_corrected(book, execute, server):
+    judged = [run("check", slot=SPIKE, post=True)["verdicts"].set_index("metric") for _ in range(2)][1]
+    for slot in slots("2026-11-13T15:45", 3):
+        run("check", slot=slot, post=True)
+    told, (opened, over) = stated(execute, book), on_the_page()
+    message = f"alerts/anomaly-{epoch(SPIKE)}/opened"
+    assert {*told["message"]} == {message} and {*told["period"]} == {f"{SPIKE}:00+03:00"}
+    first, last = (
+        told[(told["key"] == message) == own].set_index("metric")["value"].astype(float) for own in (True, False)
+    )
+    off = [name for name in judged.index if f"\n{METRICS[name].en}: <b>" in opened["text"]]
+    assert len(off) >= 2 and first.index.is_unique, "a check that is repeated states nothing anew"
+    assert {*first.index} == {f"{name}{what}" for name in off for what in ("", " expected", " deviation")}
+    values = rows_of(server, f"SELECT metric, value FROM {book} FINAL WHERE slot = toDateTime({epoch(SPIKE)})")
+    values = values.set_index("metric")["value"].astype(float)
+    for name in off:
+        assert first[name] == values[name] and first[f"{name} expected"] == pytest.approx(judged.at[name, "expected"])
+        assert first[f"{name} deviation"] == pytest.approx(values[name] / judged.at[name, "expected"] - 1)
+    (farthest,) = last.index
+    assert (
+        last[farthest] == first[farthest] == max(first[f"{name} deviation"] for name in off)
+        and " at 15:30" in over["text"]
+    )
+    day = run_day(SPIKE[:10])
+    assert reported.corrected(day, day) == set() and len(reported.told(day, day)) == len(first)
+
+
+def test_that_data_are_missing_is_stated_of_each_metric(book, execute):
+    change(execute, book, "2026-11-12 12:00", "2026-11-12 12:15", "NULL", "'messenger_users', 'messages_sent'")
+    run("check", slot="2026-11-12T12:00", post=True)
+    told = stated(execute, book)
+    assert {*told["key"]} == {f"alerts/missing-{epoch('2026-11-12T12:00')}/opened"}
+    assert told["value"].isna().all() and {*told["period"]} == {"2026-11-12T12:00:00+03:00"}
+    assert sorted(told["metric"]) == ["messages_sent", "messenger_users"]
+
+
+def test_what_an_edit_tells_is_stated_with_the_message(book, execute, monkeypatch):
+    monkeypatch.setattr("pulsebook.catalogue.POLICY", Policy(critical=0.99))
+    change(execute, book, "2026-11-12 12:00", "2026-11-12 12:30", "round(value * 0.5)")
+    change(execute, book, "2026-11-12 12:30", "2026-11-12 12:45", "round(value * 0.12)")
+    for slot in slots("2026-11-12T11:45", 4):
+        run("check", slot=slot, post=True)
+    (message,) = on_the_page()
+    assert len(message["revisions"]) == 3
+    told = stated(execute, book)
+    assert {*told["key"]} == {*told["message"]} == {f"alerts/anomaly-{epoch('2026-11-12T12:00')}/opened"}
+    for slot, text in zip(("12:00", "12:15", "12:30"), (known["text"] for known in message["revisions"]), strict=True):
+        own = told[(told["period"] == f"2026-11-12T{slot}:00+03:00") & told["metric"].isin(METRICS)]
+        assert {*own["metric"]} == {name for name in METRICS if f"\n{METRICS[name].en}: <b>" in text}
+        assert all(f": <b>{value:,.0f}</b>, expected " in text for value in own["value"])
+
+
+DIP, DAYS = "2026-11-12T12:00", ("2026-11-12", "2026-11-13")
+
+
+class Killed(BaseException):
+    """A process has ended in the middle of its work."""
+
+
+def killed_after(done):
+    """A call after which its process ends."""
+
+    def call(*given, **how):
+        done(*given, **how)
+        raise Killed
+
+    return call
+
+
+def go_by() -> None:
+    """Checks of both days, around what there is to find."""
+    for slot in (*slots("2026-11-12T11:45", 9), "2026-11-13T15:15", SPIKE):
+        run("check", slot=slot, post=True, most_slots=1)
+
+
+def load(*days: str) -> None:
+    """What `etl` does of a day that is loaded again, as far as slots are concerned."""
+    fill_days(Warehouse.source(), Warehouse.target(), [run_day(day) for day in days])
+
+
+def recheck() -> dict[str, bool]:
+    """What is noted just now: incidents, and whether the corrected slots would raise them."""
+    found = run("recheck", run_date="2026-11-14", days=2)
+    return {incident.id: would_be for incident, would_be in found["noted"]}
+
+
+@pytest.fixture
+def corrected_days(app, book, execute, databases, configured):
+    """Checks went by two days whose slots were not what the source holds now: a dip that was none, and a spike that was not
+    seen. Returns the ids of the incidents that checks of the slots as the source holds them raise."""
+    right = f"{databases[1]}_right"
+    execute(f"CREATE DATABASE {right}")
+    execute(f"CREATE TABLE {right}.slot_metrics AS {BOOK}.slot_metrics")
+    execute(f"INSERT INTO {right}.slot_metrics SELECT * FROM {BOOK}.slot_metrics")
+    outputs = settings().outputs
+    configured(target_database=right, outputs=outputs / "right")
+    go_by()
+    raised = execute(
+        f"SELECT DISTINCT incident FROM {right}.incidents WHERE incident LIKE '%-%' ORDER BY incident"
+    ).split()
+    configured(target_database=databases[1], outputs=outputs)
+    change(execute, book, "2026-11-12 12:00", "2026-11-12 13:00", "round(value * 0.4)")
+    change(execute, book, "2026-11-13 15:30", "2026-11-13 15:45", "round(value * 0.5)")
+    go_by()
+    yield raised
+    execute(f"DROP DATABASE {right}")
+
+
+def text_of(execute, table: str, columns: str) -> str:
+    return execute(f"SELECT {columns} FROM {table} FINAL ORDER BY slot, metric")
+
+
+@pytest.mark.slow
+def test_corrected_slots_note_in_its_incident_what_they_would_not_have_raised_or_would_have(
+    corrected_days, book, execute, configured
+):
+    incidents = book.replace("slot_metrics", "incidents")
+    told, before = on_the_page(), text_of(execute, book, "slot, metric, value, base")
+    assert recheck() == {} and text_of(execute, book, "slot, metric, value, base") == before, "no day was loaded"
+    load(*DAYS)
+    noted = recheck()
+    assert noted == {f"anomaly-{epoch(DIP)}": False, f"anomaly-{epoch(SPIKE)}": True}
+    raised = {*execute(f"SELECT DISTINCT incident FROM {incidents} WHERE status = 'opened'").split()}
+    assert (raised - {name for name in noted if not noted[name]}) | {name for name in noted if noted[name]} == {
+        *corrected_days
+    }
+    assert text_of(execute, book, "slot, metric, value, base") == text_of(
+        execute, f"{BOOK}.slot_metrics", "slot, metric, value, base"
+    )
+    rows = execute(
+        f"SELECT incident, toInt64(toUInt32(opened)), status FROM {incidents} WHERE status LIKE 'would%' ORDER BY opened"
+    )
+    assert rows.splitlines() == [
+        f"anomaly-{epoch(DIP)}\t{epoch(DIP)}\twould not be raised", f"anomaly-{epoch(SPIKE)}\t{epoch(SPIKE)}\twould be raised",
+    ]  # fmt: skip
+    assert on_the_page() == told, "nobody is told"
+    count = execute(f"SELECT count() FROM {incidents}")
+    load(*DAYS)
+    assert recheck() == {} and execute(f"SELECT count() FROM {incidents}") == count, "a second time nothing is noted"
+    assert run("check", slot="2026-11-14T00:00", post=True)["incidents"] == [], "what was noted is not open"
+
+
+@pytest.mark.slow
+def test_a_recheck_that_is_killed_at_any_place_notes_once(corrected_days, book, execute, monkeypatch):
+    load(*DAYS)
+    for place in (
+        (Store, "note"),
+        (Warehouse, "write"),
+        (Store, "recount"),
+    ):  # each goes on where the one before was killed
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(*place, killed_after(getattr(*place)))
+            recheck()
+    for _ in range(2):
+        recheck()
+    incidents = book.replace("slot_metrics", "incidents")
+    rows = execute(f"SELECT incident, status FROM {incidents} WHERE status LIKE 'would%' ORDER BY opened")
+    assert rows.splitlines() == [
+        f"anomaly-{epoch(DIP)}\twould not be raised", f"anomaly-{epoch(SPIKE)}\twould be raised",
+    ]  # fmt: skip
+    assert text_of(execute, book, "slot, metric, value") == text_of(
+        execute, f"{BOOK}.slot_metrics", "slot, metric, value"
+    )
+
+
+def test_slots_of_a_day_that_the_source_does_not_hold_as_it_was_loaded_are_left(
+    app, book, execute, databases, configured, capsys
+):
+    load(*DAYS)
+    source = databases[0]
+    for table in ("feed_actions", "message_actions"):
+        execute(f"CREATE TABLE {source}.{table} AS {app}.{table}")
+        kept = f"toDate(time, 'Europe/Moscow') = '{DAYS[1]}'"
+        execute(f"INSERT INTO {source}.{table} SELECT * FROM {app}.{table} WHERE {kept}")
+    configured(source_database=source)
+    of_day = f"SELECT * FROM {book} FINAL WHERE toDate(slot, 'Europe/Moscow') = '{DAYS[0]}' ORDER BY slot, metric"
+    before = execute(of_day)
+    found = run("recheck", run_date="2026-11-14", days=2)
+    assert [*map(str, found["changed"])] == [*DAYS] and [*map(str, found["counted"])] == [DAYS[1]]
+    assert f"{DAYS[0]}: the source does not hold what was loaded: " in capsys.readouterr().out
+    assert execute(of_day) == before
+    assert [*map(str, run("recheck", run_date="2026-11-14", days=2)["changed"])] == [DAYS[0]], "it is looked at again"
 
 
 # -- backtest

@@ -83,8 +83,8 @@ def test_the_dag_of_a_notebook_is_known_from_its_file(configured):
     names = {path.stem: dag_of(path) for path in (ROOT / "notebooks").rglob("*.ipynb")}
     assert names == {
         **dict.fromkeys(("extract_feed", "extract_messages", "merge_users", "slice", "load"), "etl"),
-        **dict.fromkeys(("collect", "check"), "alerts"),
-        **dict.fromkeys(("recount", "correct"), "recount"),
+        **dict.fromkeys(("collect", "check", "watch"), "alerts"),
+        **dict.fromkeys(("recount", "correct", "recheck"), "recount"),
         "feed_report": "feed_report",
         "app_report": "app_report",
         "backtest": "backtest",

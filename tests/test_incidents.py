@@ -8,6 +8,7 @@ from pulsebook.catalogue import POLICY, Policy
 from pulsebook.incidents import HOUR, QUARTER, Incident, advance
 from pulsebook.incidents.explain import WHOLE, compared, explain
 from pulsebook.incidents.picture import days_before, draw, metrics_of, with_week_ago
+from pulsebook.incidents.recheck import notes, raised
 
 METRICS = {"feed_users": "feed", "views": "feed", "likes": "feed", "ctr": "feed", "messenger_users": "messages", "messages_sent": "messages"}  # fmt: skip
 START = 1_795_000_500
@@ -404,3 +405,40 @@ def test_slices_of_a_ratio_are_what_their_denominators_would_bring_at_the_usual_
     assert found.values.tolist() == [["os", "Android", 30.0, 30.0], ["os", "iOS", 1.0, 10.0]], (
         "the tv's rate is not known"
     )
+
+
+# -- slots that were corrected
+
+
+def raises(*slots: pd.DataFrame, open_before: list[Incident] = ()) -> list[Incident]:
+    """The incidents of slots in a row."""
+    starts = pd.to_datetime([START + number * QUARTER for number in range(len(slots))], unit="s", utc=True)
+    rows = pd.concat([seen.assign(slot=start) for seen, start in zip(slots, starts, strict=True)])
+    return raised(rows, [*open_before], METRICS)
+
+
+def test_slots_that_are_corrected_to_and_fro_are_noted_each_time_once():
+    off, fine = raises(FINE, DROP, DROP, FINE, FINE, FINE, FINE), raises(*[FINE] * 7)
+    (incident,) = off
+    assert fine == [] and (incident.opened, incident.last) == (START + QUARTER, START + 2 * QUARTER)
+    for is_raised in (True, False):
+        known = {incident.id: (incident, is_raised)}
+        assert notes(known, off, fine) == ([(incident, False)] if is_raised else [])
+        assert notes(known, fine, off) == ([] if is_raised else [(incident, True)])
+        assert notes(known, off, off) == notes(known, fine, fine) == [], "it is not the correction that differs"
+    assert notes({}, fine, off) == [(incident, True)] and notes({}, off, fine) == notes({}, off, off) == []
+
+
+def test_an_incident_that_begins_later_or_has_fewer_metrics_is_the_same_and_one_of_other_metrics_or_times_is_not():
+    (incident,) = before = raises(FINE, DROP, DROP, DROP, FINE)
+    known = {incident.id: (incident, True)}
+    assert notes(known, before, raises(FINE, FINE, verdicts({"likes": -0.3}), FINE, FINE)) == []
+    for slots in ([FINE, verdicts({"ctr": -0.3}), FINE, FINE, FINE], [FINE, FINE, FINE, FINE, DROP],
+                  [FINE, verdicts(missing=("feed",)), FINE, FINE, FINE]):  # fmt: skip
+        now = raises(*slots)
+        assert notes(known, before, now) == [(incident, False), (now[0], True)]
+
+
+def test_what_was_open_before_the_slots_is_not_raised_by_them():
+    (incident,) = raises(DROP)
+    assert raises(DROP, DROP, FINE, open_before=[incident]) == []

@@ -67,11 +67,14 @@ def test_what_is_new_passes_the_linters_and_its_dag_is_known(home, capsys):
     assert all(readme.count(row) == 1 for row in rows)
     program = (
         "from airflow.dag_processing.dagbag import DagBag; bag = DagBag('dags'); print(bag.import_errors); "
-        "[print(dag.dag_id, *dag.task_dict, dag.timetable.summary) for dag in bag.dags.values() if '_of_' in dag.dag_id]"
+        "tasks = [(dag, task) for dag in bag.dags.values() if '_of_' in dag.dag_id for task in dag.tasks]; "
+        "[print(d.dag_id, t.task_id, d.timetable.summary, *t.gate.waits_for, t.gate.deadline) for d, t in tasks]"
     )
     said = subprocess.run([sys.executable, "-c", program], cwd=home, capture_output=True, text=True).stdout.splitlines()
     names = sorted(Path(name).stem for name in notebooks)
-    assert "{}" in said and sorted(line for line in said if "_of_" in line) == [f"{n} {n} 30 10 * * *" for n in names]
+    assert "{}" in said and sorted(line for line in said if "_of_" in line) == [
+        f"{n} {n} 30 10 * * * {n.rpartition('_')[2]} 12:00:00" for n in names
+    ]
 
 
 @pytest.mark.slow

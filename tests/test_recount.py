@@ -1,6 +1,7 @@
 """What was told and has changed since is corrected where it was told: recount, load, reply, against pandas over the raw rows."""
 
 import json
+import re
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,14 +9,15 @@ import nbformat
 import pandas as pd
 import pytest
 
-from pulsebook import chat
+from pulsebook import chat, runner
+from pulsebook.base.names import folder_of
 from pulsebook.base.periods import Day, run_day
 from pulsebook.base.settings import ROOT
 from pulsebook.catalogue import METRICS
 from pulsebook.chat import page, reported
 from pulsebook.chat.ledger import Ledger
 from pulsebook.present.summary import facts
-from tests.etl import quick
+from tests.etl import STEPS, quick
 from tests.world import final_table, local, raw_rows
 
 ZONE = ZoneInfo("Europe/Moscow")
@@ -130,6 +132,32 @@ def test_late_events_are_loaded_and_told_once_where_the_numbers_were_told(world,
         f"\nViews of 20 November: {now['views']} → <b>{numbers(more, messages)['views']}</b> " in chatted()[4]["text"]
     )
     assert {reply["reply_to"] for reply in chatted()[4:]} == TOLD.keys()
+
+
+@pytest.mark.slow
+def test_a_reply_leads_to_the_comparison_of_the_two_loads_of_its_day(fill, configured, chatted):
+    known = configured(archive_url="http://archive.example/runs")
+    feed, messages = raw_rows(DAY, ZONE)
+
+    def load(run: str, feed: pd.DataFrame) -> None:
+        fill(feed, messages)
+        quick(DAY, STEPS[:-1])
+        folder = folder_of(known.outputs, "etl", str(DAY), run)
+        runner.run(ROOT / "notebooks/etl/load.ipynb", {"run_date": str(DAY)}, folder)
+
+    load("scheduled__first", feed)
+    executed("reports/feed_report", run_date=str(DAY), post=True, post_as="feed_report")
+    more = later(feed, 90, 1000)
+    load("recount__second", more)
+    correct()
+    (reply,) = chatted()[1:]
+    place = f"etl/{DAY}/recount__second/load-try1.diff.html"
+    assert re.findall(r'href="([^"]+)"', reply["text"]) == [f"http://archive.example/runs/{place}"]
+    page = (known.outputs / place).read_text()
+    assert "scheduled__first" in page and "recount__second" in page
+    before, now = (f"{numbers(rows, messages)['views']}" for rows in (feed, more))
+    rows = [re.sub(r"<[^>]+>", " ", row) for row in re.findall(r"(?s)<tr.*?</tr>", page)]
+    assert any(before in row and now in row for row in rows), rows
 
 
 TOLD = {

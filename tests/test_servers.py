@@ -77,7 +77,7 @@ def everything(folder: Path, **where) -> dict:
             }
             cells("alerts/collect", slot=SLOT)
             checked = cells("alerts/check", slot=SLOT, post=True, post_as="alerts", sensitivity=2.0)
-            found["alerts"] = [text for _, text, _, _ in checked["messages"]]
+            found["alerts"] = [text for _, text, *_ in checked["messages"]]
             checked["explain"] = lambda slices, *_: slices  # what an explanation is made from
             found["slices"] = checked["explanations"]("views")
             target, database = Warehouse.target(), settings().target_database

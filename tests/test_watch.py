@@ -10,8 +10,8 @@ from pulsebook.base.periods import Day, Slot
 from pulsebook.base.settings import SettingsError
 from pulsebook.chat import reports as watch
 from pulsebook.chat.ledger import COLUMNS, Ledger
+from pulsebook.incidents.store import Store
 from pulsebook.warehouse import Warehouse
-from pulsebook.warehouse.slot_table import ensure_slot_table
 from tests.alert_notebooks import ZONE, on_the_page, run
 
 DAY = Day(date(2026, 11, 15), ZONE)  # a Sunday: what was posted about it comes on Monday
@@ -164,17 +164,12 @@ def test_the_week_counts_what_came_in_time_and_says_when_the_latest_came(posted)
     assert not watch.reports(DAY + 14).get("feed_report", watch.Report("")).was_expected(DAY + 14)
 
 
-# -- what a check tells
+# -- what a look tells
 
 
 @pytest.fixture
-def check(posted, configured, fill, monkeypatch):
-    """Runs the check of a slot as a task of Airflow, with usual slots before it; returns its variables."""
-    names = ("feed_users", "views", "likes", "ctr", "messenger_users", "messages_sent")
-    epochs = [slot_until("12:00", MONDAY + 1).epoch - n * 900 for n in range(200)]
-    slots = pd.to_datetime([epoch for epoch in epochs for _ in names], unit="s", utc=True)
-    rows = pd.DataFrame({"slot": slots, "metric": [*names] * 200, "value": 500.0, "base": 500.0, "collected": slots})
-    Warehouse.target().write(rows, ensure_slot_table(Warehouse.target()))
+def look(posted, configured, fill):
+    """Runs the notebook of a slot as a task of Airflow, in a warehouse that never had a slot; returns its variables."""
 
     def events(**until: str):
         """Fills the source with one event at a time of that Sunday for each table."""
@@ -182,26 +177,26 @@ def check(posted, configured, fill, monkeypatch):
         frames = {name: pd.DataFrame([dict(user_id=1, time=int(at(DAY, until[name]).timestamp()), **profile)]) for name in until}  # fmt: skip
         fill(frames["feed"].assign(post_id=1, action="view"), frames["messages"].assign(receiver_id=2))
 
-    def run_check(clock: str = "11:30", day: Day = MONDAY, by_hand: bool = False, **parameters):
+    def run_watch(clock: str = "11:30", day: Day = MONDAY, by_hand: bool = False, post: bool = True):
         slot = slot_until(clock, day)
-        configured(executed_as="" if by_hand else f"alerts/{slot}/scheduled__1/check-try1.html")
-        return run("check", slot=str(slot), **{"post": True} | parameters)
+        configured(executed_as="" if by_hand else f"alerts/{slot}/scheduled__1/watch-try1.html")
+        return run("watch", slot=str(slot), post=post)
 
-    run_check.events = events
+    run_watch.events = events
     events(feed="23:59", messages="23:50")
-    return run_check
+    return run_watch
 
 
 def told() -> list[tuple[str, str]]:
     return [(message["chat"], message["text"]) for message in on_the_page() if "/week " not in message["id"]]
 
 
-def test_a_report_that_is_missing_is_told_once_to_the_team_and_to_operations(check, posted):
+def test_a_report_that_is_missing_is_told_once_to_the_team_and_to_operations(look, posted):
     posted.week()
-    check("11:15")
+    look("11:15")
     assert told() == []
     for clock in ("11:30", "11:45", "14:00"):
-        check(clock)
+        look(clock)
     operations, team = told()
     assert operations == (
         "operations",
@@ -237,13 +232,13 @@ APP = dict(key="app_report/{}", task="app_report.app_report", title="App")
     ],
 )  # fmt: skip
 def test_all_that_are_missing_are_one_line_that_says_what_they_wait_for(
-    waiting, ends, end_of_the_line, check, posted, waits
+    waiting, ends, end_of_the_line, look, posted, waits
 ):
-    check.events(**dict(zip(("feed", "messages"), ends, strict=True)))
+    look.events(**dict(zip(("feed", "messages"), ends, strict=True)))
     waits("feed_report", *waiting)
     posted.week()
     posted.week(**APP)
-    check("14:00")  # the first one after a morning without Airflow
+    look("14:00")  # the first one after a morning without Airflow
     (_, operations), (_, team) = told()
     assert team.startswith("⏳ Today's reports <b>App, Feed</b> are late: ") and team.endswith(end_of_the_line)
     app = "waits, and comes by itself" if waiting else "is the DAG paused, its run lost, a task dead?"
@@ -251,13 +246,13 @@ def test_all_that_are_missing_are_one_line_that_says_what_they_wait_for(
     assert operations.endswith(f"\napp_report: {app}\nfeed_report: waits, and comes by itself")
 
 
-def test_without_any_event_it_says_so_in_both_languages(check, posted, waits, configured, execute, databases):
+def test_without_any_event_it_says_so_in_both_languages(look, posted, waits, configured, execute, databases):
     for table in ("feed_actions", "message_actions"):
         execute(f"TRUNCATE TABLE {databases[0]}.{table}")
     posted.week(title="Лента")
     configured(language="ru")
     waits("feed_report")
-    check()
+    look()
     assert [text for _, text in told()] == [
         "<b>✗ К 11:30 не отправлено: feed_report · 2026-11-15</b>\n"
         "События за день есть не все (Лента: нет, Мессенджер: нет).\nfeed_report: ждёт и придёт сам",
@@ -266,33 +261,46 @@ def test_without_any_event_it_says_so_in_both_languages(check, posted, waits, co
     ]
 
 
+@pytest.mark.parametrize(
+    ("language", "operations_hear", "team_hears"),
+    [("en", "The source does not answer.", "the source does not answer. Operations have been told."),
+     ("ru", "Источник не отвечает.", "источник не отвечает. Дежурные знают.")],
+)  # fmt: skip
+def test_a_source_that_is_away_keeps_no_word_back(language, operations_hear, team_hears, look, posted, configured):
+    posted.week()
+    configured(language=language, source_url="http://127.0.0.1:1")
+    look()
+    (_, operations), (_, team) = told()
+    assert operations.split("\n")[1] == operations_hear and team.endswith(f": {team_hears}")
+
+
 @pytest.mark.parametrize("how", [dict(by_hand=True), dict(post=False), dict(day=DAY), dict(clock="11:00")])
-def test_a_check_by_hand_in_the_past_or_too_early_tells_nothing(how, check, posted):
+def test_a_look_by_hand_in_the_past_or_too_early_tells_nothing(how, look, posted):
     posted.week()
-    check(**how)
+    look(**how)
     assert told() == []
 
 
-def test_a_check_of_an_earlier_slot_of_the_day_tells_nothing(check, posted):
-    check("14:00")
+def test_a_look_at_a_slot_before_one_that_was_checked_tells_nothing(look, posted):
+    Store().close(slot_until("14:00").epoch)
     posted.week()
-    check("12:00")
+    look("12:00")
     assert told() == []
 
 
-def test_what_is_there_is_not_told_and_a_check_asks_the_ledger_once(check, posted, monkeypatch):
+def test_what_is_there_is_not_told_and_a_look_asks_the_ledger_once(look, posted, monkeypatch):
     posted.week(until=DAY)
     statements, read = [], Warehouse.read
     monkeypatch.setattr(
         Warehouse, "read", lambda self, sql, *a, **k: statements.append(sql) or read(self, sql, *a, **k)
     )
-    check("11:45", day=MONDAY)
-    check("12:00")
+    look("11:45", day=MONDAY)
+    look("12:00")
     assert told() == []
     assert sum("match(key" in sql for sql in statements) == 2 and not [s for s in statements if "last_event" in s]
 
 
-def test_where_the_word_to_the_team_fails_the_next_check_tells_it(check, posted, monkeypatch):
+def test_where_the_word_to_the_team_fails_the_next_look_tells_it(look, posted, monkeypatch):
     from pulsebook import chat
 
     posted.week()
@@ -306,22 +314,22 @@ def test_where_the_word_to_the_team_fails_the_next_check_tells_it(check, posted,
     with monkeypatch.context() as patch:
         patch.setattr(chat, "post", failing)
         with pytest.raises(chat.Undelivered):
-            check()
-    check("11:45")
+            look()
+    look("11:45")
     assert [place for place, _ in told()] == ["operations", "team"]
 
 
-def test_on_mondays_operations_are_told_once_how_the_week_went(check, posted, monkeypatch):
+def test_on_mondays_operations_are_told_once_how_the_week_went(look, posted, monkeypatch):
     posted.week(until=DAY - 2, days=6)
     posted(DAY - 1, at(DAY, "11:47"))
     posted(DAY, at(MONDAY, "11:00"))
     for clock in ("11:15", "11:30", "11:45"):
-        check(clock)
+        look(clock)
     (message,) = on_the_page()
     assert message["chat"] == "operations" and message["text"] == (
         "<b>Reports of the week 9 November – 15 November</b>\nfeed_report: on time 6 of 7 days, latest 15 Nov 11:47"
     )
     monkeypatch.setattr(watch, "today", lambda: MONDAY + 1)
     posted(MONDAY, at(MONDAY + 1, "11:00"))
-    check("11:30", MONDAY + 1, most_slots=1)
+    look("11:30", MONDAY + 1)
     assert len(on_the_page()) == 1, "on Mondays alone"

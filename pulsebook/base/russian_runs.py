@@ -50,6 +50,11 @@ FACTS = {
     "corrected": "исправлено",
     "replies": "ответов",
     "small corrections": "малых исправлений",
+    "days counted": "дней посчитано заново",
+    "days left": "дней оставлено",
+    "alerts not raised": "тревоги, которых не было бы",
+    "alerts raised": "тревоги, которые были бы",
+    "reports late": "отчётов опаздывает",
     "{} more numbers are not stated as facts": "чисел, которые не сохранены: {}",
 }
 ERRORS = {

@@ -131,7 +131,7 @@ def post(
     return delivery
 
 
-def edit(key: str, text: str, revision: int, *, keep: bool = False) -> Delivery:
+def edit(key: str, text: str, revision: int, *, keep: bool = False, told: Sequence[Fact] = ()) -> Delivery:
     """Give a message of the team another text; its pictures stay. Where it cannot be edited any more, or it is not known
     which it is, a reply says it: one for each message, which is edited from then on.
 
@@ -141,6 +141,7 @@ def edit(key: str, text: str, revision: int, *, keep: bool = False) -> Delivery:
         revision: above 0; the later text has the greater one, such as the slot that it is about. Once per revision; what comes
             after a greater one is left out.
         keep: the text before stays below.
+        told: the numbers in it, as of `post`.
 
     Raises:
         ValueError, KeyTaken, Refused, Undelivered: as of `post`. An edit without an answer is repeated.
@@ -155,6 +156,8 @@ def edit(key: str, text: str, revision: int, *, keep: bool = False) -> Delivery:
     _check_owners(key, part.task, set(ledger.begun(key, chat).values()))
 
     def send() -> list[int]:
+        if told:
+            reported.state(key, told)
         about = reply if ledger.editable(reply, chat) else key
         place = ledger.editable(about, chat)
         if not place:

@@ -57,8 +57,9 @@ def told(first: Day, last: Day) -> pd.DataFrame:
 
 
 def corrected(first: Day, last: Day) -> set[date]:
-    """The days of which a number was corrected where it had been told."""
+    """The days of which a number was corrected where it had been told. What alerts told of slots is never corrected there."""
     rows = _rows(first, last).drop_duplicates([*NUMBER, "key"])
+    rows = rows[rows["period"].str.len() == len(str(first))]
     rows = rows[rows.duplicated(NUMBER) & ~_is_own(rows)]  # what a reply tells for the first time corrects nothing
     return {date.fromisoformat(period[:10]) for period in rows["period"]}
 

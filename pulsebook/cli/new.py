@@ -47,6 +47,7 @@ def _new(arguments) -> int:
         "title": name.replace("_", " ").capitalize(),
         "plain": name.replace("_", " "),
         "at": arguments.at,
+        "deadline": _deadline(arguments.at),
         "source": arguments.source,
         "table": SOURCES[arguments.source].table,
         "notebook": f"{FOLDERS[kind]}/{name}.ipynb",
@@ -74,6 +75,16 @@ def _is_time(text: str) -> bool:
         return bool(re.fullmatch(r"\d\d:\d\d", text)) and time.fromisoformat(text) is not None
     except ValueError:
         return False
+
+
+def _deadline(at: str) -> str:
+    """Until when it waits for its source: noon, as our own, or an hour where it runs later.
+
+    >>> _deadline("04:00"), _deadline("11:30"), _deadline("23:30")
+    ('12:00', '12:30', '23:59:59')
+    """
+    hour = int(at[:2]) + 1
+    return max("12:00", f"{hour:02}{at[2:]}" if hour < 24 else "23:59:59")
 
 
 def _with_row(kind: str, words: dict[str, str], template: str) -> str:

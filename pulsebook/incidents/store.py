@@ -1,15 +1,19 @@
 """`{target_db}.incidents`: one row for each slot in which something became of an incident, and one for each check.
 
-The state before any slot can be read back, so a check that is repeated comes to the same events.
+The state before any slot can be read back, so a check that is repeated comes to the same events. What the slots would say of an
+incident now that they are corrected is a row of its own, a note; so is the state of a day's rows that its slots were corrected for.
 """
 
 import json
+from collections.abc import Iterable
 
+from pulsebook.base.periods import Day
 from pulsebook.base.settings import settings
 from pulsebook.incidents import QUARTER, Incident
 from pulsebook.warehouse import Warehouse, quoted
 
-CHECKED = "checked"
+CHECKED, RECOUNTED = "checked", "recounted"  # in place of an incident
+NOTES = {True: "would be raised", False: "would not be raised"}  # the status of a note: by the slots as they are now
 COLUMNS = {
     "slot": "DateTime", "at": "DateTime", "incident": "String", "status": "String", "opened": "DateTime", "state": "String",
 }  # fmt: skip
@@ -43,7 +47,8 @@ class Store:
         rows = self.warehouse.read(f"""
             SELECT incident, toInt64(toUInt32(slot)) AS since, toInt64(toUInt32(at)) AS written, state
             FROM {self.table}
-            WHERE incident != '{CHECKED}' AND slot < toDateTime({slot}) AND slot >= toDateTime({slot - FORGOTTEN})
+            WHERE {self._of_incidents()} AND NOT {self._is_note()}
+                AND slot < toDateTime({slot}) AND slot >= toDateTime({slot - FORGOTTEN})
         """)
         newest = rows.sort_values(["since", "written"]).groupby("incident")["state"].last()
         known = [Incident(**json.loads(state)) for state in newest]
@@ -60,6 +65,46 @@ class Store:
     def close(self, slot: int) -> None:
         """State that a slot was checked to the end, its messages delivered."""
         self._add(slot, CHECKED, CHECKED, slot, "")
+
+    def opened(self, days: Iterable[Day]) -> dict[str, tuple[Incident, bool]]:
+        """The incidents that opened on these days, by id, as they were seen last, and whether they would be raised: as the last
+        note says, else they were raised."""
+        within = " OR ".join(f"({day.bounds('opened')})" for day in days)
+        rows = self.warehouse.read(f"""
+            SELECT incident, status, state, {self._is_note()} AS is_note
+            FROM {self.table} WHERE {self._of_incidents()} AND ({within})
+            ORDER BY is_note DESC, slot, at
+        """)
+        said = rows[rows["is_note"] == 1].groupby("incident")["status"].last()
+        states = rows.groupby("incident")["state"].last()  # a note's only where there is no other
+        return {name: (Incident(**json.loads(state)), said.get(name) != NOTES[False]) for name, state in states.items()}
+
+    def note(self, incident: Incident, would_be_raised: bool) -> None:
+        """State what the slots as they are now say of an incident."""
+        self._add(incident.opened, incident.id, NOTES[would_be_raised], incident.opened, json.dumps(incident.as_dict()))
+
+    def recounted(self, days: Iterable[Day]) -> dict[Day, str]:
+        """In which state the rows of a day were that its slots were counted from anew, as `recount` was told; not of other days."""
+        rows = self.warehouse.read(f"""
+            SELECT toInt64(toUInt32(slot)) AS epoch, argMax(state, at) AS last_state FROM {self.table}
+            WHERE incident = '{RECOUNTED}' GROUP BY epoch
+        """)
+        known = dict(rows.itertuples(index=False, name=None))
+        starts = {day: int(day.start.timestamp()) for day in days}
+        return {day: known[start] for day, start in starts.items() if start in known}
+
+    def recount(self, day: Day, rows: str) -> None:
+        """State that a day's slots are those of its rows, which are in this state."""
+        start = int(day.start.timestamp())
+        self._add(start, RECOUNTED, RECOUNTED, start, rows)
+
+    @staticmethod
+    def _of_incidents() -> str:
+        return f"incident NOT IN ('{CHECKED}', '{RECOUNTED}')"
+
+    @staticmethod
+    def _is_note() -> str:
+        return f"status IN ({', '.join(map(quoted, NOTES.values()))})"
 
     def _add(self, slot: int, incident: str, status: str, opened: int, state: str) -> None:
         self.warehouse.execute(

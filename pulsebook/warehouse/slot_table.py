@@ -1,18 +1,19 @@
 """`{target_db}.slot_metrics`: what is watched, counted every 15 minutes; of a slot that was counted again the newest count.
 
-`slot_rows` reads them, `by_slot` makes a table of some metrics of them.
+`count_slots` counts them, `write_slots` writes them; `slot_rows` reads them, `by_slot` makes a table of some metrics of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 import pandas as pd
 
-from pulsebook.base.periods import Day, Slot
+from pulsebook.base.periods import QUARTER, Day, Slot
 from pulsebook.base.settings import settings
+from pulsebook.catalogue import SOURCES, Ratio, metric
 from pulsebook.warehouse.client import Warehouse
 from pulsebook.warehouse.days import pieces, sizes
-from pulsebook.warehouse.events import Events
+from pulsebook.warehouse.events import Events, events
 
 COLUMNS = {
     "slot": "DateTime",
@@ -42,6 +43,70 @@ def slot_pieces(source: Warehouse, tables: list[Events], first: Slot, last: Slot
     for piece in pieces(days, rows):
         begins, ends = (int(at.timestamp()) for at in (Day(piece[0], first.zone).start, Day(piece[-1], first.zone).end))
         yield max(first, Slot(begins, first.zone)), min(last, Slot(ends, first.zone) - 1)
+
+
+def count_slots(
+    source: Warehouse,
+    target: Warehouse,
+    needed: Mapping[str, Sequence[str]],
+    first: Slot,
+    last: Slot,
+    sparse_rows: float,
+) -> pd.DataFrame:
+    """Count the slots from one to another in the event tables: one statement for each source, or some for a long time.
+
+    Where a source has no rows its counts are missing, not zero: unless so few rows are usual at that time of the day (median of
+    the 7 days before) that none may be chance.
+
+    Args:
+        needed: the counts by source.
+        sparse_rows: a source with usually fewer rows in a slot may have an empty one by chance.
+
+    Returns:
+        A column for each count, NaN where it is missing; index: starts of the slots in seconds since 1970.
+    """
+    slots = pd.RangeIndex(first.epoch, last.epoch + QUARTER, QUARTER, name="slot")
+    before = slot_rows(target, (first - 7 * 96).start, first.start)
+    before = before.pivot_table(index="slot", columns="metric", values="value", aggfunc="last")
+    tables = {name: events(source, name) for name in needed}
+    spans, frames = [*slot_pieces(source, [*tables.values()], first, last)], []
+    for name, counts in needed.items():
+        rows, volume = tables[name], SOURCES[name].volume
+        found = pd.concat(
+            source.read(f"""
+                SELECT toInt64(intDiv(toUInt32(time), {QUARTER}) * {QUARTER}) AS slot, {rows.select(*counts)}
+                FROM {rows.table}
+                WHERE {rows.rows(end.bounds(first=begin))}
+                GROUP BY slot
+            """)
+            for begin, end in spans
+        )
+        found = found.set_index("slot").astype(float)
+        known = pd.concat([before.reindex(columns=[volume])[volume], found[volume]])
+        usual = pd.DataFrame({day: known.reindex(slots - day * 86400).to_numpy() for day in range(1, 8)}, slots).median(
+            axis=1
+        )
+        frame = found.reindex(slots)
+        frame[(usual < sparse_rows) & frame[volume].isna()] = 0.0
+        frames.append(frame)
+    return pd.concat(frames, axis=1)
+
+
+def long_slots(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of slots (index: their starts in seconds since 1970; a column for each metric) as rows: columns slot, metric, value
+    and, of a ratio, its denominator as `base`."""
+    long = table.stack().rename("value").rename_axis(["slot", "metric"]).reset_index()
+    base = {entry.name: entry.denominator for entry in map(metric, table) if isinstance(entry, Ratio)}
+    long["base"] = [
+        table.at[s, base[m]] if m in base else None for s, m in zip(long["slot"], long["metric"], strict=True)
+    ]
+    return long
+
+
+def write_slots(target: Warehouse, long: pd.DataFrame) -> int:
+    """Write such rows as counted just now; returns how many there are."""
+    slots, now = pd.to_datetime(long["slot"], unit="s", utc=True), pd.Timestamp.now("UTC").floor("s")
+    return target.write(long.assign(slot=slots, collected=now), ensure_slot_table(target))
 
 
 def slot_rows(target: Warehouse, first: datetime, end: datetime) -> pd.DataFrame:
