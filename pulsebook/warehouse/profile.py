@@ -1,7 +1,9 @@
 """A user's profile: the value of every dimension, of the latest action.
 
-While it is looked for all values travel as one text, which takes a third of the memory of one each. Of several actions
-within one millisecond a hash of it decides, so that every run decides alike. A value that is missing is ''.
+Events are grouped by user and by the columns that profiles are made of. That is nearly always one group for each user, and
+takes two thirds of the time of an aggregate that follows the latest values row by row; of a user's groups the one with the
+greatest `latest` counts. Of several actions within one millisecond a hash of the values decides, so that every run decides
+alike. A value that is missing is ''.
 """
 
 from pulsebook.catalogue import DIMENSIONS
@@ -12,39 +14,39 @@ def columns() -> tuple[str, ...]:
     return tuple(dict.fromkeys(column for dimension in DIMENSIONS for column in dimension.columns))
 
 
+def keys() -> str:
+    """SQL: what events are grouped by."""
+    return ", ".join(dict.fromkeys(("user_id", *columns())))
+
+
 def types() -> dict[str, str]:
     """The columns of a profile in our tables."""
     return {dimension.name: "String" for dimension in DIMENSIONS}
 
 
-def of_rows() -> str:
-    """SQL after WITH: an event's profile, and `action_key`, by which events are ordered."""
-    key = "toUInt64(round(toFloat64(time) * 1000)) * 4194304 + cityHash64(row_profile) % 4194304 AS action_key"
-    return f"{_packed(dimension.value for dimension in DIMENSIONS)} AS row_profile, {key}"
-
-
-def latest() -> str:
-    """SQL: the profile of a user's latest action among rows with `of_rows`, and its key `latest`."""
-    return "argMax(row_profile, action_key) AS latest_profile, max(action_key) AS latest"
+def values(time: str) -> str:
+    """SQL: the values of rows with `columns`, and the key by which they are ordered; `time`: of the latest action."""
+    found = [f"{dimension.value} AS value_{place}" for place, dimension in enumerate(DIMENSIONS)]
+    drawn = f"cityHash64({', '.join(_values())}) % 4194304"
+    return f"{', '.join(found)}, toUInt64(round(toFloat64({time}) * 1000)) * 4194304 + {drawn} AS value_key"
 
 
 def none() -> str:
     """SQL: the same columns, of whoever has no profile."""
-    return "'' AS latest_profile, toUInt64(0) AS latest"
+    return ", ".join(f"'' AS {value}" for value in _values()) + ", toUInt64(0) AS value_key"
 
 
-def stored() -> str:
-    """SQL: the profile of a row of our tables."""
-    return f"{_packed(types())} AS stored_profile"
+def named() -> str:
+    """SQL: the columns of a profile in our tables and `latest`, its key, of rows with `values`."""
+    named = [f"{value} AS {name}" for value, name in zip(_values(), types(), strict=True)]
+    return f"{', '.join(named)}, value_key AS latest"
 
 
-def named(profile: str) -> str:
-    """SQL: the columns of a profile in our tables, of the column that holds it."""
-    return ", ".join(
-        f"unhex(splitByChar(',', {profile})[{place}]) AS {name}" for place, name in enumerate(types(), start=1)
-    )
+def latest() -> str:
+    """SQL: of rows of our tables, grouped by user, the latest profile."""
+    return ", ".join(f"argMax({name}, latest) AS {name}" for name in types())
 
 
-def _packed(values) -> str:
-    """SQL: texts as one, whatever they hold."""
-    return f"arrayStringConcat([{', '.join(f'hex({value})' for value in values)}], ',')"
+def _values() -> list[str]:
+    # not the names: ClickHouse would put them in place of the columns that other dimensions read
+    return [f"value_{place}" for place in range(len(DIMENSIONS))]
