@@ -140,7 +140,9 @@ def _users(target: Warehouse, acted: str, days: Sequence[Day]) -> tuple[pd.DataF
         first = int(day.start.timestamp()) // QUARTER
         users = found.loc[str(day), [f"slot_{(first + n) % 128}" for n in range(128)]]
         at = {f"dau.{(first + n) * QUARTER}": float(count) for n, count in enumerate(users) if count > 0}
-        slots.append(pd.DataFrame({"event_date": pd.Timestamp(str(day)), "metric": list(at), "value": list(at.values())}))
+        slots.append(
+            pd.DataFrame({"event_date": pd.Timestamp(str(day)), "metric": list(at), "value": list(at.values())})
+        )
     return found[_of_both()].astype(float), pd.concat(slots)
 
 

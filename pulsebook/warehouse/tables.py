@@ -45,7 +45,7 @@ def ensure(
 ) -> str:
     """See `Warehouse.ensure`."""
     try:
-        found = {name: kind for name, kind, *_ in warehouse._rows(f"DESCRIBE TABLE {table}")}
+        found = warehouse.columns(table)
     except RefusedError:  # it is not there, as a rule; else these say why
         structure = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         _do(warehouse, f"CREATE DATABASE IF NOT EXISTS {table.rpartition('.')[0]}")
