@@ -1,9 +1,9 @@
 """A user's profile: the value of every dimension, of the latest action.
 
 Events are grouped by user and by the columns that profiles are made of. That is nearly always one group for each user, and
-takes two thirds of the time of an aggregate that follows the latest values row by row; of a user's groups the one with the
-greatest `latest` counts. Of several actions within one millisecond a hash of the values decides, so that every run decides
-alike. A value that is missing is ''.
+takes two thirds of the time of an aggregate that follows the latest profile row by row; of a user's groups that with the
+latest action counts. While it is looked for all values travel as one text, which takes a third of the memory of one each. Of
+several actions within one millisecond a hash of it decides, so that every run decides alike. A value that is missing is ''.
 """
 
 from pulsebook.catalogue import DIMENSIONS
@@ -24,29 +24,29 @@ def types() -> dict[str, str]:
     return {dimension.name: "String" for dimension in DIMENSIONS}
 
 
-def values(time: str) -> str:
-    """SQL: the values of rows with `columns`, and the key by which they are ordered; `time`: of the latest action."""
-    found = [f"{dimension.value} AS value_{place}" for place, dimension in enumerate(DIMENSIONS)]
-    drawn = f"cityHash64({', '.join(_values())}) % 4194304"
-    return f"{', '.join(found)}, toUInt64(round(toFloat64({time}) * 1000)) * 4194304 + {drawn} AS value_key"
+def of_groups(time: str) -> str:
+    """SQL: the profile of a group, and `latest_key`, by which they are ordered; `time`: the column of its latest action."""
+    key = f"toUInt64(round(toFloat64({time}) * 1000)) * 4194304 + cityHash64(group_profile) % 4194304 AS latest_key"
+    return f"{_packed(dimension.value for dimension in DIMENSIONS)} AS group_profile, {key}"
 
 
 def none() -> str:
     """SQL: the same columns, of whoever has no profile."""
-    return ", ".join(f"'' AS {value}" for value in _values()) + ", toUInt64(0) AS value_key"
+    return "'' AS group_profile, toUInt64(0) AS latest_key"
 
 
-def named() -> str:
-    """SQL: the columns of a profile in our tables and `latest`, its key, of rows with `values`."""
-    named = [f"{value} AS {name}" for value, name in zip(_values(), types(), strict=True)]
-    return f"{', '.join(named)}, value_key AS latest"
+def stored() -> str:
+    """SQL: the profile of a row of our tables."""
+    return f"{_packed(types())} AS stored_profile"
 
 
-def latest() -> str:
-    """SQL: of rows of our tables, grouped by user, the latest profile."""
-    return ", ".join(f"argMax({name}, latest) AS {name}" for name in types())
+def named(profile: str) -> str:
+    """SQL: the columns of a profile in our tables, of the column that holds it."""
+    return ", ".join(
+        f"unhex(splitByChar(',', {profile})[{place}]) AS {name}" for place, name in enumerate(types(), start=1)
+    )
 
 
-def _values() -> list[str]:
-    # not the names: ClickHouse would put them in place of the columns that other dimensions read
-    return [f"value_{place}" for place in range(len(DIMENSIONS))]
+def _packed(values) -> str:
+    """SQL: texts as one, whatever they hold."""
+    return f"arrayStringConcat([{', '.join(f'hex({value})' for value in values)}], ',')"
