@@ -361,3 +361,29 @@ def test_other_definitions_count_the_days_anew(fill, configured, monkeypatch):
     configured(timezone="Europe/Kaliningrad")  # an hour later
     monkeypatch.setattr("tests.test_days.ZONE", ZoneInfo("Europe/Kaliningrad"))
     compare(report(LAST), source.frames(), LAST)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kolkata"])
+def test_the_users_of_each_quarter_of_an_hour_also_of_days_of_25_and_23_hours(zone, fill, configured, databases):
+    """Three days in one statement, one of them longer or shorter; Kolkata has none, and midnights at half past an hour of UTC."""
+    configured(timezone=zone)
+    for day in (date(2026, 10, 25), date(2026, 3, 29)):
+        days = [run_day(str(day)) + n for n in (-1, 0, 1)]
+        chance, first, end = random.Random(3), int(days[0].start.timestamp()), int(days[-1].end.timestamp())
+        times = [*range(first, end, 900), *(chance.randrange(first, end) for _ in range(2_000)), end - 1]
+        rows = pd.DataFrame({"user_id": [chance.randint(1, 40) for _ in times], "time": times, "source": "ads"})
+        feed, messages = (
+            rows.assign(post_id=1, action="view"),
+            rows.iloc[::5].assign(user_id=lambda r: r["user_id"] + 30),
+        )
+        fill(feed, messages.assign(receiver_id=1))
+        fill_days(*places(), days)
+        both = pd.concat([feed, messages])
+        expected = both.groupby(both["time"] // 900 * 900)["user_id"].nunique()
+        found = places()[1].read(f"""
+            SELECT event_date, toInt64(substring(metric, 5)) AS slot, value FROM {databases[1]}.daily_metrics
+            WHERE startsWith(metric, 'dau.') AND event_date >= '{days[0]}' AND event_date <= '{days[-1]}' ORDER BY slot
+        """)
+        assert dict(zip(found["slot"], found["value"], strict=True)) == expected.to_dict()
+        at = pd.to_datetime(found["slot"], unit="s", utc=True).dt.tz_convert(zone)
+        assert (at.dt.tz_localize(None).dt.normalize() == found["event_date"]).all()

@@ -69,6 +69,8 @@ class Day:
         `column` is a DateTime or seconds since 1970. Days are counted from the first, anew after each that is longer or
         shorter than 24 hours.
         """
+        if not days_before:
+            return f"toDate('{self}')"
         runs: list[list[int]] = []  # first instant, number of the first day, how many days
         for day in (self - ago for ago in range(days_before, -1, -1)):
             start, number = _epoch(day), (day.date - EPOCH).days

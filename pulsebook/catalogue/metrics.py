@@ -33,7 +33,7 @@ class Count:
     name: str
     en: str
     ru: str
-    source: str  # feed, messages; app: both
+    source: str  # feed, messages; app: both, of which SQL reads the users of a day (`user`), each once
     sql: str = ""  # the aggregate; empty where the app's report computes it from days
     unit: str = ""  # users, posts, …
     digits: int = 0  # after the decimal separator

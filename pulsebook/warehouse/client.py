@@ -120,8 +120,8 @@ class Warehouse:
         """Column names and types of a SELECT's rows, in order."""
         return self._types(self._statement(sql))
 
-    def require(self, table: str, columns: tuple[str, ...]) -> None:
-        """Check that a table exists and has these columns.
+    def require(self, table: str, columns: tuple[str, ...]) -> dict[str, str]:
+        """Check that a table exists and has these columns; returns names and types of all that it has.
 
         Raises:
             WarehouseError: names what is missing.
@@ -130,6 +130,7 @@ class Warehouse:
         if missing := [c for c in columns if c not in found]:
             close = meant(missing[0], found) or ": is this the right source database?"
             raise WarehouseError(f"table {table} lacks {', '.join(missing)}; it has {', '.join(found)}{close}")
+        return found
 
     def _statement(self, sql: str) -> Statement:
         try:

@@ -14,7 +14,12 @@ from pulsebook.catalogue.metrics import APP
 from pulsebook.warehouse.client import Warehouse
 from pulsebook.warehouse.etl_tables import etl_table
 from pulsebook.warehouse.events import Events, events
+from pulsebook.warehouse.partitions import insert, scratch_table
 
+ACTED = {  # who acted on a day; the quarters of an hour in which they did are bits, that of the time t is bit t / 900 % 128
+    "event_date": "Date", "user_id": "UInt64", "feed": "UInt8", "messenger": "UInt8", "origin": "String", "slots": "UInt64",
+    "more_slots": "UInt64",
+}  # fmt: skip
 ORIGIN = {dimension.name: dimension for dimension in EXPLAINED}["source"]  # where users came from
 
 
@@ -29,34 +34,33 @@ def fill(
     """Replace consecutive days in both tables; `counted`: what `count_days` gave for them."""
     version = random.getrandbits(52) + 1  # a float holds it
     partitions = [f"'{day}'" for day in days]
-    marks = f"""
-        SELECT arrayJoin([{", ".join(f"toDate({partition})" for partition in partitions)}]) AS event_date, toUInt64(0) AS user_id,
-            toUInt8(0) AS feed, toUInt8(0) AS messenger, '' AS origin, toUInt64({version}) AS version
-    """
-    target.replace_partitions(etl_table(target, "user_activity"), partitions, [_activity(tables, days), marks], source)
     if counted is None:
         counted = count_days(source, tables, days)
+    activity = etl_table(target, "user_activity")
+    with scratch_table(target, activity, ", ".join(map(" ".join, ACTED.items())), "Log") as acted:
+        insert(target, acted, ACTED, _acted(tables, days), source)
+        users, slots = _users(target, acted, days)
+        rows = f"SELECT event_date, user_id, feed, messenger, origin, toUInt64(0) AS version FROM {acted}"
+        marks = f"""
+            SELECT arrayJoin([{", ".join(f"toDate({partition})" for partition in partitions)}]) AS event_date, toUInt64(0) AS user_id,
+                toUInt8(0) AS feed, toUInt8(0) AS messenger, '' AS origin, toUInt64({version}) AS version
+        """
+        target.replace_partitions(activity, partitions, [rows, marks])
+    of_both = users.where((counted[[f"{table.source.name}.rows" for table in tables]] > 0).all(axis=1))
     long = (
-        counted.assign(**{"day.version": float(version)}, **definitions(tables))
+        pd.concat([counted, of_both], axis=1)
+        .assign(**{"day.version": float(version)}, **definitions(tables))
         .rename_axis("event_date")
         .reset_index()
         .melt("event_date", var_name="metric")
     )
-    slots = _slots(source, tables, days)
     target.replace_partitions(etl_table(target, "daily_metrics"), partitions, pd.concat([long, slots]))
 
 
 def count_days(source: Warehouse, tables: list[Events], days: Sequence[Day]) -> pd.DataFrame:
-    """Consecutive days straight from the rows: every count of the catalogue whose columns are there, and what is known of the
-    sources' rows, by day (index)."""
-    (bounds, day_of), found = _span(days), [seen_days(source, tables, days, _selected)]
-    if of_both := _of_both():
-        frame = source.read(f"SELECT {day_of} AS day, {select(*of_both)} FROM ({_users(tables, bounds)}) GROUP BY day")
-        found.append(frame.set_index("day"))
-    counted = pd.concat(found, axis=1).reindex(pd.DatetimeIndex([str(day) for day in days])).astype("Float64")
-    rows = [f"{table.source.name}.rows" for table in tables]
-    counted[of_both] = counted[of_both].where((counted[rows] > 0).all(axis=1))
-    return counted.astype(float)
+    """Consecutive days straight from the rows: every count of the catalogue of one source whose columns are there, and what is
+    known of the sources' rows, by day (index)."""
+    return seen_days(source, tables, days, _selected)
 
 
 def seen_days(
@@ -98,43 +102,48 @@ def digest(*values: object) -> int:
     return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest())
 
 
-def _activity(tables: list[Events], days: Sequence[Day]) -> str:
-    """SQL: a row for each day and user who acted."""
+def _acted(tables: list[Events], days: Sequence[Day]) -> str:
+    """SQL: a row for each day and user who acted, with the columns `ACTED`."""
     bounds, day_of = _span(days)
-    acted = []
+    quarter = f"intDiv(toUInt32(time), {QUARTER}) % 128"
+    halves = {"slots": f"{quarter} < 64", "more_slots": f"{quarter} >= 64"}
+    bits = [f"groupBitOr(bitShiftLeft(toUInt64({half}), {quarter} % 64)) AS of_{name}" for name, half in halves.items()]
+    found = []
     for table in tables:
-        origin = ORIGIN.value if table.has(ORIGIN.value) else "''"
-        key = f"toUInt64(toUInt32(time)) * 256 + cityHash64({origin}) % 256"  # of two in one second always the same
         product = {name: f"toUInt8({int(name == table.source.name)})" for name in SOURCES}
-        acted.append(f"""
+        found.append(f"""
             SELECT toUInt64(user_id) AS user, {day_of} AS day, {product["feed"]} AS in_feed, {product["messages"]} AS in_messenger,
-                min({key}) AS first_key, argMin({origin}, {key}) AS first_origin
-            FROM {table.table} WHERE {table.rows(bounds)} GROUP BY user, day
+                {ORIGIN.value if table.has(ORIGIN.value) else "''"} AS came_from, toUInt32(min(time)) AS first, {", ".join(bits)}
+            FROM {table.table} WHERE {table.rows(bounds)} GROUP BY user, day, came_from
         """)
+    key = "toUInt64(first) * 256 + cityHash64(came_from) % 256"  # of two in one second always the same
     return f"""
         SELECT day AS event_date, user AS user_id, max(in_feed) AS feed, max(in_messenger) AS messenger,
-            argMin(first_origin, first_key) AS origin, toUInt64(0) AS version
-        FROM ({" UNION ALL ".join(acted)})
+            argMin(came_from, {key}) AS origin, {", ".join(f"groupBitOr(of_{name}) AS {name}" for name in halves)}
+        FROM ({" UNION ALL ".join(found)})
         GROUP BY day, user
     """
 
 
-def _slots(source: Warehouse, tables: list[Events], days: Sequence[Day]) -> pd.DataFrame:
-    """The users of each quarter of an hour, as rows of `daily_metrics`."""
-    bounds, day_of = _span(days)
-    found = source.read(f"""
-        SELECT {day_of} AS event_date, intDiv(toUInt32(time), {QUARTER}) * {QUARTER} AS slot, {select("dau")}
-        FROM ({_users(tables, bounds)}) GROUP BY event_date, slot
-    """)
-    metric = "dau." + found["slot"].astype(str)
-    return pd.DataFrame({"event_date": found["event_date"], "metric": metric, "value": found["dau"].astype(float)})
-
-
-def _users(tables: list[Events], bounds: str) -> str:
-    """SQL: user and time of every action."""
-    return " UNION ALL ".join(
-        f"SELECT toUInt64(user_id) AS user, time FROM {t.table} WHERE {t.rows(bounds)}" for t in tables
+def _users(target: Warehouse, acted: str, days: Sequence[Day]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is counted from the users who acted: the counts of both sources by day (index), and the users of each quarter of an
+    hour, as rows of `daily_metrics`."""
+    counts = [select(*_of_both())] if _of_both() else []
+    bits = {number: ("slots", "more_slots")[number // 64] for number in range(128)}
+    counts += [f"sum(bitAnd(bitShiftRight({name}, {n % 64}), 1)) AS slot_{n}" for n, name in bits.items()]
+    found = target.read(
+        f"SELECT day, {', '.join(counts)} FROM (SELECT *, event_date AS day, user_id AS user FROM {acted}) GROUP BY day"
     )
+    found = found.set_index("day").reindex(pd.DatetimeIndex([str(day) for day in days]))
+    slots = []
+    for day in days:
+        first = int(day.start.timestamp()) // QUARTER
+        users = found.loc[str(day), [f"slot_{(first + n) % 128}" for n in range(128)]]
+        at = {f"dau.{(first + n) * QUARTER}": float(count) for n, count in enumerate(users) if count > 0}
+        slots.append(
+            pd.DataFrame({"event_date": pd.Timestamp(str(day)), "metric": list(at), "value": list(at.values())})
+        )
+    return found[_of_both()].astype(float), pd.concat(slots)
 
 
 def _span(days: Sequence[Day]) -> tuple[str, str]:

@@ -90,7 +90,8 @@ def events(server: Warehouse, name: str, *columns: str) -> Events:
     """
     source = SOURCES[name]
     table = f"{settings().source_database}.{source.table}"
-    found = server.columns(table)
-    receiver = next((spelt for spelt in source.receivers if spelt in found), (*source.receivers, "")[0])
-    server.require(table, tuple(dict.fromkeys(filter(None, (*source.columns, receiver, *columns)))))
+    found = server.require(table, tuple(dict.fromkeys((*source.columns, *columns))))
+    receiver = next((spelt for spelt in source.receivers if spelt in found), "")
+    if source.receivers and not receiver:
+        server.require(table, source.receivers[:1])
     return Events(source, table, receiver, frozenset(found))

@@ -22,11 +22,7 @@ def replace(warehouse, table: str, given: list[str], rows: str | list[str] | pd.
             warehouse.write(rows, scratch)
             rows = []
         for select in [rows] if isinstance(rows, str) else rows:
-            names = _matched(table, columns, (source or warehouse).types(select))
-            if source is None or source.url == warehouse.url:
-                warehouse.execute(f"INSERT INTO {scratch} ({', '.join(map(identifier, names))}) {select}")
-            else:
-                _stream(warehouse, source, select, scratch, {name: columns[name] for name in names})
+            insert(warehouse, scratch, columns, select, source, said=table)
         partitions = _partitions(warehouse, scratch)
         expected = {_partition_text(partition): partition for partition in given}
         if partitions.keys() - expected.keys():
@@ -39,6 +35,22 @@ def replace(warehouse, table: str, given: list[str], rows: str | list[str] | pd.
             else:  # ClickHouse does not replace from an empty partition
                 warehouse.execute(f"ALTER TABLE {table} DROP PARTITION {partition}")
     return sum(partitions.values())
+
+
+def insert(warehouse, table: str, columns: dict[str, str], select: str, source=None, *, said: str = "") -> None:
+    """Append the rows of a SELECT, on `source` where it is another server, to a table with these columns.
+
+    Args:
+        said: what errors call the table.
+
+    Raises:
+        WarehouseError: a name is not the table's, or one of the table's is missing; nothing was written.
+    """
+    names = _matched(said or table, columns, (source or warehouse).types(select))
+    if source is None or source.url == warehouse.url:
+        warehouse.execute(f"INSERT INTO {table} ({', '.join(map(identifier, names))}) {select}")
+    else:
+        _stream(warehouse, source, select, table, {name: columns[name] for name in names})
 
 
 def drop_stale(warehouse, database: str, prefix: str, days: int) -> list[str]:
@@ -81,11 +93,11 @@ def scratch_table(warehouse, table: str, columns: str = "", engine: str = "") ->
 def _partitions(warehouse, table: str) -> dict[str, int]:
     """Rows by partition, as ClickHouse spells partitions."""
     database, _, name = table.rpartition(".")
-    frame = warehouse.read(
-        f"SELECT partition, sum(rows) AS total FROM system.parts "
+    rows = warehouse._rows(
+        f"SELECT partition, sum(rows) FROM system.parts "
         f"WHERE database = '{database}' AND table = '{name}' AND active AND rows > 0 GROUP BY partition"
     )
-    return dict(zip(frame["partition"], frame["total"].astype(int), strict=True))
+    return {partition: int(total) for partition, total in rows}
 
 
 def _partition_text(partition: str) -> str:

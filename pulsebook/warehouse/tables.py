@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from pulsebook.base.settings import settings
-from pulsebook.warehouse.errors import WarehouseError
+from pulsebook.warehouse.errors import RefusedError, WarehouseError
 
 _RIGHT = re.compile(r"necessary to have (?:the )?grant ([A-Z][A-Z ]*?)(?:\(.*?\))? ON")
 _REPLICATED = re.compile(
@@ -44,14 +44,17 @@ def ensure(
     refill: bool = False,
 ) -> str:
     """See `Warehouse.ensure`."""
-    structure = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-    _do(warehouse, f"CREATE DATABASE IF NOT EXISTS {table.rpartition('.')[0]}")
-    _do(
-        warehouse,
-        f"CREATE TABLE IF NOT EXISTS {table} ({structure}) ENGINE = {engine(table, newest)} PARTITION BY {partition} ORDER BY {order}",
-    )
-    found = warehouse.columns(table)
-    if dict(found) == dict(columns):
+    try:
+        found = warehouse.columns(table)
+    except RefusedError:  # it is not there, as a rule; else these say why
+        structure = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        _do(warehouse, f"CREATE DATABASE IF NOT EXISTS {table.rpartition('.')[0]}")
+        _do(
+            warehouse,
+            f"CREATE TABLE IF NOT EXISTS {table} ({structure}) ENGINE = {engine(table, newest)} PARTITION BY {partition} ORDER BY {order}",
+        )
+        found = warehouse.columns(table)
+    if found == dict(columns):
         return table
     altered = changes(table, found, columns, refill=refill)
     try:
