@@ -28,7 +28,7 @@ from pulsebook.anomaly.rules import (
     zeros_score,
 )
 from pulsebook.anomaly.season import divide
-from pulsebook.anomaly.settled import NEW_LEVEL, NONE, Settled, settled
+from pulsebook.anomaly.settled import HOLD_SLOTS, NEW_LEVEL, NONE, Settled, settled
 from pulsebook.anomaly.streams import Streams
 
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
@@ -42,7 +42,7 @@ SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 
 SHORT_DEVIATION = 2.0  # as long as habits are a guess, min_deviation is so much more
 GUESS_DISCOUNT = 0.25  # below 2 days of history, the part of the expectation to rely on
 GAP_DAYS, GAP_SLOTS, GAP_SHARE = 28, 4, 0.25  # gaps are usual when so many days have one within ± 1 hour
-REACH_SLOTS = PERSIST_SLOTS + COMPANY_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
+REACH_SLOTS = PERSIST_SLOTS + COMPANY_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS, HOLD_SLOTS) + 4
 
 
 @dataclass(frozen=True)
