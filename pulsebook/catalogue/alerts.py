@@ -71,7 +71,16 @@ class Policy:
     )  # then only critical incidents are notified; PULSEBOOK_QUIET_HOURS comes first
 
     def __post_init__(self):
-        positive = ("edit_hours", "normal_slots", "long_hours", "long_normal_slots", "back_hours", "worse", "worse_by", "critical")
+        positive = (
+            "edit_hours",
+            "normal_slots",
+            "long_hours",
+            "long_normal_slots",
+            "back_hours",
+            "worse",
+            "worse_by",
+            "critical",
+        )
         for name in (*positive, *(["repeat_hours"] if self.repeat_hours is not None else [])):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not value > 0:

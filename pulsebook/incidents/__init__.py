@@ -35,7 +35,9 @@ class Incident:
     normal: int = 0  # normal slots in a row
     told: int | None = None  # slot of the last message; None: there was none yet
     told_metrics: dict[str, float] = field(default_factory=dict)  # what was said last, also by an edit
-    first_told: int | None = None  # slot of the first message, or of the edit that says it is back; None: none, or not noted
+    first_told: int | None = (
+        None  # slot of the first message, or of the edit that says it is back; None: none, or not noted
+    )
     resolved: int | None = None
     said_over: bool = False  # whether its first message says that it is over
 
