@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pulsebook.anomaly import Stream, detect, detect_all, watched
 from pulsebook.anomaly.noise import heaviness
 from pulsebook.anomaly.settled import Windows as settled_windows
+from pulsebook.anomaly.settled import _held
 from tests.bench.histories import history
 
 WARM = 30 * 96  # slots of history before a test's incident
@@ -310,19 +311,37 @@ def test_usual_days_are_taken_for_no_other():
     assert (found["explanation"] == "").all() and found["level"].isna().all() and found["since"].isna().all()
 
 
-def test_a_new_level_alarms_first_is_explained_after_six_hours_and_hides_no_fault():
+def test_a_new_level_alarms_first_is_explained_after_four_hours_and_hides_no_fault():
     frame = app(days=33)
     frame.iloc[NOON:] = np.round(frame.iloc[NOON:] * 0.7)
     found = detect_all(frame).query("slot >= @frame.index[@NOON] and metric == 'views'").reset_index()
-    assert found["anomaly"].iloc[:24].all() and not found["anomaly"].iloc[24:].any()
-    settled = found.iloc[24:60]
+    assert found["anomaly"].iloc[:16].all() and not found["anomaly"].iloc[16:].any()
+    settled = found.iloc[16:60]
     assert (settled["explanation"] == "new level").all() and settled["level"].between(-0.33, -0.25).all()
     assert (abs(settled["since"] - frame.index[NOON]) <= pd.Timedelta(minutes=30)).all()
-    assert (settled["since"] <= settled["slot"] - pd.Timedelta(hours=5)).all()
+    assert (settled["since"] <= settled["slot"] - pd.Timedelta(hours=3.5)).all()
     frame.iloc[NOON + 40, [0, 2, 3]] = np.round(frame.iloc[NOON + 40, [0, 2, 3]] * 0.5)
     again = judged(frame, NOON + 40).loc[FEED]
     assert again["anomaly"].all() and (again["explanation"] == "new level").all()
     assert again["deviation"].between(-0.6, -0.4).all()  # against the new level
+
+
+def test_what_slowly_gets_worse_is_no_new_level_before_it_alarms():
+    frame = app(days=32, dau=2_000_000)
+    frame.iloc[NOON:] = np.round(frame.iloc[NOON:].mul(1 - 0.015 * np.arange(len(frame) - NOON).clip(max=40), axis=0))
+    found = detect_all(frame).query("slot >= @frame.index[@NOON] and metric == 'views'").reset_index()
+    assert found["anomaly"].idxmax() <= 20 and (found["explanation"].iloc[: found["anomaly"].idxmax()] == "").all()
+
+
+def test_a_level_that_was_found_holds_for_six_hours_while_it_is_off_the_same_way():
+    draw = np.random.default_rng(5)
+    found = draw.choice([-1, 0, 1], (300, 3), p=[0.02, 0.96, 0.02])
+    still = draw.choice([-1, 0, 1], found.shape, p=[0.45, 0.1, 0.45])
+    expected = [
+        [still[at, of] != 0 and still[at, of] in found[max(at - 23, 0) : at + 1, of] for of in range(3)]
+        for at in range(len(found))
+    ]
+    np.testing.assert_array_equal(_held(found, still), expected)
 
 
 @pytest.mark.parametrize("left", [0.0, 0.2])

@@ -14,14 +14,15 @@ METRICS = {"feed_users": "feed", "views": "feed", "likes": "feed", "ctr": "feed"
 START = 1_795_000_500
 
 
-def verdicts(off: dict[str, float] | None = None, missing: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Verdicts in which some metrics are off by a share, and some sources send nothing."""
+def verdicts(off: dict[str, float] | None = None, missing: tuple[str, ...] = (), explained: str = "") -> pd.DataFrame:
+    """Verdicts in which some metrics are off by a share, some sources send nothing, and one metric has an explanation."""
     rows = []
     for metric, source in METRICS.items():
         gone, deviation = source in missing, (off or {}).get(metric, 0.0)
         value = float("nan") if gone else 100 * (1 + deviation)
         rows.append(
             dict(metric=metric, value=value, deviation=deviation, anomaly=gone or metric in (off or {}), score=1.0)
+            | dict(explanation="new level" if metric == explained else "")
         )
     return pd.DataFrame(rows)
 
@@ -119,6 +120,57 @@ def test_a_short_minor_incident_ends_as_an_edit_and_a_critical_or_a_long_one_wit
         ([*[verdicts({"views": -0.2})] * 6, verdicts({"views": -0.45})], "resolved"),  # it has two messages
     ):
         assert story(*seen, *[FINE] * 8)[0][-1][1] == what
+
+
+def test_what_an_explanation_ends_is_an_edit_unless_it_was_critical():
+    for deviation, explained, what in (
+        (-0.3, "views", "resolved (edit)"),
+        (-0.3, "messages_sent", "resolved"),
+        (-0.6, "views", "resolved"),
+    ):
+        sent, incidents = story(*[verdicts({"views": deviation})] * 24, *[verdicts(explained=explained)] * 8)
+        assert [what for _, what, _ in sent] == ["opened", "still", what]
+
+
+BLIP = [verdicts({"views": -0.3, "likes": -0.2}), *[FINE] * 3]
+
+
+@pytest.mark.parametrize(
+    ("calm", "off", "what"),
+    [
+        (12, {"views": -0.3}, "again (edit)"),
+        (13, {"views": -0.3}, "opened"),  # more than four hours later
+        (12, {"likes": -0.4}, "worse"),
+        (12, {"likes": -0.55}, "worse"),  # critical
+        (12, {"views": -0.3, "messages_sent": -0.2}, "spread"),
+        (12, {"views": 0.3}, "opened"),
+        (12, {"feed_users": -0.3}, "opened"),
+    ],
+)
+def test_what_was_over_by_an_edit_and_is_off_again_within_four_hours_is_the_same_incident(calm, off, what):
+    sent, incidents = story(*BLIP, *[FINE] * calm, verdicts(off), verdicts(off))
+    assert [what for _, what, _ in sent] == ["opened", "resolved (edit)", what]
+    assert len([i for i in incidents if i.resolved is None]) == 1
+
+
+def test_what_is_back_has_its_first_hour_anew_and_its_end_is_an_edit_again():
+    more, much = verdicts({"views": -0.3, "feed_users": -0.2}), verdicts({"views": -0.48})
+    sent, incidents = story(*BLIP, *[FINE] * 12, BLIP[0], more, much, *[FINE] * 3, *[FINE] * 13)
+    assert [(n, what) for n, what, _ in sent[2:]] == [(16, "again (edit)"), (17, "more (edit)"), (18, "worse (edit)"), (26, "resolved (edit)")]  # fmt: skip
+    sent, _ = story(*BLIP, *[FINE] * 12, *[BLIP[0]] * 17)
+    assert [(n, what) for n, what, _ in sent[2:]] == [(16, "again (edit)"), (32, "still")]
+
+
+def test_what_is_back_while_nothing_minor_is_told_is_told_when_it_may_be():
+    sent, _ = story(*BLIP, *[BLIP[0]] * 4, suppress=dict.fromkeys(range(4, 6), "minor"))
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (3, "resolved (edit)"), (6, "again (edit)")]
+    sent, _ = story(*BLIP, BLIP[0], *[FINE] * 4, suppress={4: "minor"})
+    assert [(n, what) for n, what, _ in sent] == [(0, "opened"), (3, "resolved (edit)"), (7, "resolved (edit)")]
+
+
+def test_what_was_over_by_a_message_does_not_come_back():
+    sent, incidents = story(verdicts({"views": -0.6}), *[FINE] * 4, BLIP[0])
+    assert [what for _, what, _ in sent] == ["opened", "resolved", "opened"] and len(incidents) == 1
 
 
 def test_what_turns_critical_is_a_message_also_in_the_first_hour():

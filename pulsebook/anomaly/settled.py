@@ -20,8 +20,11 @@ SHAPE_SLOTS = 24  # slots whose shape tells the kind of a day
 SHAPE_EVIDENCE = 15.0  # by how much the other kind fits better: a difference of squared z, summed over those slots
 SHAPE_FIT = 2.5  # and how well it fits at least: mean squared z
 WORST_FIT = 20.0  # what does not fit at all counts no more than this
-NEW_SLOTS, NEW_PARTS = 24, 4  # slots of a new level, and the parts of it that are all off
+NEW_SLOTS, NEW_PARTS = 16, 4  # slots of a new level, and the parts of it that are all off
 NEW_DEVIATION, NEW_FIT = 0.08, 1.6  # by so much the same way; how well one level fits them: mean squared z
+STEADY = 1.25  # the last part is off at most so many times as far as all: what still grows is no level yet
+HOLD_SLOTS = 24  # it holds so long after it was found last, while it is off the same way …
+HOLD_FIT, HOLD_SHARE = 4.0, 0.5  # … fits so well, and the last part is off by this share of it
 SINCE_SLOTS, SINCE_SPAN = 192, 6  # its begin is looked for so far back, in means over so many slots
 KNOWN_SHARE = 0.75  # of the slots that an explanation rests on
 NONE, DAY_OFF, WORKING_DAY, NEW_LEVEL = range(4)
@@ -59,7 +62,13 @@ def settled(now: Model, since: int) -> Settled:
     deviation = usual.level(NEW_SLOTS) - 1
     parts = [usual.level(NEW_SLOTS // NEW_PARTS, back=part * NEW_SLOTS // NEW_PARTS) - 1 for part in range(NEW_PARTS)]
     same = np.min(np.sign(deviation) * parts, axis=0) >= NEW_DEVIATION
-    moved = same & (usual.fit(NEW_SLOTS) <= NEW_FIT) & (grid.age[slots, None] >= GUESS_DAYS)
+    same &= np.abs(parts[0]) <= STEADY * np.abs(deviation)
+    level_fit, way = usual.fit(NEW_SLOTS), np.sign(np.nan_to_num(deviation))
+    moved = same & (level_fit <= NEW_FIT) & (grid.age[slots, None] >= GUESS_DAYS)
+    still = (
+        (way * deviation >= NEW_DEVIATION) & (way * parts[0] >= HOLD_SHARE * way * deviation) & (level_fit <= HOLD_FIT)
+    )
+    moved = _held(way * moved, way * still)
 
     free = np.where(grid.weekday[day[slots]] < 5, DAY_OFF, WORKING_DAY)[:, None]
     local = np.where(alike, others.level(LOCAL_SLOTS), usual.level(LOCAL_SLOTS))
@@ -70,6 +79,13 @@ def settled(now: Model, since: int) -> Settled:
     lasts = _lasts(now, slots, kind == NEW_LEVEL, deviation)
     before = ((int(slots[0]), 0), (0, 0))
     return Settled(*(np.pad(a, before) for a in (kind, explained, deviation, lasts)))
+
+
+def _held(found: np.ndarray, still: np.ndarray) -> np.ndarray:
+    """Whether a new level, up (1) or down (-1), was `found` in one of the last `HOLD_SLOTS` and is `still` there."""
+    at = np.arange(len(found))[:, None]
+    last = [np.maximum.accumulate(np.where(found == way, at, -HOLD_SLOTS), axis=0) for way in (-1, 1)]
+    return (at - np.where(still < 0, *last) < HOLD_SLOTS) & (still != 0)
 
 
 def _lasts(now: Model, slots: np.ndarray, new: np.ndarray, deviation: np.ndarray) -> np.ndarray:

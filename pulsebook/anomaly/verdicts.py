@@ -18,6 +18,7 @@ from pulsebook.anomaly.rules import (
     RATIO,
     RISE,
     RISE_FACTOR,
+    TOGETHER,
     UNKNOWN,
     USUAL_GAP,
     ZEROS,
@@ -28,12 +29,13 @@ from pulsebook.anomaly.rules import (
     zeros_score,
 )
 from pulsebook.anomaly.season import divide
-from pulsebook.anomaly.settled import NEW_LEVEL, NONE, Settled, settled
+from pulsebook.anomaly.settled import HOLD_SLOTS, NEW_LEVEL, NONE, Settled, settled
 from pulsebook.anomaly.streams import Streams
 
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
 RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they need more
 SURE = 1.15  # a score that triggers by itself; a weaker one, from 1 on, needs company:
+TOGETHER_SURE = 1.15
 COMPANY, COMPANY_SLOTS = 0.8, 2  # such a score in the same direction among so many slots before
 PERSIST_SLOTS = 32  # an anomaly that was found persists for up to so many slots while one is
 PERSIST_DEVIATION, PERSIST_Z = 0.8, 2.0  # still off: this share of min_deviation, and this far in one slot
@@ -42,7 +44,7 @@ SHORT_FACTOR, WEEKS_FACTOR = 1.3, 1.15  # limits are wider with less than 7 and 
 SHORT_DEVIATION = 2.0  # as long as habits are a guess, min_deviation is so much more
 GUESS_DISCOUNT = 0.25  # below 2 days of history, the part of the expectation to rely on
 GAP_DAYS, GAP_SLOTS, GAP_SHARE = 28, 4, 0.25  # gaps are usual when so many days have one within ± 1 hour
-REACH_SLOTS = PERSIST_SLOTS + COMPANY_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS) + 4
+REACH_SLOTS = PERSIST_SLOTS + COMPANY_SLOTS + max(ZEROS_SLOTS, FILTER_SLOTS, HOLD_SLOTS) + 4
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def _judged(now: Model, slots: np.ndarray, sensitivity: np.ndarray, min_deviatio
         np.where(side == RISE, a[RISE, :, :metrics], a[DROP, :, :metrics])
         for a in (*evidence.arrays, _company(evidence.score))
     )
-    triggered = (score >= 1) & (company | (score >= SURE) | (value == 0)) & (np.abs(deviation) >= min_deviation)
+    sure = np.where(kind == TOGETHER, TOGETHER_SURE, SURE)
+    triggered = (score >= 1) & (company | (score >= sure) | (value == 0)) & (np.abs(deviation) >= min_deviation)
 
     still = np.abs(deviation) >= PERSIST_DEVIATION * min_deviation
     still &= np.abs(alone[:, :metrics]) >= PERSIST_Z * limit[:, :metrics]

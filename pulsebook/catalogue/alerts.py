@@ -62,6 +62,7 @@ class Policy:
     normal_slots: int = 3  # so many normal slots in a row end an incident
     long_hours: float = 2.0  # one that has lasted longer …
     long_normal_slots: int = 8  # … ends after so many
+    back_hours: float = 4.0  # what was over by an edit, and is back so soon, is the same incident
     worse: float = 1.5  # clearly worse: the deviation has grown by this factor …
     worse_by: float = 0.15  # … and at least so much
     critical: float = 0.5  # |deviation| from which an incident is critical
@@ -70,7 +71,16 @@ class Policy:
     )  # then only critical incidents are notified; PULSEBOOK_QUIET_HOURS comes first
 
     def __post_init__(self):
-        positive = ("edit_hours", "normal_slots", "long_hours", "long_normal_slots", "worse", "worse_by", "critical")
+        positive = (
+            "edit_hours",
+            "normal_slots",
+            "long_hours",
+            "long_normal_slots",
+            "back_hours",
+            "worse",
+            "worse_by",
+            "critical",
+        )
         for name in (*positive, *(["repeat_hours"] if self.repeat_hours is not None else [])):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not value > 0:

@@ -9,56 +9,18 @@ Pure: what becomes of the open incidents when the verdicts of the next slot are 
 incident; so are those that follow within the hour in the same direction. A source that sends no data is an incident of
 its own, and says nothing about the others: missing data is neither an anomaly nor the end of one.
 
-An incident says little: at first its message is edited while it grows, and that of a short minor one also says its end.
+An incident says little: at first its message is edited while it grows, and that of a minor one also says its end where it
+was short, or has an explanation. What is off again soon after such an end is the same incident, and an edit.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 
 import pandas as pd
 
 from pulsebook.catalogue import POLICY, Policy
+from pulsebook.incidents.incident import HOUR, QUARTER, Event, Incident
 
-QUARTER, HOUR = 900, 3600  # seconds
-
-
-@dataclass(frozen=True)
-class Incident:
-    """An alert and what is known of it. Times are slot starts in seconds since 1970; deviations are signed shares."""
-
-    id: str
-    kind: str  # anomaly, or missing
-    opened: int
-    last: int  # the last slot in which it was seen
-    metrics: dict[str, float]  # metric -> deviation farthest from normal; of `missing`: source -> 0
-    worst: dict[str, int] = field(default_factory=dict)  # metric -> slot of that deviation
-    normal: int = 0  # normal slots in a row
-    told: int | None = None  # slot of the last message; None: there was none yet
-    told_metrics: dict[str, float] = field(default_factory=dict)  # what was said last, also by an edit
-    first_told: int | None = None  # slot of the first message; None: there was none, or it was not noted
-    resolved: int | None = None
-
-    def is_critical(self, policy: Policy = POLICY) -> bool:
-        """Whether it is notified at any time: a source sends no data, or a metric is that far from normal."""
-        return self.kind == "missing" or max(map(abs, self.metrics.values())) >= policy.critical
-
-    @property
-    def seconds(self) -> int:
-        """How long it has lasted: from the start of its first slot to the end of its last."""
-        return self.last + QUARTER - self.opened
-
-    def as_dict(self) -> dict:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Event:
-    """A notification. `what`: opened, still, worse, spread, resolved, or missed (over before it was notified); more (metrics
-    of the same source), which is an edit always."""
-
-    what: str
-    incident: Incident
-    is_edit: bool = False  # of the incident's first message; else a message of its own
-    before: dict[str, float] = field(default_factory=dict)  # metric -> deviation that was said before
+__all__ = ["HOUR", "QUARTER", "Event", "Incident", "advance"]
 
 
 def advance(
@@ -70,17 +32,18 @@ def advance(
     suppress: str = "",
     policy: Policy = POLICY,
 ) -> tuple[list[Incident], list[Event]]:
-    """The open incidents after a slot, and the notifications to send.
+    """The incidents after a slot, those that are open or may come back, and the notifications to send.
 
     Args:
-        incidents: those that were open before the slot.
+        incidents: what this gave of the slot before; of the first slot: none.
         slot: its start, in seconds since 1970.
-        verdicts: one row per metric, as `anomaly.detect` gives them.
+        verdicts: one row per metric, as `anomaly.detect` gives them; `explanation` is optional.
         source_of: metric -> the source that it is counted from. One that is not in it (a ratio of two sources) can be off,
             but that it is missing says nothing of any source.
         suppress: `all` notifications wait (a slot that is checked late), or the `minor` ones (quiet hours): what is not
             critical.
-        policy: when a notification is repeated or is an edit, what is clearly worse, what is critical, what ends an incident.
+        policy: when a notification is repeated or is an edit, what is clearly worse, what is critical, what ends an incident,
+            how soon it can come back.
     """
     rows = verdicts.set_index("metric")
     absent = {m: source_of[m] for m in rows.index[rows["value"].isna() & rows["anomaly"]] if m in source_of}
@@ -89,12 +52,16 @@ def advance(
     }
     off = {m: float(rows["deviation"][m]) for m in rows.index[rows["anomaly"] & rows["value"].notna()]}
     known = _watched(incidents, {*rows.index, *source_of.values()})
+    held = _held(known, "anomaly")
+    known = [_back(i, slot, {m: d for m, d in off.items() if m not in held}, policy) for i in known]
     known = [_seen(i, slot, dict.fromkeys(absent.values(), 0.0) if i.kind == "missing" else off) for i in known]
     known = _joined(known, "missing", slot, dict.fromkeys(absent.values(), 0.0))
     known = _joined(known, "anomaly", slot, off)
     known = [_calmed(i, slot, rows, source_of, policy) for i in known]
-    known = [_notified(i, slot, source_of, suppress, policy) for i in known]
-    return [i for i, _ in known if i.resolved is None], [event for _, event in known if event]
+    explained = {*rows.index[rows["explanation"] != ""]} if "explanation" in rows else set()
+    known = [_notified(i, slot, source_of, explained, suppress, policy) for i in known]
+    kept = [i for i, _ in known if i.resolved is None or i.may_come_back(slot + QUARTER, policy)]
+    return kept, [event for _, event in known if event]
 
 
 def _watched(incidents: list[Incident], watched: set[str]) -> list[Incident]:
@@ -103,10 +70,21 @@ def _watched(incidents: list[Incident], watched: set[str]) -> list[Incident]:
     return [replace(i, metrics=metrics) for i, metrics in left if metrics]
 
 
+def _held(incidents: list[Incident], kind: str) -> set[str]:
+    """The metrics (or sources) of the open incidents of a kind."""
+    return {name for i in incidents if i.kind == kind and i.resolved is None for name in i.metrics}
+
+
+def _back(incident: Incident, slot: int, off: dict[str, float], policy: Policy) -> Incident:
+    """An incident that has ended is open again where one of its metrics is off the same way again, soon enough."""
+    is_back = incident.may_come_back(slot, policy) and any(d * off.get(m, 0) > 0 for m, d in incident.metrics.items())
+    return replace(incident, resolved=None, normal=0) if is_back else incident
+
+
 def _seen(incident: Incident, slot: int, off: dict[str, float]) -> Incident:
     """An incident in a slot in which these metrics are off: its own are noted."""
     mine = {m: d for m, d in off.items() if m in incident.metrics}
-    if not mine:
+    if not mine or incident.resolved is not None:
         return incident
     worse = {m: d for m, d in mine.items() if abs(d) > abs(incident.metrics[m])}
     return replace(
@@ -116,12 +94,13 @@ def _seen(incident: Incident, slot: int, off: dict[str, float]) -> Incident:
 
 def _joined(incidents: list[Incident], kind: str, slot: int, off: dict[str, float]) -> list[Incident]:
     """New metrics go to the incident of this hour that moves in the same direction, or make one of their own."""
-    new = {m: d for m, d in off.items() if not any(m in i.metrics for i in incidents if i.kind == kind)}
+    held = _held(incidents, kind)
+    new = {m: d for m, d in off.items() if m not in held}
     if not new:
         return incidents
     result = list(incidents)
     for place, incident in enumerate(result):
-        recent = incident.kind == kind and slot - incident.last <= HOUR
+        recent = incident.kind == kind and incident.resolved is None and slot - incident.last <= HOUR
         mine = {m: d for m, d in new.items() if recent and any(d * e >= 0 for e in incident.metrics.values())}
         if mine:
             result[place] = replace(
@@ -135,7 +114,7 @@ def _joined(incidents: list[Incident], kind: str, slot: int, off: dict[str, floa
 
 def _calmed(incident: Incident, slot: int, rows: pd.DataFrame, source_of: dict[str, str], policy: Policy) -> Incident:
     """Counts normal slots; one in which a metric of the incident is missing does not count."""
-    if incident.last == slot:
+    if incident.last == slot or incident.resolved is not None:
         return incident
     if incident.kind == "missing":
         unknown = any(rows["value"].isna()[m] for m in rows.index if source_of.get(m) in incident.metrics)
@@ -149,12 +128,14 @@ def _calmed(incident: Incident, slot: int, rows: pd.DataFrame, source_of: dict[s
 
 
 def _notified(
-    incident: Incident, slot: int, source_of: dict[str, str], suppress: str, policy: Policy
+    incident: Incident, slot: int, source_of: dict[str, str], explained: set[str], suppress: str, policy: Policy
 ) -> tuple[Incident, Event | None]:
     """The incident once its notification is sent, and that; None where there is nothing to say, or not yet."""
     what, first = "", incident.opened if incident.first_told is None else incident.first_told
     is_early = slot - first <= policy.edit_hours * HOUR
-    if incident.resolved is not None:
+    if incident.resolved is not None and incident.resolved < slot:
+        what = ""  # it has ended before
+    elif incident.resolved is not None:
         what = "resolved" if incident.told is not None else "missed"
     elif incident.last != slot:
         what = ""  # calm at the moment
@@ -164,6 +145,8 @@ def _notified(
         what = "spread"
     elif any(_clearly_worse(d, incident.told_metrics.get(m, d), policy) for m, d in incident.metrics.items()):
         what = "worse"
+    elif incident.said_over:
+        what = "again"
     elif is_early and incident.metrics.keys() - incident.told_metrics.keys():
         what = "more"
     elif any(h > (incident.told - first) / HOUR for h in _due(policy, (slot - first) / HOUR)):
@@ -172,12 +155,16 @@ def _notified(
     if not what or (suppressed and incident.resolved is None):
         return incident, None
     is_short = incident.told == incident.first_told and not _due(policy, (slot - first) / HOUR)
-    is_edit = is_early and what in ("spread", "worse", "more") and not _turned_critical(incident, policy)
-    is_edit = is_edit or what == "resolved" and is_short and not incident.is_critical(policy)
-    told = incident.told if is_edit else slot
-    first_told = slot if what == "opened" else incident.first_told
-    before = incident.told_metrics
-    incident = replace(incident, told=told, told_metrics=dict(incident.metrics), first_told=first_told)
+    is_calm = (is_short or explained & incident.metrics.keys()) and not incident.is_critical(policy)
+    is_edit = is_early and what in ("spread", "worse", "more") or what == "again"
+    is_edit = is_edit and not _turned_critical(incident, policy) or what == "resolved" and bool(is_calm)
+    begins = what == "opened" or incident.said_over and what != "resolved"
+    told = slot if begins or not is_edit else incident.told
+    first_told = slot if begins else incident.first_told
+    before, said_over = incident.told_metrics, is_edit and what == "resolved"
+    incident = replace(
+        incident, told=told, told_metrics=dict(incident.metrics), first_told=first_told, said_over=said_over
+    )
     return incident, Event(what, incident, is_edit, before)
 
 

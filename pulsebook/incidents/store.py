@@ -43,7 +43,7 @@ class Store:
         return found > 0
 
     def open_before(self, slot: int) -> list[Incident]:
-        """The incidents that were open before a slot, oldest first."""
+        """The incidents that were open before a slot, or may come back in it, oldest first."""
         rows = self.warehouse.read(f"""
             SELECT incident, toInt64(toUInt32(slot)) AS since, toInt64(toUInt32(at)) AS written, state
             FROM {self.table}
@@ -52,7 +52,7 @@ class Store:
         """)
         newest = rows.sort_values(["since", "written"]).groupby("incident")["state"].last()
         known = [Incident(**json.loads(state)) for state in newest]
-        return sorted((i for i in known if i.resolved is None), key=lambda i: i.opened)
+        return sorted((i for i in known if i.resolved is None or i.may_come_back(slot)), key=lambda i: i.opened)
 
     def save(self, slot: int, incidents: list[Incident]) -> None:
         """State what became of incidents in a slot."""

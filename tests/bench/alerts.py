@@ -1,4 +1,4 @@
-"""The alert benchmark: the detector and four usual rules on labelled histories, and what a team would read.
+"""The alert benchmark: the detector, four usual rules and two libraries on labelled histories, and what a team would read.
 
     python -m tests.bench.alerts [--seeds tuning|test] [--count 6] [--real FOLDER]
 
@@ -24,6 +24,7 @@ import pandas as pd
 from pulsebook.anomaly import detect, detect_all, watched
 from pulsebook.incidents import advance
 from tests.bench.histories import KINDS, WARMUP_DAYS, History, history
+from tests.bench.rivals import installed
 from tests.bench.series import real
 
 SCALES = {"500": 500, "20k": 20_000, "2M": 2_000_000}
@@ -265,7 +266,9 @@ def speed() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="recall and false alarms of the detector beside four usual rules")
+    parser = argparse.ArgumentParser(
+        description="recall and false alarms of the detector beside four usual rules and two libraries"
+    )
     parser.add_argument("--seeds", choices=SEEDS, default="test")
     parser.add_argument("--count", type=int, default=6, help="seeds to run, of 40")
     parser.add_argument("--no-baselines", action="store_true")
@@ -273,7 +276,7 @@ def main() -> None:
     options = parser.parse_args()
     began = time.perf_counter()
     if options.count:
-        scores = run(SEEDS[options.seeds][: options.count], {} if options.no_baselines else BASELINES)
+        scores = run(SEEDS[options.seeds][: options.count], {} if options.no_baselines else BASELINES | installed())
         report(scores)
         details(scores)
     if options.real:
