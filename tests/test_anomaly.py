@@ -382,13 +382,19 @@ def test_level_and_fit_of_an_explanation_equal_an_independent_computation_and_an
 
 def test_weak_evidence_alarms_only_with_company():
     frame = history(seed=105, dau=20_000, faulty=False, variant="restless").frame.iloc[: 60 * 96]
-    found = detect_all(frame).query("metric == 'views'").reset_index()
+    found = detect_all(frame).sort_values(["metric", "slot"], ignore_index=True)
     side, weak = np.sign(found["deviation"]), found["score"].between(1, 1.15, inclusive="left")
+    by_metric = found.assign(side=side).groupby("metric")
     near = sum(
-        (side.shift(back) == side) & (found["score"].shift(back) >= 0.8) | (side.shift(back) != side) for back in (1, 2)
+        (by_metric["side"].shift(n) == side) & (by_metric["score"].shift(n) >= 0.8)
+        | (by_metric["side"].shift(n) != side)
+        for n in (1, 2)
     )
-    assert (weak & found["anomaly"]).any() and (weak & ~found["anomaly"]).any()
-    lone = found[weak & (near == 0) & ~found["reason"].str.contains("still off")]
+    together = found["reason"].str.contains("together")
+    assert (
+        (weak & found["anomaly"]).any() and (weak & ~found["anomaly"]).any() and (weak & together & (near == 0)).any()
+    )
+    lone = found[weak & (near == 0) & ~found["reason"].str.contains("still off") & ~together]
     assert len(lone) and not lone["anomaly"].any()
 
 

@@ -56,7 +56,7 @@ def detect(
         One row per stream that is no helper, in their order: `metric`, its name; `value` (count, or count / given;
         NaN = missing); `expected`; `low` and `high`, between which this slot alone would be normal; `deviation` =
         value / expected - 1 (a drop is negative); `score` = how far the most significant test in that direction is,
-        1 = its threshold, from 1.15 on an anomaly by itself, below only beside another; `anomaly`; `reason` in words;
+        1 = its threshold, from 1.15 on an anomaly by itself, below only beside another, or with other metrics; `anomaly`; `reason` in words;
         `explanation`: what `expected` follows instead of the habits: "day off" or "working day" (the day behaves like one,
         which it is not), "new level", or "" (the habits); of a new level, `level`: its change against the habits as a
         signed share, and `since`: the slot in which it began, within two days (else NaN and NaT).

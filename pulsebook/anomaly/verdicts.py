@@ -35,7 +35,6 @@ from pulsebook.anomaly.streams import Streams
 BLAME_Z = 2.5  # a metric is blamed when it is itself so far off
 RATIO_EXTRA = 1.15  # helpers come on top of the metrics' own tests, so they need more
 SURE = 1.15  # a score that triggers by itself; a weaker one, from 1 on, needs company:
-TOGETHER_SURE = 1.15
 COMPANY, COMPANY_SLOTS = 0.8, 2  # such a score in the same direction among so many slots before
 PERSIST_SLOTS = 32  # an anomaly that was found persists for up to so many slots while one is
 PERSIST_DEVIATION, PERSIST_Z = 0.8, 2.0  # still off: this share of min_deviation, and this far in one slot
@@ -108,8 +107,8 @@ def _judged(now: Model, slots: np.ndarray, sensitivity: np.ndarray, min_deviatio
         np.where(side == RISE, a[RISE, :, :metrics], a[DROP, :, :metrics])
         for a in (*evidence.arrays, _company(evidence.score))
     )
-    sure = np.where(kind == TOGETHER, TOGETHER_SURE, SURE)
-    triggered = (score >= 1) & (company | (score >= sure) | (value == 0)) & (np.abs(deviation) >= min_deviation)
+    sure = company | (score >= SURE) | (value == 0) | (kind == TOGETHER)  # which is company already
+    triggered = (score >= 1) & sure & (np.abs(deviation) >= min_deviation)
 
     still = np.abs(deviation) >= PERSIST_DEVIATION * min_deviation
     still &= np.abs(alone[:, :metrics]) >= PERSIST_Z * limit[:, :metrics]
