@@ -89,7 +89,7 @@ soak: setup  ## the embedded warehouse under 500 clients, half of them slow or h
 	@$(BIN)/python -m tests.server_soak
 	@$(BIN)/python -m tests.kernel_soak
 
-bench-alerts: setup  ## the detector on labelled faults, beside four baselines (minutes)
+bench-alerts: setup  ## the detector on labelled faults, beside four usual rules and two libraries (minutes)
 	@$(BIN)/python -m tests.bench.alerts
 
 lock: $(BIN)/uv  ## make requirements.lock anew from pyproject.toml
