@@ -49,7 +49,7 @@ down:  ## stop what `make up` has started
 	@test ! -x $(BIN)/python || $(BIN)/python -m pulsebook.local.stack down
 
 # Three workers on two cores: one waits for Airflow most of the time.
-PYTEST = $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test: setup  ## run all tests, three files at a time
 	@$(PYTEST)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 from IPython import display
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,18 +30,28 @@ from tests.services import airflow  # noqa: E402, F401 (likewise)
 
 ANALYST = "analyst"  # a user with that password, where a server has users; the embedded one knows only `default`
 USER = ANALYST if "PULSEBOOK_TEST_SERVER" in os.environ else "default"
+ON_AIRFLOW = {"test_airflow.py", "test_browser.py"}
 PASSWORD = "p@ss/wörd"  # needs escaping wherever it could leak; without one of its own the embedded one takes any
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for the groups
+class Files(LoadFileScheduling):
+    """A worker takes a file as a whole; those on a running Airflow are one, which mostly waits."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "airflow" if Path(file).name in ON_AIRFLOW else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Files(config, log)
+
+
 def pytest_collection_modifyitems(items):
-    """What a worker takes as a whole: all tests on a running Airflow, which mostly wait, or those of a file; the slow ones first."""
-    slow = Counter()
-    for item in items:
-        item.group = "airflow" if "airflow" in item.fixturenames else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(item.group))
-        slow[item.group] += item.get_closest_marker("slow") is not None
-    items.sort(key=lambda item: (item.group != "airflow", -slow[item.group]))
+    """The files with the most slow tests come first, so that no worker is left with one at the end; in a file, Airflow is started last."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    on_airflow = {item.path.name for item in items if "airflow" in item.fixturenames}
+    assert on_airflow <= ON_AIRFLOW, f"expected tests on a running Airflow in {ON_AIRFLOW}, found them in {on_airflow}"
+    items.sort(key=lambda i: (i.path.name not in ON_AIRFLOW, -slow[i.path], i.path, "airflow" in i.fixturenames))
 
 
 @pytest.fixture(scope="session", autouse=True)
