@@ -173,6 +173,7 @@ def test_the_summaries_are_written_for_people_and_state_what_the_book_says(book,
 # -- check
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_a_day_with_a_spike_and_a_day_with_an_outage_give_exactly_their_conversation(book):
     quiet = slots("2026-11-13T18:00", 64)[::4]  # of the night every hour
@@ -200,6 +201,7 @@ def change(execute, book: str, first: str, last: str, factor: str, metrics: str 
     )
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_a_quiet_day_gives_no_message_and_a_fault_overnight_is_opened_repeated_once_and_resolved(book, execute):
     change(execute, book, "2026-11-12 21:00", "2026-11-13 02:30", "round(value * 0.2)")
@@ -217,6 +219,7 @@ def test_a_quiet_day_gives_no_message_and_a_fault_overnight_is_opened_repeated_o
     assert re.search(r"\n12 Nov 21:00–0(2:30|2:45|3:00), lasted (5 h 30 min|5 h 45 min|6 h); farthest ", over)
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     ("language", "head", "says"),
     [
@@ -234,6 +237,7 @@ def test_a_new_level_is_opened_and_ends_explained(language, head, says, book, ex
     assert opened["id"].startswith(over["reply_to"])
 
 
+@pytest.mark.story
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "edited", "over"),
@@ -261,6 +265,7 @@ def test_what_grows_at_once_and_is_short_is_one_message_that_is_edited(
     assert [method for method, _ in bot.arrived] == ["sendPhoto"] and bot.shown == {100: message["text"]}
 
 
+@pytest.mark.story
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "back", "over"),
@@ -290,6 +295,7 @@ def test_what_comes_back_soon_is_still_one_message_that_is_edited(
     assert [method for method, _ in bot.arrived] == ["sendPhoto"] and bot.shown == {100: message["text"]}
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(
     ("language", "said", "back"),
     [
@@ -703,6 +709,7 @@ def test_a_backtest_of_an_unknown_period_says_what_to_do(book):
         run("backtest", first_day="2026-11-15", last_day="2026-11-12")
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_a_flash_mob_is_one_rise_and_the_quiet_days_before_give_no_message(server, configured, databases):
     sample.fill(sample.http(server), 78, 1500, 3, UNTIL, "Europe/Moscow", databases[0])

@@ -337,6 +337,7 @@ process.stdin.on('end', () => process.exit());
 """
 
 
+@pytest.mark.story
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("npm"), reason="needs node and npm")
 def test_a_bot_server_that_nobody_here_wrote_takes_the_messages(configured):

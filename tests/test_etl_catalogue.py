@@ -113,6 +113,7 @@ def test_one_entry_of_a_dimension_gives_task_rows_and_proof(
     assert final.text("2026-11-19") == "2026-11-19\tos\tiOS\t5\t1\t2\t3\t4\t6\n"
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_removing_a_dimension_loads_the_rest(project, load, world, fill, final):
     fill(*world)
@@ -123,6 +124,7 @@ def test_removing_a_dimension_loads_the_rest(project, load, world, fill, final):
     pd.testing.assert_frame_equal(final(DAY), expected(world, {n: v for n, v in DIMENSIONS.items() if n != "os"}))
 
 
+@pytest.mark.story
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",

@@ -85,6 +85,7 @@ def test_a_ledger_of_before_gets_its_columns_and_its_messages_stay_sent(as_task,
     assert owners == f"feed_report/{DAY}\t\\N\nfeed_report/2026-11-20\tfeed_report.report\n"
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_a_copied_report_posts_a_message_of_its_own(configured, server, databases, tmp_path):
     sample.fill(sample.http(server), 15, 100, 5, UNTIL, "Europe/Moscow", databases[0])

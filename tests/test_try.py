@@ -107,6 +107,7 @@ def test_a_try_changes_nothing_and_names_what_would_change(
     assert {path: path.read_bytes() for path in settings().outputs.rglob("*") if path.is_file()} == archived
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_steps_before_are_tried_first_where_their_rows_are_gone(loaded, home, state, capfd, execute, databases):
     for table in ("feed", "messages", "profiles", "users"):
@@ -120,6 +121,7 @@ def test_steps_before_are_tried_first_where_their_rows_are_gone(loaded, home, st
     assert "facts: 0 differ" in said and state() == before
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_a_report_is_shown_and_posted_nowhere(loaded, home, state, configured, capfd):
     """With a token, an address that would be asked, and a report that the ledger says was posted."""
@@ -164,6 +166,7 @@ def test_what_writes_elsewhere_is_refused(loaded, home, state, capfd, databases,
     assert "nothing to compare with" in capfd.readouterr().out
 
 
+@pytest.mark.story
 @pytest.mark.slow
 def test_a_try_that_is_killed_at_any_moment_leaves_nothing_that_stays(
     loaded, notebooks, home, state, execute, databases, tmp_path
