@@ -54,6 +54,13 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda i: (i.path.name not in ON_AIRFLOW, -slow[i.path], i.path, "airflow" in i.fixturenames))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item, nextitem):
+    """Airflow ends with the last test on it: it takes a third of a core from all others."""
+    if "airflow" in getattr(item, "funcargs", ()) and "airflow" not in getattr(nextitem, "fixturenames", ()):
+        item.funcargs["airflow"].stop()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def fork_servers(tmp_path_factory):
     """What tests start to fork kernels from ends with them: it carries the mark of a group of processes."""

@@ -184,7 +184,8 @@ def airflow(server, tmp_path_factory):
     """The services, started as `make up` starts them; the bot's token stands in an Airflow Connection.
 
     `cli` runs a command, `kill` ends a service with all that it has started, `restart` also starts it again, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
-    `elsewhere` is a server of which no page may know: what reached it, and its `url`; `monitor` the one that hears of scheduled runs.
+    `elsewhere` is a server of which no page may know: what reached it, and its `url`; `monitor` the one that hears of scheduled runs; `stop` ends
+    all of it, with the last test.
     """
     home = tmp_path_factory.mktemp("airflow")
     folder, outputs, port = home / "dags", home / "outputs", services.free_port()
@@ -272,7 +273,7 @@ def airflow(server, tmp_path_factory):
             yield SimpleNamespace(
                 cli=cli, kill=kill, restart=restart, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
                 address=address, passwords=known, elsewhere=elsewhere,
-                monitor=monitor,
+                monitor=monitor, stop=group.stop,
             )  # fmt: skip
         finally:
             group.stop()
