@@ -64,6 +64,7 @@ def answer(url: str, statement: str = "SELECT 1") -> str:
     return response.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", [LARGE, ENDLESS])
 def test_clients_that_ask_and_do_not_read_hold_nobody_up(alone, statement):
     clients = [asking(alone, statement) for _ in range(40)]  # more than run at a time
@@ -207,6 +208,7 @@ def test_data_parameters_and_external_tables_are_no_part_of_a_querys_size(alone)
     assert late.headers[CODE] == "62", "what comes before the data counts"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["(" * 250_000, "(" * (2 << 20), "SELECT " + "\\" * 250_000])
 def test_a_long_statement_does_not_hold_up_others(alone, text):
     with concurrent.futures.ThreadPoolExecutor(4) as threads:

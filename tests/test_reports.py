@@ -157,6 +157,7 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
     assert chart["views"].tolist() == [views(of[d]) for d in chart.index.date]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
 def test_the_app_report_equals_an_independent_computation(day, language, app, configured, facts):
@@ -308,6 +309,7 @@ def test_the_app_report_equals_an_independent_computation(day, language, app, co
         assert found["retention"][age] == pytest.approx(kept / sum(map(len, members)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_where_users_are_comes_from_the_loaded_table(language, app, configured, databases, execute, facts):
     source, feed, messages = app
@@ -344,6 +346,7 @@ def texts(panel) -> list[str]:
     return [panel.get_title(loc="left"), panel.get_xlabel(), *(text.get_text() for text in [*panel.texts, *named])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("days", [27, 28, 29])
 def test_retention_is_of_users_who_are_new_beyond_doubt(days, language, app, configured):
@@ -372,6 +375,7 @@ def test_retention_is_of_users_who_are_new_beyond_doubt(days, language, app, con
     assert all(float(tick).is_integer() for tick in panel.get_xticks())
 
 
+@pytest.mark.slow
 def test_where_the_history_is_long_the_curve_is_of_all_cohorts_of_30_days(app, databases, execute, configured):
     day, source = DAYS["the first day of a week"], databases[0]
     for name in ("feed_actions", "message_actions"):
@@ -396,6 +400,7 @@ def posted(configured) -> list[dict]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
+@pytest.mark.slow
 def test_a_report_is_posted_once_and_again_only_when_asked(app, configured):
     configured(source_database=app[0])
     day = str(DAYS["an ordinary day"])
@@ -436,6 +441,7 @@ def test_nothing_is_posted_about_a_day_that_is_missing_or_unfinished(table, what
     assert posted(configured) == []
 
 
+@pytest.mark.slow
 def test_what_the_message_could_not_say_comes_as_a_reply_once(app, configured, databases, execute):
     configured(source_database=app[0])
     day, other = str(DAYS["an ordinary day"]), str(DAYS["the first day of a week"])
@@ -473,6 +479,7 @@ def test_posts_link_to_their_pages_where_these_are_known(app, configured):
     assert len(posts) == 5 and all(linked == shown for linked, shown in posts)
 
 
+@pytest.mark.slow
 def test_a_gap_in_the_history_is_a_gap_and_no_zero(app, databases, execute, configured):
     day, source = DAYS["the first day of a week"], databases[0]
     gap = day - timedelta(days=7)
@@ -516,6 +523,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 def test_no_value_of_the_data_stops_a_report(app, databases, execute, configured):
     """Text that is not UTF-8, formulas, markup, commands to a terminal, many values: as origin and as a slice."""
     day, source = DAYS["an ordinary day"], databases[0]
@@ -609,6 +617,7 @@ def test_the_feed_report_also_shows_what_is_counted_elsewhere_and_wants_it_finis
         run("feed_report", word, run_date=str(day))
 
 
+@pytest.mark.slow
 def test_one_word_less_is_a_metric_less(app, configured):
     configured(source_database=app[0])
     day = str(DAYS["an ordinary day"])

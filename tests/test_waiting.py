@@ -194,6 +194,7 @@ def test_both_extracts_wait_until_both_sources_are_complete(feed, messages, ever
             assert known.waiting["since"] <= known.waiting["next"] <= known.ended and known.duration < 60
 
 
+@pytest.mark.slow
 def test_a_day_that_does_not_become_complete_fails_at_the_deadline_without_a_retry(world):
     world.every = timedelta(minutes=51)
     world.event("feed", 23)
@@ -280,6 +281,7 @@ def test_of_two_reports_that_wait_at_once_each_says_so_and_goes_when_its_own_is_
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("loaded", "report", "rest"), [(time(11, 25), "11:25", "11:25"), (time(13, 31), "12:00", "13:35")]
 )

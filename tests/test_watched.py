@@ -103,6 +103,7 @@ def sorted_verdicts(frame: pd.DataFrame, names=SIX) -> pd.DataFrame:
 # -- collected
 
 
+@pytest.mark.slow
 def test_what_is_newly_watched_is_collected_as_pandas_counts_it(app, book, server, watch):
     watch(posts=Alert(), messages_per_sender=Alert())
     METRICS["messages_per_reader"] = Ratio(
@@ -194,6 +195,7 @@ def test_a_check_says_what_was_not_collected(book, watch):
 # -- judged
 
 
+@pytest.mark.slow
 def test_the_order_of_the_catalogue_changes_no_verdict(book, watch):
     before, replayed = (
         run("check", slot=STUCK),
@@ -229,6 +231,7 @@ def around(slot: str) -> str:
     return f"({' OR '.join(days)} OR time >= toDateTime({epoch(slot)}) AND time < toDateTime({epoch(slot) + 900}))"
 
 
+@pytest.mark.slow
 def test_posts_are_watched_and_a_fault_of_theirs_is_found_explained_and_told(app, book, server, watch):
     without = run("check", slot=STUCK)
     assert not without["verdicts"]["anomaly"].any(), "nobody watches posts"
@@ -261,6 +264,7 @@ def test_posts_are_watched_and_a_fault_of_theirs_is_found_explained_and_told(app
     assert told["slot"].iloc[0] <= pd.Timestamp(STUCK, tz=ZONE)
 
 
+@pytest.mark.slow
 def test_a_ratio_is_watched_and_a_fault_of_its_is_found_and_explained_by_its_parts(app, book, server, watch):
     without = run("check", slot=DOUBLED)
     watch(messages_per_sender=Alert())
