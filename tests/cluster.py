@@ -296,13 +296,13 @@ def test_a_real_scheduler_runs_all_four_dags_on_two_workers_into_the_object_stor
     known = records(archive)
     rest = known.pop("rest-try1")
     assert rest["status"] == "skipped", "the app's report has said all"
-    assert len(known) == 11 and {r["status"] for r in known.values()} == {"succeeded"}, "7 + 1 + 1 + 2 steps"
+    assert len(known) == 12 and {r["status"] for r in known.values()} == {"succeeded"}, "7 + 1 + 1 + 3 steps"
     for key in [key for key in archive if key.endswith("-try1.json")]:
         assert {key[:-4] + "ipynb", key[:-4] + "html"} <= set(archive)
         assert archive[key[:-4] + "html"].decode().startswith("<!DOCTYPE html>")
     entered = json.loads(archive[".index/overview.js"].decode().split("\n")[1])
     counts = [sum(day.get(dag, [0])[0] for day in entered["days"].values()) for dag in ("etl", "alerts")]
-    assert counts == [7, 2 * len(runs(cluster, "alerts"))] and entered["running"] == []
+    assert counts == [7, 3 * len(runs(cluster, "alerts"))] and entered["running"] == []
     assert archive["chat/index.html"].decode().count("<article") == 2, "without a token both reports are on the page"
     assert not [key for key, data in archive.items() if SECRET.encode() in data]
     worked = {name for name in cluster.workers if "succeeded" in (cluster.home / f"{name}.log").read_text()}
