@@ -280,7 +280,6 @@ def test_every_task_of_the_dags_is_given_its_period(name, dags, operator):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("conf", [{"run_date": "2999-01-01"}, {"rundate": "2026-01-05"}])
 def test_the_scheduler_does_not_retry_what_no_retry_repairs(conf, airflow):
     airflow.cli("dags", "unpause", "days")
@@ -540,7 +539,6 @@ print("ended", *sorted(f"{ti.task_id}[{ti.map_index}]:{ti.try_number}:{ti.state}
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_mapped_notebook_leaves_each_index_its_own_record_page_and_word(tmp_path):
     cell = 'run_date: str = ""\nfail: bool = False'
     notebook = a_notebook(tmp_path / "n.ipynb", "if fail:\n    raise ValueError(f'on {run_date}')", parameters=cell)
@@ -584,7 +582,6 @@ def records(outputs: Path, pattern: str) -> dict[str, dict]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_tasks_that_die_notify_operations_once_and_leave_true_records(airflow):
     airflow.cli("dags", "unpause", "trials")
     run = airflow.api("POST", "/dags/trials/dagRuns", logical_date=None)["dag_run_id"]
@@ -642,7 +639,6 @@ def test_tasks_that_die_notify_operations_once_and_leave_true_records(airflow):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_else(airflow):
     outage = airflow.outage
     airflow.bot.arrived.clear()
@@ -667,7 +663,6 @@ def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_els
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_wrong_code_and_a_kernel_that_is_not_there_are_tried_once(airflow):
     airflow.cli("dags", "unpause", "wrong")
     run = airflow.api("POST", "/dags/wrong/dagRuns", logical_date=None)["dag_run_id"]
@@ -683,7 +678,6 @@ def test_wrong_code_and_a_kernel_that_is_not_there_are_tried_once(airflow):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_backfill_with_a_run_date_fails_at_once_and_says_why(airflow):
     last = datetime.now(UTC).date() - timedelta(days=1)
     airflow.bot.arrived.clear()
@@ -737,7 +731,6 @@ def test_a_backfill_of_three_days_fills_exactly_three_days(airflow, execute):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_day_whose_events_came_late_is_loaded_again_once(airflow, execute):
     day, source = datetime.now(MOSCOW).date() - timedelta(days=3), "airflow_source.feed_actions"
     of_day = f"action IN ('view', 'like') AND toDate(time, 'Europe/Moscow') = '{day}'"
@@ -773,7 +766,6 @@ def test_a_day_whose_events_came_late_is_loaded_again_once(airflow, execute):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_clearing_a_running_task_and_killing_its_worker_leave_true_records(airflow):
     airflow.cli("dags", "unpause", "trials")
     run = airflow.api("POST", "/dags/trials/dagRuns", logical_date=None)["dag_run_id"]
@@ -810,7 +802,6 @@ def test_clearing_a_running_task_and_killing_its_worker_leave_true_records(airfl
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_monitor_hears_how_scheduled_runs_begin_and_end_and_of_no_other(airflow):
     for dag in ("punctual", "broken"):
         airflow.api("PATCH", f"/dags/{dag}", is_paused=False)
@@ -848,7 +839,6 @@ def complete(airflow, execute):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(airflow, complete):
     looks, enough = {"first": set(), "second": set()}, 3  # starts without a DAG that Airflow allows of itself
 
@@ -889,7 +879,6 @@ def operations_heard_of_one_wait(airflow):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_a_wait_outlasts_killed_services_and_a_pause_and_a_killed_look_uses_one_retry(airflow, complete):
     dag, held = "/dags/interrupted", airflow.home / "held"
 
