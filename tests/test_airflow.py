@@ -932,7 +932,6 @@ def heard(airflow) -> dict[str, list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_is_told_once(airflow, complete):
     """The first is complete in time; the second only after its deadline, when somebody clears it."""
     today = datetime.now(MOSCOW).date()

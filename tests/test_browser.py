@@ -15,7 +15,7 @@ from pulsebook.local.server import running
 from tests.browser import DESKTOP, wait
 from tests.services import steal, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 PHONE = (400, 850)
 
 

@@ -257,7 +257,6 @@ def test_users_are_kept_as_long_as_is_set_and_their_first_days_for_good(fill, co
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_kill_while_first_days_are_made_is_noticed(fill, workers, monkeypatch):
     """Also where another reader, with an older view, writes its partitions after it."""
     source, own, chance = Source(fill, random.Random(8)), workers(8), random.Random(8)

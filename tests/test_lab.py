@@ -28,7 +28,6 @@ from pulsebook.runner import NotebookFailed, run
 from tests.browser import wait
 from tests.services import notebook, until
 
-pytestmark = pytest.mark.timeout(120)
 TRIED = """
 import sys
 
