@@ -104,9 +104,9 @@ def long_slots(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_slots(target: Warehouse, long: pd.DataFrame) -> int:
-    """Write such rows as counted just now; returns how many there are."""
+    """Write such rows as counted just now to the table, which is there; returns how many there are."""
     slots, now = pd.to_datetime(long["slot"], unit="s", utc=True), pd.Timestamp.now("UTC").floor("s")
-    return target.write(long.assign(slot=slots, collected=now), ensure_slot_table(target))
+    return target.write(long.assign(slot=slots, collected=now), slot_table())
 
 
 def slot_rows(target: Warehouse, first: datetime, end: datetime) -> pd.DataFrame:
