@@ -47,11 +47,15 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """The files with the most slow tests come first, so that no worker is left with one at the end; in a file, Airflow is started last."""
+    """The files with the most slow tests come first, so that no worker is left with one at the end; what needs Airflow comes last in its unit."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     on_airflow = {item.path.name for item in items if "airflow" in item.fixturenames}
     assert on_airflow <= ON_AIRFLOW, f"expected tests on a running Airflow in {ON_AIRFLOW}, found them in {on_airflow}"
-    items.sort(key=lambda i: (i.path.name not in ON_AIRFLOW, -slow[i.path], i.path, "airflow" in i.fixturenames))
+
+    def place(item) -> tuple:
+        return item.path.name not in ON_AIRFLOW, "airflow" in item.fixturenames, -slow[item.path], item.path
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(tryfirst=True)
