@@ -14,6 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from pulsebook import runner
 from pulsebook.archive import index, index_entries, index_files, page
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.base.russian_runs import STATUSES
 from pulsebook.base.settings import settings
 from pulsebook.chat import page as chat_page
 from tests.test_archive import a_notebook
@@ -121,6 +122,28 @@ def test_a_picture_keeps_its_light_ground_in_the_dark(archive, browser):  # noqa
         seen_as(browser, 1280, "dark")
         opened(browser, archive[name].as_uri())
         assert lightness(browser, "getComputedStyle(document.querySelector('img')).backgroundColor") > 0.99, name
+
+
+def test_pages_name_every_state_in_words(archive, two_runs, browser):  # noqa: F811
+    words = {"success": ["succeeded"], "comparison": ["succeeded"] * 2, "failure": ["failed"]}
+    for name, expected in words.items():
+        opened(browser, archive[name].as_uri())
+        assert [mark.text for mark in browser.find_elements("css selector", ".status")] == expected
+    never = browser.find_element("css selector", ".celltag_never-ran .input")
+    for mark, says in (
+        (browser.find_element("css selector", ".celltag_stopped .input"), "stopped here"),
+        (never, "never ran"),
+    ):
+        said = browser.execute_script("return getComputedStyle(arguments[0], '::before').content", mark)
+        assert said == f'"{says}"'
+    record = two_runs[0]
+    for status in STATUSES:
+        record.status = status
+        assert f">{status}</b>" in page.outcome(record)
+    assert "1,200" in (compared := archive["comparison"].read_text()) and "+300 (+25 %)" in compared, (
+        "a change has its sign"
+    )
+    assert "sent · " in archive["chat"].read_text()
 
 
 def test_a_picture_says_what_it_shows(tmp_path, archive):
