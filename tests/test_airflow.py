@@ -16,6 +16,7 @@ import papermill
 import pytest
 
 from pulsebook import runner
+from pulsebook.archive import index_files
 from pulsebook.archive.record import Record, folder_of
 from pulsebook.base.settings import ROOT
 from pulsebook.parameters import accepted, from_templates
@@ -639,7 +640,7 @@ def test_tasks_that_die_notify_operations_once_and_leave_true_records(airflow):
 
 
 @pytest.mark.slow
-def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_else(airflow):
+def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_of_the_past(airflow, execute):
     outage = airflow.outage
     airflow.bot.arrived.clear()
     airflow.cli("dags", "unpause", "alerts")
@@ -652,14 +653,21 @@ def test_alerts_through_the_scheduler_tell_an_outage_and_its_end_and_nothing_els
         return {r["parameters"]["slot"]: r["status"] for r in known if r.get("ended")}
 
     until(lambda: {s.isoformat() for s in slots} <= set(checks()), 240, "the checks")
-    airflow.cli("dags", "pause", "alerts")
-    assert set(checks().values()) == {"succeeded"}
     sent = [fields.get("caption") or fields.get("text") for _, fields in airflow.bot.arrived]
     assert [text.split("\n")[0] for text in sent] == [
         "⚫ <b>No data: Feed</b> · critical", "✅ <b>Over: Feed</b>"
     ]  # fmt: skip
     assert f"{outage:%H:%M}–" in sent[0] and "lasted 45 min" in sent[1]
     assert "reply_parameters" in airflow.bot.arrived[1][1]
+    known = "SELECT incident, slot, status FROM airflow_target.incidents ORDER BY incident, slot, status"
+    before, past = execute(known), (outage + timedelta(minutes=15)).isoformat()
+    run = airflow.api("POST", "/dags/alerts/dagRuns", logical_date=None, conf={"slot": past})["dag_run_id"]
+    until(lambda: past in checks(), 120, "the check of a slot of the past, by hand")
+    airflow.cli("dags", "pause", "alerts")
+    assert set(checks().values()) == {"succeeded"}
+    shown = airflow.page(f"alerts/{run}/check/page", headers=airflow.bearer()).text
+    assert "open incidents 1" in shown and "lies before a slot that was checked already: nothing was posted" in shown
+    assert len(airflow.bot.arrived) == 2 and execute(known) == before, "no message, and no incident is left open"
 
 
 @pytest.mark.slow
@@ -916,6 +924,9 @@ def test_a_wait_outlasts_killed_services_and_a_pause_and_a_killed_look_uses_one_
     assert [path.stem for path in airflow.outputs.glob("interrupted/*/*/*.ipynb")] == ["only-try2"], "one kernel"
     assert (known(1)["status"], known(1)["error"]) == ("killed", "it waited, and try 2 goes on in its place")
     assert known(2)["status"] == "succeeded" and len([*airflow.outputs.glob("interrupted/*/*/*.json")]) == 2
+    days = index_files.read(index_files.overview_of(airflow.outputs), {})["days"].values()
+    counts = [day["interrupted"] for day in days if "interrupted" in day]
+    assert counts == [[2, 0, 0, 0]], "a day whose later try succeeded is no failed day"
     operations_heard_of_one_wait(airflow)
 
 

@@ -119,13 +119,15 @@ def test_a_metric_of_days_is_drawn_beside_its_week_before_and_several_are_lines_
 
 
 @pytest.mark.parametrize("name", ["views", "ctr"])
-def test_the_legend_of_an_alert_lies_beside_its_curve(name):
+def test_the_legend_of_an_alert_lies_beside_its_curve_and_its_last_value(name):
     slots = pd.date_range("2026-11-13 13:30", periods=96, freq="15min", tz="Europe/Moscow")
-    values = np.linspace(0.3, 0.2, 96)  # high on the left, where a legend usually lies
-    values[40:50] = 0.5
-    columns = {"value": values, "low": values * 0.9, "high": values * 1.1, "week_ago": values, "anomaly": values > 0.4}
+    usual = np.linspace(0.3, 0.2, 96)  # high on the left, where a legend usually lies
+    values = np.append(usual[:-1], 0.5)
+    columns = {"value": values, "low": usual * 0.9, "high": usual * 1.1, "week_ago": usual, "anomaly": values > 0.4}
     ax = charts.Picture("", columns=1).panel("Пользователи ленты")
     charts.band(ax, pd.DataFrame(columns, slots), name, "ru")
     ax.figure.draw_without_rendering()
     legend = ax.get_legend().get_window_extent()
-    assert not legend.overlaps(ax.get_window_extent()) and not legend.overlaps(ax._left_title.get_window_extent())
+    (last,) = ax.texts
+    for other in (ax, ax._left_title, last):
+        assert not legend.overlaps(other.get_window_extent())

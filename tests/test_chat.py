@@ -700,7 +700,7 @@ def test_older_messages_leave_the_page_but_not_its_log(configured, monkeypatch):
         chat.post(f"k{n}", f"message {n}")
     html = (settings().outputs / "chat" / "index.html").read_text()
     assert re.findall(r'<div class="text">(.*?)</div>', html) == ["message 2", "message 3", "message 4"]
-    assert "5 messages · 2 older ones" in html and len(on_the_page()) == 5
+    assert "messages: 5 · 2 older ones" in html and len(on_the_page()) == 5
     configured(language="ru")
     page.add("team again text 1", chat="team", text="<b>Лента</b>", photos=[], note="may not have arrived")
     html = (settings().outputs / "chat" / "index.html").read_text()

@@ -14,16 +14,18 @@ from selenium.webdriver.common.keys import Keys
 from pulsebook import runner
 from pulsebook.archive import index, index_entries, index_files, page
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.base.russian_runs import STATUSES
 from pulsebook.base.settings import settings
 from pulsebook.chat import page as chat_page
 from tests.test_archive import a_notebook
 from tests.test_archive_commands import a_run
 from tests.test_pages import PNG as PICTURE
 from tests.test_pages import Audit, code, display, markdown, of_file
-from tests.test_review import browser, finished, needs_browser, picture, two_runs  # noqa: F401 (fixtures)
+from tests.test_review import browser, finished, needs_browser, picture, tab, two_runs  # noqa: F401 (fixtures)
 
 pytestmark = [needs_browser, pytest.mark.slow]
 AXE = "axe-core@4.10.2"
+PAPER = 718  # pixels of a sheet of A4 between its margins
 TRACEBACK = "raise ValueError(f'{7 + 1} rows are missing')"
 
 
@@ -72,11 +74,11 @@ def opened(browser, address: str):  # noqa: F811
     return browser
 
 
-def seen_as(browser, width: int, scheme: str) -> None:  # noqa: F811
+def seen_as(browser, width: int, scheme: str, media: str = "") -> None:  # noqa: F811
     size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     wanted = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wanted})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": wanted})
 
 
 def lightness(browser, script: str) -> float:  # noqa: F811
@@ -85,20 +87,32 @@ def lightness(browser, script: str) -> float:  # noqa: F811
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
 
 
-def test_axe_finds_nothing_serious_on_any_page_light_or_dark_wide_or_narrow(archive, axe, browser):  # noqa: F811
+def serious(browser, axe: str) -> list[str]:  # noqa: F811
+    """What axe-core finds on the page at hand that is serious or critical."""
     look = f"{axe};const done = arguments[0]; axe.run(document).then(found => done(found.violations.flatMap(v => "
     look += "['serious', 'critical'].includes(v.impact) ? v.nodes.map(n => v.id + ': ' + n.html.slice(0, 150)) : [])))"
+    return browser.execute_async_script(look)
+
+
+def fits(browser, width: int) -> bool:  # noqa: F811
+    return browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def has_ground(browser, scheme: str) -> bool:  # noqa: F811
+    ground = lightness(browser, "getComputedStyle(document.body).backgroundColor")
+    return ground < 0.2 if scheme == "dark" else ground > 0.8
+
+
+def test_axe_finds_nothing_serious_on_any_page_light_or_dark_wide_or_narrow(archive, axe, browser):  # noqa: F811
     for name, file in archive.items():
         for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
             seen_as(browser, width, scheme)
             opened(browser, file.as_uri())
             if name == "index":
                 browser.find_element("css selector", ".run .open").click()
-            assert browser.execute_async_script(look) == [], (name, width, scheme)
             said = (name, width, scheme)
-            assert browser.execute_script("return document.documentElement.scrollWidth") <= width, said
-            ground = lightness(browser, "getComputedStyle(document.body).backgroundColor")
-            assert ground < 0.2 if scheme == "dark" else ground > 0.8, said
+            assert serious(browser, axe) == [], said
+            assert fits(browser, width) and has_ground(browser, scheme), said
             once = browser.execute_script("return ['main', 'h1'].map(e => document.querySelectorAll(e).length)")
             assert once[0] == 1 and once[1] >= 1, said
 
@@ -108,6 +122,28 @@ def test_a_picture_keeps_its_light_ground_in_the_dark(archive, browser):  # noqa
         seen_as(browser, 1280, "dark")
         opened(browser, archive[name].as_uri())
         assert lightness(browser, "getComputedStyle(document.querySelector('img')).backgroundColor") > 0.99, name
+
+
+def test_pages_name_every_state_in_words(archive, two_runs, browser):  # noqa: F811
+    words = {"success": ["succeeded"], "comparison": ["succeeded"] * 2, "failure": ["failed"]}
+    for name, expected in words.items():
+        opened(browser, archive[name].as_uri())
+        assert [mark.text for mark in browser.find_elements("css selector", ".status")] == expected
+    never = browser.find_element("css selector", ".celltag_never-ran .input")
+    for mark, says in (
+        (browser.find_element("css selector", ".celltag_stopped .input"), "stopped here"),
+        (never, "never ran"),
+    ):
+        said = browser.execute_script("return getComputedStyle(arguments[0], '::before').content", mark)
+        assert said == f'"{says}"'
+    record = two_runs[0]
+    for status in STATUSES:
+        record.status = status
+        assert f">{status}</b>" in page.outcome(record)
+    assert "1,200" in (compared := archive["comparison"].read_text()) and "+300 (+25 %)" in compared, (
+        "a change has its sign"
+    )
+    assert "sent · " in archive["chat"].read_text()
 
 
 def test_a_picture_says_what_it_shows(tmp_path, archive):
@@ -120,35 +156,66 @@ def test_a_picture_says_what_it_shows(tmp_path, archive):
     assert ', before"' in archive["comparison"].read_text()
 
 
+def press(browser, *keys) -> str:  # noqa: F811
+    """Press keys; returns the name of what has the focus then, which is seen to have it."""
+    ActionChains(browser).send_keys(*keys).perform()
+    name, ring = browser.execute_script(
+        "const on = document.activeElement;"
+        "if (on.matches('body, iframe')) return [on.title, 'within'];"
+        "return [on.ariaLabel || on.title || on.textContent, getComputedStyle(on).outlineStyle]"
+    )
+    assert ring != "none", f"it is not seen that {name} has the focus"
+    return name
+
+
+def tab_to(browser, what: str) -> str:  # noqa: F811
+    for _ in range(60):
+        if what in (focused := press(browser, Keys.TAB)):
+            return focused
+    raise AssertionError(f"no {what}")
+
+
 def test_the_index_is_used_with_the_keyboard_alone(archive, browser):  # noqa: F811
     seen_as(browser, 1280, "light")
     opened(browser, archive["index"].as_uri())
-
-    def press(*keys):
-        ActionChains(browser).send_keys(*keys).perform()
-        return browser.execute_script("return document.activeElement.ariaLabel || document.activeElement.textContent")
-
-    def tab_to(what: str) -> str:
-        for _ in range(60):
-            focused = press(Keys.TAB)
-            ring = browser.execute_script("return getComputedStyle(document.activeElement).outlineStyle")
-            assert ring != "none", f"it is seen where {focused} is"
-            if what in focused:
-                return focused
-        raise AssertionError(f"no {what}")
-
-    assert tab_to("etl, 2026-11-22") == "etl, 2026-11-22: 1 run, 1 failed, 0 incidents", "the latest day, in words"
-    assert press(Keys.LEFT) == "etl, 2026-11-21: 1 run, all succeeded, 0 incidents"
-    assert press(Keys.UP).startswith("alerts, 2026-11-21") and press(Keys.DOWN).startswith("etl, 2026-11-21")
-    assert press(Keys.ENTER).startswith("etl, 2026-11-21"), "it stays where it was"
+    known = tab_to(browser, "etl, 2026-11-22")
+    assert known == "etl, 2026-11-22: 1 run, 1 failed, 0 incidents", "the latest day, in words"
+    assert press(browser, Keys.LEFT) == "etl, 2026-11-21: 1 run, all succeeded, 0 incidents"
+    assert press(browser, Keys.UP).startswith("alerts, 2026-11-21")
+    assert press(browser, Keys.DOWN).startswith("etl, 2026-11-21")
+    assert press(browser, Keys.ENTER).startswith("etl, 2026-11-21"), "it stays where it was"
     assert browser.current_url.endswith("#day=2026-11-21&in=etl")
     assert browser.switch_to.active_element.get_attribute("aria-pressed") == "true"
-    press(Keys.ENTER)
-    tab_to("details of ")
-    assert press(Keys.DOWN).startswith("details of ") and press(Keys.UP).startswith("details of ")
-    press(Keys.ENTER)
+    press(browser, Keys.ENTER)
+    tab_to(browser, "details of ")
+    assert press(browser, Keys.DOWN).startswith("details of ") and press(browser, Keys.UP).startswith("details of ")
+    press(browser, Keys.ENTER)
     assert browser.switch_to.active_element.get_attribute("aria-expanded") == "true"
     assert "started 20" in browser.find_element("css selector", ".detail").text
+
+
+def test_pages_comparisons_and_the_chat_are_used_with_the_keyboard_alone(archive, browser):  # noqa: F811
+    seen_as(browser, 1280, "light")
+
+    def enter(what: str, leads_to: str) -> None:
+        tab_to(browser, what)
+        ActionChains(browser).send_keys(Keys.ENTER).perform()
+        wait_for(browser, lambda: unquote(browser.current_url).endswith(leads_to))
+
+    opened(browser, archive["chat"].as_uri())
+    enter("executed notebook", "/step-try1.html")
+    enter(
+        "Summary", "#cell-id=" + browser.find_element("css selector", "section.summary .cell").get_attribute("id")[8:]
+    )
+    enter("comparison", "/step-try1.diff.html")
+    tab_to(browser, "the same")
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    assert browser.find_element("css selector", "details[open]").text.count("\n"), "what is folded opens"
+    opened(browser, archive["failure"].as_uri())
+    enter(
+        "stopped here", "#cell-id=" + browser.find_element("css selector", ".celltag_stopped").get_attribute("id")[8:]
+    )
+    enter("index", "index.html#day=2026-11-22")
 
 
 def seen(browser) -> tuple:  # noqa: F811
@@ -252,18 +319,15 @@ def test_index_and_pages_tell_the_time_of_the_business_zone_and_name_it(outputs,
     assert "Asia/Tokyo" in browser.find_element("id", "state").text
 
 
-def test_the_index_fits_the_paper(archive, browser):  # noqa: F811
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": 718, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-    )
-    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": dark})
-    opened(browser, archive["index"].as_uri())
-    days = browser.find_element("id", "days").rect
-    assert (
-        days["x"] + days["width"] <= 718
-        and lightness(browser, "getComputedStyle(document.querySelector('h1')).color") < 0.3
-    )
+def test_every_page_fits_the_paper_in_dark_ink(archive, browser):  # noqa: F811
+    seen_as(browser, PAPER, "dark", media="print")
+    for name, file in archive.items():
+        opened(browser, file.as_uri())
+        assert fits(browser, PAPER), name
+        assert lightness(browser, "getComputedStyle(document.querySelector('h1')).color") < 0.3, name
+        hidden = "return [...document.querySelectorAll('main *')].filter(e => e.clientWidth && e.scrollWidth > e.clientWidth + 1"
+        hidden += " && getComputedStyle(e).overflowX !== 'visible').map(e => e.outerHTML.slice(0, 150))"
+        assert browser.execute_script(hidden) == [], f"{name}: nothing is cut off"
 
 
 def test_a_message_on_the_chat_page_links_to_the_notebook_that_posted_it(archive):
@@ -277,3 +341,34 @@ def test_a_page_of_a_notebook_that_posted_leads_to_its_first_message(archive, tw
     browser.find_element("link text", "message").click()
     assert browser.find_element("css selector", "article:has(:target) .text").text.startswith("Feed")
     assert ">message<" not in archive["failure"].read_text()
+
+
+def test_the_notebook_tab_is_for_everybody_too(two_runs, tab, axe, browser):  # noqa: F811
+    """By ear, in the dark, on a phone, on paper, by keyboard, from an address; Airflow's frame around it is Airflow's."""
+    step = f"{tab[0]}/pulsebook/etl/scheduled__2026-11-21/step"
+    browser.get(f"{tab[0]}/ui/etl/scheduled__2026-11-21/step")  # logs in
+    looks = ((1280, "light", ""), (1280, "dark", ""), (390, "light", ""), (PAPER, "dark", "print"))
+    for address in (step, f"{step}/compare"):
+        for width, scheme, media in looks:
+            seen_as(browser, width, scheme, media)
+            opened(browser, address)
+            assert serious(browser, axe) == [], (address, width, scheme, media)
+            assert fits(browser, width) and has_ground(browser, "light" if media else scheme), (address, width, scheme)
+    seen_as(browser, 1280, "light")
+    opened(browser, step)
+    line = browser.find_element("tag name", "nav")
+    assert "succeeded" in line.text, "in words"
+    tab_to(browser, "compare")
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    wait_for(browser, lambda: browser.current_url.endswith("/compare?try_number=1"))
+    compared = browser.find_element("tag name", "nav").text
+    assert "2026-11-21 compared with 2026-11-20" in compared
+    assert opened(browser, browser.current_url).find_element("tag name", "nav").text == compared
+    tab_to(browser, "back")
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    wait_for(browser, lambda: browser.current_url.endswith("/step?try_number=1"))
+    tab_to(browser, "executed notebook")
+    browser.switch_to.frame(browser.find_element("tag name", "iframe"))
+    tab_to(browser, "Process")
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    wait_for(browser, lambda: browser.execute_script("return document.querySelector(':target').innerText") == "Process")

@@ -34,6 +34,7 @@ STYLE = """
 body { display: flex; flex-direction: column; background: light-dark(#fff, #12171e); color: light-dark(#222, #e4e9ef) }
 nav { padding: 8px 16px; background: light-dark(#eef2f5, #1b222b); font: 14px system-ui, sans-serif }
 nav span { margin-left: 1em } nav a { color: light-dark(#0b5cad, #7db8f5) } iframe { flex: 1; border: 0; width: 100% }
+:focus-visible { outline: 2px solid; outline-offset: 1px } @media print { :root { color-scheme: light } }
 """
 SANDBOX = {
     "Content-Security-Policy": "sandbox allow-popups; default-src 'unsafe-inline' data:; frame-ancestors 'self'",

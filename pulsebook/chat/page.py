@@ -24,7 +24,7 @@ POLICY = (
 )
 WORDS = {
     "en": {
-        "title": "Pulsebook chat", "messages": "{} messages", "older": "{} older ones in messages.jsonl", "chart": "chart {}",
+        "title": "Pulsebook chat", "messages": "messages: {}", "older": "{} older ones in messages.jsonl", "chart": "chart {}",
         "notebook": "executed notebook", "team": "team", "operations": "operations",
         "may not have arrived": "may not have arrived", "edited": "edited {}",
     },

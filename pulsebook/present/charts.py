@@ -227,6 +227,7 @@ def band(ax: Axes, slots: pd.DataFrame, name: str, language: str) -> None:
     ax.set_xticks(marks, [f"{slots.index[n]:%H:%M}" for n in marks], fontsize=SMALL)
     ax.set_xlim(-1, len(slots) + 3)
     amount_axis(ax, language, share=numbers.is_share(name))
-    if not numbers.is_share(name):
-        ax.set_ylim(bottom=0)
+    low, high = ax.get_ylim()
+    low = low if numbers.is_share(name) else 0
+    ax.set_ylim(low, high + (high - low) / 8)  # room for the value of the last point, which may be the highest
     ax.legend(frameon=False, fontsize=SMALL, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)

@@ -47,6 +47,19 @@ def summary(period, numbers: Mapping | pd.Series, *more: Numbers, said: str = ""
     display(Statement("\n".join(lines), headline=lines[0][:HEADLINE], facts=kept, left_out=left))
 
 
+def days_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of days (a row each, the days its index) as people read them: a line for each number, the newest day first.
+
+    >>> days_table(pd.DataFrame({"views": [1200, 1500]}, index=pd.to_datetime(["2026-11-20", "2026-11-21"])))
+          2026-11-21 2026-11-20
+    Views      1,500      1,200
+    """
+    days = {
+        f"{day:%Y-%m-%d}": [_text(value, name) for name, value in row.items()] for day, row in frame[::-1].iterrows()
+    }
+    return pd.DataFrame(days, index=[called(name, settings().language) for name in frame])
+
+
 def facts(period, *given: Numbers) -> list[Fact]:
     """Numbers as facts, each once; what is given, and what is raised, is as for `summary`.
 
