@@ -17,6 +17,7 @@ from pulsebook.catalogue import METRICS
 from pulsebook.chat import page, reported
 from pulsebook.chat.ledger import Ledger
 from pulsebook.present.summary import facts
+from tests.bot_api import bot_api
 from tests.etl import STEPS, quick
 from tests.world import final_table, local, raw_rows
 
@@ -198,6 +199,40 @@ def test_removed_events_are_told_once_in_russian_wherever_the_correction_is_kill
         assert all(
             views in text and text.endswith(": события удалены; таблицы исправлены") for text in replies.values()
         )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("died", ["the bot", "who sends"])
+def test_a_reply_without_an_answer_fails_one_run_and_is_sent_again_when_somebody_says_so(
+    died, fill, configured, execute, monkeypatch
+):
+    feed, messages = raw_rows(DAY, ZONE)
+    fill(feed, messages)
+    quick(DAY)
+    with bot_api() as bot:
+        known = configured(telegram_token="1:a-token-of-tests", telegram_chat_id="-42", telegram_api_url=bot.url)
+        executed("reports/feed_report", run_date=str(DAY), post=True, post_as="feed_report")
+        fill(later(feed, 90, 1000), messages)
+        quick(DAY)
+        if died == "the bot":
+            bot.faults += ["reset"]
+        else:
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                patch.setattr(Ledger, "close", killed)
+                correct()
+            monkeypatch.setattr("pulsebook.chat.ledger.ABANDONED", -1)
+        with pytest.raises(chat.Uncertain, match="it is not known whether .*/corrected/.* arrived"):
+            correct()
+        statuses = f"SELECT status FROM {known.target_database}.chat_messages WHERE key LIKE '%/corrected/%'"
+        assert sorted(execute(statuses).split()) == ["sending", "uncertain"]
+        correct()  # the next day's: who looks after it has heard, and has perhaps found it in the chat
+        _, first = bot.arrived
+        for _ in range(2):
+            correct(resend="manual__1")
+        correct()
+        assert bot.arrived[1:] == [first, first] and json.loads(first[1]["reply_parameters"])["message_id"] == 100
+        assert "\nViews of 20 November: " in first[1]["text"]
+        assert sorted(execute(statuses).split()) == ["sending", "sending", "sent", "uncertain"]
 
 
 class Killed(BaseException):
