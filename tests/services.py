@@ -271,12 +271,12 @@ def airflow(server, tmp_path_factory):
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
             services.start(group, environment)
-            group.wait_for(lambda: services.healthy(environment), 240, "Airflow in good health")
+            group.wait_for(lambda: services.healthy(environment), 480, "Airflow in good health")
             ids = {
                 "trials", "pages", "days", "wrong", "punctual", "broken", "waits", "interrupted", "late_feed", "late_app", "late_etl",
                 *(path.stem for path in (ROOT / "dags").glob("*.py")),
             }  # fmt: skip
-            group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 180, "all DAGs")
+            group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 360, "all DAGs")
             yield SimpleNamespace(
                 cli=cli, kill=kill, restart=restart, healthy=lambda: services.healthy(environment), api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
                 address=address, passwords=known, elsewhere=elsewhere,
