@@ -14,7 +14,8 @@ from pulsebook.local.server import running
 from tests.bench.etl import DAY, OURS, STEPS, fill, measured, notebook_code, query
 
 DAYS = 14
-SHIFTED = "INSERT INTO simulator.{0} SELECT * REPLACE (time - 86400 * {1} AS time) FROM simulator.{0} WHERE time >= toDateTime({2})"
+OF_DAY = "(SELECT * FROM simulator.{0} WHERE time >= toDateTime({2}))"  # in a WHERE beside it `time` would be the shifted one
+SHIFTED = "INSERT INTO simulator.{0} SELECT * REPLACE (time - 86400 * {1} AS time) FROM " + OF_DAY
 START = 1795122000  # of the bench's day
 
 
@@ -40,6 +41,10 @@ def main() -> None:
             for ago in range(1, DAYS + 1):
                 for table in ("feed_actions", "message_actions"):
                     query(url, SHIFTED.format(table, ago, START))
+            rows = int(query(url, "SELECT count() FROM simulator.feed_actions"))
+            assert rows == (DAYS + 1) * int(size * 1e6), (
+                f"expected {DAYS + 1} days of {size:g} M events, found {rows:,} rows"
+            )
             etl = [measured(OURS + notebook_code(name, {"run_date": DAY, **own}) + tail, url) for name, own in STEPS]
             code = OURS + notebook_code("recount", {"run_date": DAY, "days": DAYS}) + tail
             measured(code, url)  # fills daily_metrics
