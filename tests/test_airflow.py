@@ -976,15 +976,15 @@ def heard(airflow) -> dict[str, list[str]]:
 
 
 def states(airflow, dag: str) -> dict[str, tuple[str, int]]:
-    """By task of a DAG that has run once: how it is, and its try. Before its end it is as its record says: between two looks
-    and in the middle of one it waits."""
+    """By task of a DAG that has run once: its state, and its try. One that waits does so between two looks and in the middle of
+    one."""
     tasks = airflow.api("GET", f"/dags/{dag}/dagRuns/~/taskInstances")["task_instances"]
     known = records(airflow.outputs, f"{dag}/*/*/*.json")
     found = {}
     for task in tasks:
         goes_on = task["state"] in (None, "scheduled", "queued", "running", "up_for_reschedule")
-        state = known.get(task["task_id"], {}).get("status") if goes_on else task["state"]
-        found[task["task_id"]] = state, task["try_number"]
+        waits = goes_on and known.get(task["task_id"], {}).get("status") == "waiting"
+        found[task["task_id"]] = "waiting" if waits else task["state"], task["try_number"]
     return found
 
 
@@ -1031,6 +1031,8 @@ def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_
 
     complete("message_actions")
     (run,) = airflow.api("GET", "/dags/late_app/dagRuns")["dag_runs"]
+    of_run = f"/dags/late_app/dagRuns/{run['dag_run_id']}"  # cleared before its end it would end all the same
+    until(lambda: airflow.api("GET", of_run)["state"] == "failed", 60, "the end of the second one's run")
     airflow.api("POST", "/dags/late_app/clearTaskInstances", dry_run=False, dag_run_id=run["dag_run_id"])
     until(
         lambda: tasks()["late_app"] == (due, [("success", 2)], ["report-try1", "report-try2"]), 120, "the second report"
