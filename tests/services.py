@@ -64,10 +64,11 @@ from airflow.sdk import DAG
 from airflow.timetables.trigger import CronTriggerTimetable
 from pulsebook.airflow.callbacks import notify_operations
 from pulsebook.airflow.operator import NotebookOperator
+from pulsebook.airflow.waiting import Gate
 
 in_a_task = any(frame.function == "parse" and "task_runner" in frame.filename for frame in inspect.stack())
 if in_a_task and Path("HICCUP").exists():
-    Path("HICCUP").write_text("noticed")
+    Path("HICCUP").with_suffix(".noticed").touch()
     raise ImportError("away for a moment")
 
 daily = CronTriggerTimetable("0 0 * * *", timezone="Europe/Moscow")
@@ -77,25 +78,30 @@ with DAG("waits", schedule=daily, start_date=datetime(2026, 1, 1), catchup=False
     for name in ("first", "second"):  # complete is a day with a message in its last second
         NotebookOperator(task_id=name, notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
 
-deadline = Path("DEADLINE").read_text()
-reports = {"late_feed": ("feed_report", ["feed"]), "late_app": ("app_report", ["feed", "messages"])}
-for name, (report, sources) in reports.items():
+late = {"deadline": Path("DEADLINE").read_text(), "look_every": timedelta(seconds=10)}
+reports = {"late_feed": ("feed", ["feed"]), "late_app": ("app", ["feed", "messages"]), "late_etl": ("app", ["feed", "messages", "etl"])}
+for name, (about, needs) in reports.items():
     with DAG(name, schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
-        given = {"post": True, "quiet_hours": 0.0003}
-        own = {"waits_for": sources, "deadline": deadline, "look_every": timedelta(seconds=10)}
-        NotebookOperator(task_id="report", notebook=f"reports/{report}.ipynb", parameters=given, **own)
+        notebook, own = f"reports/{about}_report.ipynb", {"post": True, "quiet_hours": 0.0003}
+        report = NotebookOperator(task_id="report", notebook=notebook, parameters=own, waits_for=needs, **late)
+        if name == "late_etl":
+            own, late = own | {"rest": True}, late | {"deadline": "23:59:59"}
+            report >> NotebookOperator(task_id="rest", notebook=notebook, parameters=own, waits_for=["etl"], **late)
 
 
-def held(context):
-    if Path("HELD").exists():
-        Path("HELD").write_text(str(os.getpid()))
-        time.sleep(60)
+class Held(Gate):
+    def hold(self, *given):
+        if Path("HELD").exists():
+            Path("HELD").write_text(str(os.getpid()))
+            time.sleep(60)
+        return super().hold(*given)
 
 
 tries["retry_delay"] = timedelta(seconds=1)
-how |= {"look_every": timedelta(seconds=10), "pre_execute": held}
+how |= {"look_every": timedelta(seconds=10)}
 with DAG("interrupted", schedule=daily, start_date=datetime(2026, 1, 1), catchup=False, default_args=tries) as dag:
-    NotebookOperator(task_id="only", notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
+    only = NotebookOperator(task_id="only", notebook="NOTEBOOK", parameters={"quiet_hours": 0.0003}, **how)
+    only.gate = Held(only.gate.waits_for, only.gate.deadline, only.gate.every)
 """
 SLOW = ["import os, time\nprint('kernel', os.getpid())", "time.sleep(600)", "print('never')"]
 
@@ -183,7 +189,7 @@ dag.timetable = NullTimetable()
 def airflow(server, tmp_path_factory):
     """The services, started as `make up` starts them; the bot's token stands in an Airflow Connection.
 
-    `cli` runs a command, `kill` ends a service with all that it has started, `restart` also starts it again, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
+    `cli` runs a command, `kill` ends services with all that they have started, `restart` also starts them again, `api` a request as admin, `page` one for a page of the review plugin as whoever `how` says;
     `elsewhere` is a server of which no page may know: what reached it, and its `url`; `monitor` the one that hears of scheduled runs; `stop` ends
     all of it, with the last test.
     """
@@ -206,8 +212,8 @@ def airflow(server, tmp_path_factory):
         "PULSEBOOK_TARGET_DATABASE": "airflow_target",
         "PULSEBOOK_OUTPUTS": str(outputs),
         "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "8",
-        # a task asks an API server that is away for a minute: so long one takes to start on a busy machine
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "40",
+        # a task asks an API server that is away for three minutes: so long one may take to start on a busy machine
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "90",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "2",
     }
     address = environment["AIRFLOW__API__BASE_URL"]
@@ -217,14 +223,15 @@ def airflow(server, tmp_path_factory):
     def cli(*words: str) -> str:
         return services.run(environment, *words)
 
-    def kill(name: str) -> None:
-        for member in [member for member in group.members if member.name == name]:
+    def kill(*names: str) -> None:
+        for member in [member for member in group.members if member.name in names]:
             os.killpg(member.pid, signal.SIGKILL)
             group.members.remove(member)
 
-    def restart(name: str) -> None:
-        kill(name)
-        services.start_one(name, group, environment)
+    def restart(*names: str) -> None:
+        kill(*names)
+        for name in names:
+            services.start_one(name, group, environment)
 
     def bearer(user: str = "admin") -> dict:
         return services.bearer(address, user, known[user])
@@ -264,14 +271,14 @@ def airflow(server, tmp_path_factory):
             cli("connections", "add", "pulsebook_telegram", "--conn-type", "generic", "--conn-host", bot.url,
                 "--conn-login", "-42", "--conn-password", TOKEN, "--conn-extra", '{"ops_chat_id": "-7"}')  # fmt: skip
             services.start(group, environment)
-            group.wait_for(lambda: services.healthy(environment), 240, "Airflow in good health")
+            group.wait_for(lambda: services.healthy(environment), 480, "Airflow in good health")
             ids = {
-                "trials", "pages", "days", "wrong", "punctual", "broken", "waits", "interrupted", "late_feed", "late_app",
+                "trials", "pages", "days", "wrong", "punctual", "broken", "waits", "interrupted", "late_feed", "late_app", "late_etl",
                 *(path.stem for path in (ROOT / "dags").glob("*.py")),
             }  # fmt: skip
-            group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 180, "all DAGs")
+            group.wait_for(lambda: {d["dag_id"] for d in api("GET", "/dags")["dags"]} >= ids, 360, "all DAGs")
             yield SimpleNamespace(
-                cli=cli, kill=kill, restart=restart, api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
+                cli=cli, kill=kill, restart=restart, healthy=lambda: services.healthy(environment), api=api, page=page, bearer=bearer, outputs=outputs, bot=bot, home=home, outage=outage,
                 address=address, passwords=known, elsewhere=elsewhere,
                 monitor=monitor, stop=group.stop,
             )  # fmt: skip

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,7 +19,9 @@ import pytest
 from pulsebook import runner
 from pulsebook.archive import index_files
 from pulsebook.archive.record import Record, folder_of
+from pulsebook.base.files import replace
 from pulsebook.base.settings import ROOT
+from pulsebook.local.services import SERVICES
 from pulsebook.parameters import accepted, from_templates
 from tests.services import MOSCOW, PING_KEY, TOKEN, until
 from tests.test_archive import a_notebook
@@ -829,9 +832,15 @@ def test_a_monitor_hears_how_scheduled_runs_begin_and_end_and_of_no_other(airflo
         assert file.is_dir() or PING_KEY.encode() not in file.read_bytes(), file
 
 
+LONG = pytest.mark.timeout(1500)  # beside it `until` says sooner what has not happened
+
+
 @pytest.fixture
 def complete(airflow, execute):
-    """Yesterday has no event in its last second, and the chat is empty; what is returned makes the day complete."""
+    """Yesterday has no event in its last second, and the chat is empty; what is returned makes the day complete. It stays
+    yesterday for as long as a test takes."""
+    until(lambda: f"{datetime.now(MOSCOW):%H:%M}" < "23:48", 720, "the next day")
+    replace(airflow.home / "deadline", "23:59:59")
     airflow.bot.arrived.clear()
     last = datetime.now(MOSCOW).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(seconds=1)
     tables, at = ("feed_actions", "message_actions"), f"toDateTime({int(last.timestamp())})"
@@ -847,6 +856,7 @@ def complete(airflow, execute):
 
 
 @pytest.mark.slow
+@LONG
 def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(airflow, complete):
     looks, enough = {"first": set(), "second": set()}, 3  # starts without a DAG that Airflow allows of itself
 
@@ -858,7 +868,7 @@ def test_a_wait_outlasts_looks_and_a_dag_file_that_is_away_and_uses_no_retry(air
     airflow.api("PATCH", "/dags/waits", is_paused=False)
     until(waiting, 120, "the third look of both", pause=0.2)
     (airflow.home / "hiccup").touch()
-    until(lambda: (airflow.home / "hiccup").read_text(), 60, "a start without the DAG's file", pause=0.1)
+    until((airflow.home / "hiccup.noticed").exists, 60, "a start without the DAG's file", pause=0.1)
     (airflow.home / "hiccup").unlink()
     for found in looks.values():
         found.clear()
@@ -887,7 +897,8 @@ def operations_heard_of_one_wait(airflow):
 
 
 @pytest.mark.slow
-def test_a_wait_outlasts_killed_services_and_a_pause_and_a_killed_look_uses_one_retry(airflow, complete):
+@LONG
+def test_a_wait_outlasts_killed_services_and_a_pause_and_each_killed_look_uses_one_retry(airflow, complete):
     dag, held = "/dags/interrupted", airflow.home / "held"
 
     def task() -> dict:
@@ -902,70 +913,104 @@ def test_a_wait_outlasts_killed_services_and_a_pause_and_a_killed_look_uses_one_
         over = now.get("state") == "up_for_reschedule" and not Path(f"/proc/{now['pid']}").exists()
         return due if due > after and over else ""
 
+    def in_a_look() -> int:
+        """The process of the next look, which is held in its middle."""
+        process = int(until(held.read_text, 60, "a look", pause=0.1))
+        held.unlink()
+        return process
+
     airflow.api("PATCH", dag, is_paused=False)
     due = until(looked, 90, "the first look")
-    for service in ("scheduler", "tasks-api-server"):  # killed between two looks
+    for service in ("scheduler", "tasks-api-server", "dag-processor"):  # killed between two looks
         time.sleep(1)
         airflow.restart(service)
         due = until(lambda after=due: looked(after=after), 90, f"a look after the {service} was killed", pause=0.2)
     airflow.api("PATCH", dag, is_paused=True)
+    due = until(looked, 60, "the end of a look that had begun before the pause")
     held.touch()
     time.sleep((datetime.fromisoformat(due) - datetime.now(UTC)).total_seconds() + 3)
     assert looked() == due and not held.read_text(), "a task of a DAG that is paused does not look"
     airflow.api("PATCH", dag, is_paused=False)
-    process = int(until(held.read_text, 60, "a look after the pause", pause=0.1))
-    held.unlink()
-    os.kill(process, signal.SIGKILL)
-    until(lambda: looked(2), 60, "a look of the second try")
+    os.kill(in_a_look(), signal.SIGKILL)
+    until(lambda: looked(2), 90, "a look of the second try")
+    held.touch()
+    process = in_a_look()
+    supervisor = int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(supervisor, signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{process}").exists(), 30, "the end of the look whose supervisor was killed")
+    with sqlite3.connect(airflow.home / "airflow.db", timeout=60) as database:  # Airflow notices it after five minutes
+        database.execute(
+            "UPDATE task_instance SET last_heartbeat_at = '2026-01-01 00:00:00.000000' WHERE dag_id = 'interrupted'"
+        )
+    until(lambda: looked(3), 90, "a look of the third try")
     complete()
     until(lambda: task()["state"] in ("success", "failed"), 120, "the end of the task")
     airflow.api("PATCH", dag, is_paused=True)
-    assert (task()["state"], task()["try_number"]) == ("success", 2), "of all this the killed look alone used a retry"
-    assert [path.stem for path in airflow.outputs.glob("interrupted/*/*/*.ipynb")] == ["only-try2"], "one kernel"
-    assert (known(1)["status"], known(1)["error"]) == ("killed", "it waited, and try 2 goes on in its place")
-    assert known(2)["status"] == "succeeded" and len([*airflow.outputs.glob("interrupted/*/*/*.json")]) == 2
+    assert (task()["state"], task()["try_number"]) == ("success", 3), "of all this the killed looks alone used retries"
+    assert [path.stem for path in airflow.outputs.glob("interrupted/*/*/*.ipynb")] == ["only-try3"], "one kernel"
+    for number in (1, 2):
+        goes_on = f"it waited, and try {number + 1} goes on in its place"
+        assert (known(number)["status"], known(number)["error"]) == ("killed", goes_on)
+    assert known(3)["status"] == "succeeded" and len([*airflow.outputs.glob("interrupted/*/*/*.json")]) == 3
     days = index_files.read(index_files.overview_of(airflow.outputs), {})["days"].values()
     counts = [day["interrupted"] for day in days if "interrupted" in day]
-    assert counts == [[2, 0, 0, 0]], "a day whose later try succeeded is no failed day"
+    assert counts == [[3, 0, 0, 0]], "a day whose later try succeeded is no failed day"
     operations_heard_of_one_wait(airflow)
 
 
-def heard(airflow) -> dict[str, list[str]]:
-    """What team and operations received, in order: the first line of each message without markup; replies are marked."""
-    found = {"-42": [], "-7": []}
+def said(airflow, chat: str) -> list[str]:
+    """What a chat received, in order: the text of each message without markup; replies are marked."""
+    found = []
     for _, fields in airflow.bot.arrived:
-        first = (
-            {"caption": fields.get("text")} | fields | json.loads(fields.get("media", "[{}]"))[0]
-        )  # an album's is in it
-        line = re.sub("<[^>]+>", "", first["caption"]).split("\n")[0]
-        found[fields["chat_id"]].append(("↩ " if "reply_parameters" in fields else "") + line)
-    return {"team": found["-42"], "operations": found["-7"]}
+        if fields["chat_id"] == chat:
+            album = json.loads(fields.get("media", "[{}]"))[0]  # its text is in the first picture's caption
+            text = ({"caption": fields.get("text")} | fields | album)["caption"]
+            found.append(("↩ " if "reply_parameters" in fields else "") + re.sub("<[^>]+>", "", text))
+    return found
+
+
+def heard(airflow) -> dict[str, list[str]]:
+    """The first line of each message that team and operations received."""
+    chats = {"team": "-42", "operations": "-7"}
+    return {name: [text.split("\n")[0] for text in said(airflow, chat)] for name, chat in chats.items()}
+
+
+def states(airflow, dag: str) -> dict[str, tuple[str, int]]:
+    """By task of a DAG that has run once: its state, and its try. One that waits does so between two looks and in the middle of
+    one."""
+    tasks = airflow.api("GET", f"/dags/{dag}/dagRuns/~/taskInstances")["task_instances"]
+    known = records(airflow.outputs, f"{dag}/*/*/*.json")
+    found = {}
+    for task in tasks:
+        goes_on = task["state"] in (None, "scheduled", "queued", "running", "up_for_reschedule")
+        waits = goes_on and known.get(task["task_id"], {}).get("status") == "waiting"
+        found[task["task_id"]] = "waiting" if waits else task["state"], task["try_number"]
+    return found
 
 
 @pytest.mark.slow
+@LONG
 def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_is_told_once(airflow, complete):
     """The first is complete in time; the second only after its deadline, when somebody clears it."""
     today = datetime.now(MOSCOW).date()
     day, reports = today - timedelta(days=1), ("late_feed", "late_app")
 
     def tasks() -> dict[str, tuple]:
-        """By report: when its runs were due, the state and the try of their tasks, and the tries that had a kernel."""
+        """By report: when its runs were due, how its tasks are and their tries, and the tries that had a kernel."""
         found = {}
         for dag in reports:
             runs = airflow.api("GET", f"/dags/{dag}/dagRuns")["dag_runs"]
-            own = airflow.api("GET", f"/dags/{dag}/dagRuns/~/taskInstances")["task_instances"]
             due = [f"{datetime.fromisoformat(run['logical_date']).astimezone(MOSCOW):%F %R}" for run in runs]
             kernels = sorted(path.stem for path in airflow.outputs.glob(f"{dag}/*/*/*.ipynb"))
-            found[dag] = due, [(task["state"], task["try_number"]) for task in own], kernels
+            found[dag] = due, [*states(airflow, dag).values()], kernels
         return found
 
-    due, waiting = [f"{today} 00:00"], [("up_for_reschedule", 1)]
-    airflow.kill("scheduler")
-    for dag in reports:
-        airflow.api("PATCH", f"/dags/{dag}", is_paused=False)
-    assert tasks() == dict.fromkeys(reports, ([], [], []))
-    airflow.restart("scheduler")
-    until(lambda: tasks() == dict.fromkeys(reports, (due, waiting, [])), 150, "the wait of both")
+    due = [f"{today} 00:00"]
+    airflow.kill(*SERVICES)
+    airflow.cli("dags", "unpause", "--yes", "--treat-dag-id-as-regex", "^late_(feed|app)$")
+    airflow.restart(*SERVICES)
+    until(airflow.healthy, 120, "an answer of Airflow")
+    until(lambda: tasks() == dict.fromkeys(reports, (due, [("waiting", 1)], [])), 120, "the wait of both")
     unfinished = "airflow_source.{} looks unfinished on {}: its last event is "
     feed, messages = (unfinished.format(table, day) for table in ("feed_actions", "message_actions"))
     waits = sorted(heard(airflow)["operations"])
@@ -974,7 +1019,7 @@ def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_
 
     complete("feed_actions")
     until(lambda: tasks()["late_feed"] == (due, [("success", 1)], ["report-try1"]), 90, "the first report")
-    (airflow.home / "deadline").write_text(f"{datetime.now(MOSCOW):%H:%M:%S}")
+    replace(airflow.home / "deadline", f"{datetime.now(MOSCOW):%H:%M:%S}")
     until(
         lambda: tasks()["late_app"] == (due, [("failed", 1)], ["report-try1"]), 90, "the end of the second one's wait"
     )
@@ -986,6 +1031,8 @@ def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_
 
     complete("message_actions")
     (run,) = airflow.api("GET", "/dags/late_app/dagRuns")["dag_runs"]
+    of_run = f"/dags/late_app/dagRuns/{run['dag_run_id']}"  # cleared before its end it would end all the same
+    until(lambda: airflow.api("GET", of_run)["state"] == "failed", 60, "the end of the second one's run")
     airflow.api("POST", "/dags/late_app/clearTaskInstances", dry_run=False, dag_run_id=run["dag_run_id"])
     until(
         lambda: tasks()["late_app"] == (due, [("success", 2)], ["report-try1", "report-try2"]), 120, "the second report"
@@ -994,3 +1041,39 @@ def test_after_a_morning_without_airflow_two_late_reports_wait_at_once_and_each_
         airflow.api("PATCH", f"/dags/{dag}", is_paused=True)
     team, operations = heard(airflow).values()
     assert [line.split(" · ")[0] for line in team] == ["Feed", "App"] and len(operations) == 5
+
+
+@pytest.mark.slow
+@LONG
+def test_where_the_etl_is_late_the_apps_report_goes_at_its_deadline_and_the_rest_is_a_reply(airflow, complete, execute):
+    day, loaded = datetime.now(MOSCOW).date() - timedelta(days=1), "airflow_target.metrics_by_dimension"
+    complete()
+    execute(f"DROP TABLE IF EXISTS {loaded}")  # tests before this one have loaded the day
+    airflow.api("PATCH", "/dags/late_etl", is_paused=False)
+    until(lambda: states(airflow, "late_etl").get("report") == ("waiting", 1), 120, "the wait of the report")
+    assert said(airflow, "-7") == [
+        f"⏳ late_etl · {day} waits: etl has not loaded {day} yet. It looks every 0 minutes until 23:59, and uses no retry."
+    ]
+    replace(airflow.home / "deadline", f"{datetime.now(MOSCOW):%H:%M:%S}")
+    waits = {"report": ("success", 1), "rest": ("waiting", 1)}
+    until(lambda: states(airflow, "late_etl") == waits, 120, "the report, and the wait of its rest")
+    (report,) = said(airflow, "-42")
+    assert report.startswith("App · ") and "\nWhere\n– not known yet: this day is not loaded" in report
+
+    airflow.cli("dags", "unpause", "etl")
+    load = airflow.api("POST", "/dags/etl/dagRuns", logical_date=None, conf={"run_date": str(day)})["dag_run_id"]
+    until(lambda: airflow.api("GET", f"/dags/etl/dagRuns/{load}")["state"] == "success", 240, "the load of the day")
+    both = {"report": ("success", 1), "rest": ("success", 1)}
+    until(lambda: states(airflow, "late_etl") == both, 120, "the rest")
+    airflow.api("PATCH", "/dags/late_etl", is_paused=True)
+    kernels = sorted(path.stem for path in airflow.outputs.glob("late_etl/*/*/*.ipynb"))
+    assert kernels == ["report-try1", "rest-try1"], "one each, and neither for a look"
+    numbered = enumerate(airflow.bot.arrived, 1)
+    (first, _), (_, reply) = [(100 * n, fields) for n, (_, fields) in numbered if fields["chat_id"] == "-42"]
+    assert json.loads(reply["reply_parameters"])["message_id"] == first
+    _, rest = said(airflow, "-42")
+    assert [line.split(": ")[0] for line in rest.split("\n")] == ["↩ Where (share of views)", "OS", "Gender", "Age"]
+    waited, gave_up = heard(airflow)["operations"]
+    assert waited.startswith("⏳ ") and re.fullmatch(
+        rf"↩ ✗ late_etl · {day} gave up waiting at \d\d:\d\d: etl has not loaded {day} yet", gave_up
+    )

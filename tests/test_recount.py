@@ -17,6 +17,7 @@ from pulsebook.catalogue import METRICS
 from pulsebook.chat import page, reported
 from pulsebook.chat.ledger import Ledger
 from pulsebook.present.summary import facts
+from tests.bot_api import bot_api
 from tests.etl import STEPS, quick
 from tests.world import final_table, local, raw_rows
 
@@ -104,17 +105,16 @@ def test_late_events_are_loaded_and_told_once_where_the_numbers_were_told(world,
     now, replies = numbers(feed, messages), {reply["reply_to"]: reply["text"] for reply in chatted()[2:]}
     assert len(chatted()) == 4 and replies.keys() == TOLD.keys()
     for message, text in replies.items():
-        lines = text.split("\n")
-        assert lines[-1].endswith(": events arrived late; the tables are corrected")
-        told = {line.split(" of 20 November: ")[0]: line for line in lines}
-        assert {*told} == {METRICS[name].en for name in TOLD[message] if is_worth(before[name], now[name], name)}
+        first, *lines = text.split("\n")
+        assert first == "<b>Correction of 20 November</b>: events arrived late; the tables are corrected"
+        assert {line.split(": ")[0] for line in lines} == {
+            METRICS[name].en for name in TOLD[message] if is_worth(before[name], now[name], name)
+        }
     text = replies["team feed_report/2026-11-20"]
     grown = (now["views"] / before["views"] - 1) * 100
-    assert f"\nViews of 20 November: {before['views']} → <b>{now['views']}</b> (+{grown:.1f}\xa0%)\n" in text
+    assert f"\nViews: {before['views']} → <b>{now['views']}</b> (+{grown:.1f}\xa0%)\n" in text
     points = (now["ctr"] - before["ctr"]) * 100
-    assert (
-        f"CTR of 20 November: {before['ctr']:.1%} → ".replace("%", "\xa0%") in text and f"(+{points:.1f}\xa0pp)" in text
-    )
+    assert f"\nCTR: {before['ctr']:.1%} → ".replace("%", "\xa0%") in text and f"(+{points:.1f}\xa0pp)" in text
 
     assert recount() == {} and correct()["messages"] == [] and len(chatted()) == 4, "a second time nothing is said"
     later_report = executed("reports/feed_report", run_date=str(RUN))
@@ -128,9 +128,7 @@ def test_late_events_are_loaded_and_told_once_where_the_numbers_were_told(world,
     assert recount() == {str(DAY): "changed"}
     quick(DAY)
     correct()
-    assert (
-        f"\nViews of 20 November: {now['views']} → <b>{numbers(more, messages)['views']}</b> " in chatted()[4]["text"]
-    )
+    assert f"\nViews: {now['views']} → <b>{numbers(more, messages)['views']}</b> " in chatted()[4]["text"]
     assert {reply["reply_to"] for reply in chatted()[4:]} == TOLD.keys()
 
 
@@ -194,10 +192,59 @@ def test_removed_events_are_told_once_in_russian_wherever_the_correction_is_kill
         now, replies = numbers(feed, messages), {reply["reply_to"]: reply["text"] for reply in chatted()[known:]}
         assert len(chatted()) == known + 2 and replies.keys() == TOLD.keys()
         fallen = f"{(1 - now['views'] / before['views']) * 100:.1f}".replace(".", ",")
-        views = f"Просмотры за 20 ноября: {before['views']} → <b>{now['views']}</b> (−{fallen}\xa0%)"
-        assert all(
-            views in text and text.endswith(": события удалены; таблицы исправлены") for text in replies.values()
+        why, views = (
+            "<b>Исправление за 20 ноября</b>: события удалены; таблицы исправлены\n",
+            f"\nПросмотры: {before['views']} → <b>{now['views']}</b> (−{fallen}\xa0%)",
         )
+        assert all(text.startswith(why) and views in text for text in replies.values())
+
+
+@pytest.mark.slow
+def test_a_message_of_which_one_number_moved_is_told_in_one_line(world, fill, chatted):
+    feed, messages = world
+    viewed = of_day(feed).query("action == 'view'").index[:12]
+    other = feed.assign(post_id=feed["post_id"].mask(feed.index.isin(viewed), feed.index + 1000))
+    fill(other, messages)
+    quick(DAY)
+    correct()
+    (reply,) = chatted()[2:]
+    before, now = (numbers(rows, messages)["posts"] for rows in (feed, other))
+    moved = f"{before} → <b>{now}</b> (+{(now / before - 1) * 100:.1f}\xa0%)"
+    assert reply["text"] == f"Posts seen of 20 November: {moved}: events arrived late; the tables are corrected"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("died", ["the bot", "who sends"])
+def test_a_reply_without_an_answer_fails_one_run_and_is_sent_again_when_somebody_says_so(
+    died, fill, configured, execute, monkeypatch
+):
+    feed, messages = raw_rows(DAY, ZONE)
+    fill(feed, messages)
+    quick(DAY)
+    with bot_api() as bot:
+        known = configured(telegram_token="1:a-token-of-tests", telegram_chat_id="-42", telegram_api_url=bot.url)
+        executed("reports/feed_report", run_date=str(DAY), post=True, post_as="feed_report")
+        fill(later(feed, 90, 1000), messages)
+        quick(DAY)
+        if died == "the bot":
+            bot.faults += ["reset"]
+        else:
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                patch.setattr(Ledger, "close", killed)
+                correct()
+            monkeypatch.setattr("pulsebook.chat.ledger.ABANDONED", -1)
+        with pytest.raises(chat.Uncertain, match="it is not known whether .*/corrected/.* arrived"):
+            correct()
+        statuses = f"SELECT status FROM {known.target_database}.chat_messages WHERE key LIKE '%/corrected/%'"
+        assert sorted(execute(statuses).split()) == ["sending", "uncertain"]
+        correct()  # the next day's: who looks after it has heard, and has perhaps found it in the chat
+        _, first = bot.arrived
+        for _ in range(2):
+            correct(resend="manual__1")
+        correct()
+        assert bot.arrived[1:] == [first, first] and json.loads(first[1]["reply_parameters"])["message_id"] == 100
+        assert "\nViews: " in first[1]["text"]
+        assert sorted(execute(statuses).split()) == ["sending", "sending", "sent", "uncertain"]
 
 
 class Killed(BaseException):
@@ -281,6 +328,7 @@ def test_what_moved_little_is_one_line_when_its_month_can_no_longer_change(
         assert text.startswith(begins[language])
     (small,) = chatted()[2:]
     assert small["text"].startswith(begins["en"]) and small["reply_to"] == ""
+    assert " numbers of 1 day have moved since the reports told them, most of all " in small["text"]
 
 
 def test_what_is_stated_counts_once_it_was_sent_and_a_resend_tells_of_the_same_message(configured, monkeypatch):

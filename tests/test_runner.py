@@ -335,6 +335,7 @@ def test_a_kernel_that_is_missing_fails_with_what_to_do_and_another_can_be_named
     [
         ("print(nope)", True), ("import nope", True), ("x = (", True), ("%nope", True),
         ("raise ValueError('the source is not complete')", False), ("{}['x']", False), ("1 / 0", False),
+        ("from pulsebook.chat import Uncertain\nraise Uncertain('it may have arrived')", True),
     ],
 )  # fmt: skip
 def test_what_no_retry_repairs_is_said_to_be_so(code, lasting, folder, tmp_path):

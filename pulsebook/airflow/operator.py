@@ -73,8 +73,8 @@ class NotebookOperator(PapermillOperator):
     A template in a parameter gives text. Text is taken for what the notebook's parameters cell declares where that is beyond
     doubt (`"3"` for an int); for a parameter that is text it stays text. An unknown parameter, or one of another type, fails
     the task before a kernel starts, without a retry; nor is tried again what is wrong in code or SQL itself (a name, a column
-    or a module that is not there, a syntax error, a kernel that is not installed). A notebook that ends itself with `sys.exit(0)` skips the task, and what
-    waits for it. With `waits_for` (sources of the catalogue, `etl`: see `waiting`) the scheduled run of a day waits until its day
+    or a module that is not there, a syntax error, a kernel that is not installed), or a message that may have arrived. A
+    notebook that ends itself with `sys.exit(0)` skips the task, and what waits for it. With `waits_for` (sources of the catalogue, `etl`: see `waiting`) the scheduled run of a day waits until its day
     is there, until `deadline` in the business zone: its own, or the DAG's. With `log_output` the task's log shows the texts that a cell has put out, when it is over. A task always has
     an `execution_timeout`: its own, the DAG's or TIMEOUT.
     """

@@ -109,7 +109,7 @@ def post(
         reported.state(key, told, reply_to)
     calls = requests(text, photos, set(begun))
     answered = ledger.first_message(reply_to, chat) if reply_to and not local else None
-    ids, sent_now, uncertain = [], 0, []
+    ids, sent_now, uncertain, is_news = [], 0, [], False
     for request in calls:
         first, id = request is calls[0], f"{to} {key} {request.part}"
         show = partial(page.add, id, chat=to, text=request.text, photos=request.photos,
@@ -118,13 +118,15 @@ def post(
         claim = _deliver(Part(key, request.part, chat, headline(text), task), ledger, telegram, send, lacks)
         if claim.status == "uncertain":
             uncertain.append(f"part {request.part}: {claim.detail}")
+            is_news |= bool(claim.token)
         if not page.contains(id):
             show(note="may not have arrived" if claim.status == "uncertain" else "")
         ids, sent_now = [*ids, *claim.message_ids], sent_now + (claim.status == "sending")
     if uncertain:
         raise Uncertain(
             f"it is not known whether {key} arrived: {'; '.join(uncertain)}. Look into the chat; it is not sent again by "
-            "itself. Run with resend to send it once more."
+            "itself. Run with resend to send it once more.",
+            is_news,
         )
     delivery = Delivery(tuple(ids), len(calls), sent_now)
     log.info("%s: %s", key, delivery)
@@ -177,7 +179,7 @@ def edit(key: str, text: str, revision: int, *, keep: bool = False, told: Sequen
 
     claim = _deliver(part, ledger, telegram, send)
     if claim.status == "uncertain":
-        raise Uncertain(claim.detail)
+        raise Uncertain(claim.detail, bool(claim.token))
     return Delivery(claim.message_ids, 1, int(claim.status == "sending"))
 
 

@@ -53,7 +53,15 @@ class TryLater(Undelivered):
 
 
 class Uncertain(ChatError):
-    """The request was written but no answer was read: the message may have arrived."""
+    """The request was written but no answer was read: the message may have arrived.
+
+    Attributes:
+        is_news: nobody has been told so before.
+    """
+
+    def __init__(self, message: str, is_news: bool = True):
+        super().__init__(message)
+        self.is_news = is_news
 
 
 @dataclass(frozen=True)

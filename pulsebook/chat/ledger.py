@@ -3,7 +3,7 @@
 Rows are only added. Whoever wants to send first adds a claim (`sending`), then looks: with no other claim the part is
 theirs; where two claim at the same time both withdraw, wait and try again. A claim ends as `sent`, `failed` (it may be
 sent again: each attempt is a claim of its own), `uncertain` (it may have arrived: it is not sent again) or `withdrawn`.
-A claim whose owner died counts as uncertain once it is older than any delivery can take. An edit does no harm when it is
+A claim whose owner died is stated as uncertain by who finds it older than any delivery can take. An edit does no harm when it is
 repeated, so nothing but `sent` counts of it; it has a revision, and after a greater one it is not made any more. A chat that Telegram gave a
 new id is the same chat: a row `moved` says so.
 """
@@ -47,7 +47,7 @@ class Claim:
 
     status: str
     message_ids: tuple[int, ...] = ()
-    token: str = ""
+    token: str = ""  # of a claim that is ours to send, or whose end nobody has stated yet
     detail: str = ""
     task: str = ""  # that has claimed it
 
@@ -66,6 +66,8 @@ class Ledger:
         while True:
             known = self._known(part)
             if known and known.status != "sending":
+                if known.token:
+                    self.close(part, known.token, known.status, detail=known.detail)
                 return known
             if not known:
                 token = uuid.uuid4().hex
@@ -146,10 +148,11 @@ class Ledger:
         """)
         found = {}
         for claim in claims[claims["claim"] != but].itertuples():
-            status, detail = claim.last_status, claim.last_detail
+            status, detail, token = claim.last_status, claim.last_detail, ""
             if status == "sending" and claim.age > ABANDONED:
-                status, detail = "uncertain", "the process that sent it died before it saw the answer"
-            found[status] = Claim(status, _ids(claim.ids), detail=detail, task=claim.owner)
+                status, token = "uncertain", claim.claim
+                detail = "the process that sent it died before it saw the answer"
+            found[status] = Claim(status, _ids(claim.ids), token, detail, claim.owner)
         if self._is_idempotent(part):
             return found.get("sent")
         return found.get("sent") or found.get("uncertain") or found.get("sending")

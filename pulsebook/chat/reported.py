@@ -44,13 +44,17 @@ def state(key: str, facts: Iterable[Fact], reply_to: str = "") -> None:
     target.write(frame, table(target))
 
 
-def told(first: Day, last: Day) -> pd.DataFrame:
+def told(first: Day, last: Day, *, surely: bool = False) -> pd.DataFrame:
     """What was told of some days, and of their slots, as it was told last.
+
+    Args:
+        surely: leave out what replies told that may not have arrived.
 
     Columns: those of the table; `key` is that of the message, or of its reply, that told it; `answers` that of the message, as it
     was posted last.
     """
     rows = _rows(first, last)
+    rows = rows[rows.pop("is_sure").eq(1) | _is_own(rows) | (not surely)]
     own = rows[_is_own(rows)].drop_duplicates("message", keep="last").set_index("message")["key"]
     rows = rows.drop_duplicates(NUMBER, keep="last")
     return rows.assign(answers=rows["message"].map(own)).reset_index(drop=True)
@@ -67,10 +71,10 @@ def corrected(first: Day, last: Day) -> set[date]:
 def _rows(first: Day, last: Day) -> pd.DataFrame:
     """What was told of these days, in the order in which it was told."""
     target, ledger = Warehouse.target(), Ledger()
+    sent = f"SELECT key FROM {ledger.table} WHERE revision IS NULL AND status IN"
     return target.read(f"""
-        SELECT {", ".join(COLUMNS)} FROM {table(target)}
-        WHERE period >= '{first}' AND period < '{last + 1}'
-            AND key IN (SELECT key FROM {ledger.table} WHERE status IN ('sent', 'uncertain') AND revision IS NULL)
+        SELECT {", ".join(COLUMNS)}, key IN ({sent} ('sent')) AS is_sure FROM {table(target)}
+        WHERE period >= '{first}' AND period < '{last + 1}' AND key IN ({sent} ('sent', 'uncertain'))
         ORDER BY told_at
     """)
 

@@ -11,11 +11,12 @@ from pulsebook.execution.trim import FIELD, shortened, writable
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 POINTED = re.compile(r"^-+> *\d+ (.*)", re.M)  # the line of the cell that IPython's traceback points to
 # What is wrong in the code or the statement itself, and stays so however often it is tried: no list of all, but sure. And a
-# day that is not complete: time alone mends it, and more of it than lies between two tries.
+# day that is not complete: time alone mends it, and more of it than lies between two tries; and a message that may have
+# arrived: a person alone can see whether it has.
 LASTING = {
     "NameError", "ImportError", "ModuleNotFoundError", "SyntaxError", "IndentationError", "TabError", "UsageError",
     "CatalogueError", "MessageError", "PeriodError", "StatementError",
-    "UnfinishedDay",
+    "UnfinishedDay", "Uncertain",
 }  # fmt: skip
 # ClickHouse: arguments, functions, columns, syntax, aggregates. Not tables: another step may make them
 WRONG_SQL = re.compile(r"ClickHouse at \S+: Code: (42|43|46|47|62|63|184|215)\b")
