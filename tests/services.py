@@ -25,6 +25,7 @@ PING_KEY = "q7Xv0-secret-ping-key_Zk3"
 TOKEN = "123456789:AAF-a_secret-token_of-the-bot_01234"
 TRIALS = """
 from datetime import timedelta
+import pulsebook.chat  # a task that is stopped has five seconds for its last word: too few to import this on a busy machine
 from airflow.sdk import DAG
 from pulsebook.airflow import daily
 from pulsebook.airflow.callbacks import notify_operations
