@@ -182,7 +182,7 @@ def test_a_try_that_is_killed_at_any_moment_leaves_nothing_that_stays(
         child = subprocess.Popen([sys.executable, "-c", program], env=os.environ, cwd=tmp_path)
         time.sleep(chance.uniform(0.5, 7))
         child.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
-        child.wait(60)
+        child.wait(180)
     assert subprocess.run([sys.executable, "-c", program], env=os.environ, cwd=tmp_path).returncode == 0
     assert state() == before and left(execute, databases) == []
     execute(f"CREATE TABLE {databases[1]}_try.{database.MARK} (a Int8) ENGINE = TinyLog")
