@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import IPython  # noqa: F401 (its modules import each other: begun by the kernel's start and the page's at once, both fail)
+import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
@@ -111,7 +112,7 @@ def run(
     status, error, secret, lasting, executed = "killed", say("the run was cut off"), False, False, None
     try:
         parameters = accepted(notebook, parameters)
-        register_literals_of(notebook)
+        register_literals_of(nbformat.read(notebook, as_version=4))
         with record.heartbeat(), ThreadPoolExecutor(1) as beside:  # the kernel waits for no index
             beside.submit(_show, record, *closed)
             _prepare_the_end()

@@ -1,5 +1,6 @@
 """A kernel out of the fork server is like one that was started anew, alone with its task, and leaves nothing behind."""
 
+import ast
 import json
 import os
 import re
@@ -501,6 +502,25 @@ for name in names:
 """
 
 
+def test_what_the_notebooks_import_from_packages_is_there_when_they_begin():
+    """Else a kernel pays what its fork has saved: an import of seconds stands in one line that nobody sees."""
+    lines = set()
+    for path in ROOT.glob("notebooks/*/*.ipynb"):
+        for cell in nbformat.read(path, 4).cells:
+            if cell.cell_type == "code":
+                found = ast.walk(ast.parse(cell.source))
+                lines |= {ast.unparse(node) for node in found if isinstance(node, ast.Import | ast.ImportFrom)}
+    assert len(lines) > 30
+    code = (
+        "import json, sys; from pulsebook.execution import fork_server as f; f._prepare(); had = set(sys.modules)\n"
+        "exec(sys.argv[1]); print(json.dumps([name for name in set(sys.modules) - had if name.split('.')[0] != 'pulsebook']))"
+    )
+    asked, one_thread = [sys.executable, "-c", code, "\n".join(sorted(lines))], {**os.environ, **forked.PRESET}
+    done = subprocess.run(asked, env=one_thread, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
 def test_a_change_of_what_is_imported_reaches_the_next_kernel(cold, tmp_path):
     """On a copy of the package: an analyst's change of the catalogue, and a file that was only touched."""
     house = tmp_path / "house"
@@ -562,7 +582,7 @@ def test_a_server_that_nobody_needs_ends_with_its_folder(how, cold):
     place = cold / f"{SERVER}of-its-own"
     code = (
         f"import sys; from pulsebook.execution import fork_server as f; f.LOOK = 0.1; f.IDLE = {0.5 if how == 'idle' else 60}\n"
-        f"f.PREPARED = (); sys.argv[1:] = [{str(place)!r}]; f.main()"
+        f"f.PREPARED = f.ROOMS = (); sys.argv[1:] = [{str(place)!r}]; f.main()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     if how != "idle":

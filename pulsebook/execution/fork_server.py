@@ -14,6 +14,7 @@ import fcntl
 import gc
 import importlib
 import os
+import pkgutil
 import selectors
 import signal
 import site
@@ -29,10 +30,8 @@ from pulsebook.execution.fork import become, leave
 IDLE = 600.0  # seconds without a kernel, after which a server ends
 LOOK = 30.0  # seconds between looks whether its socket is still there
 NAME = "server"  # of the socket
-PREPARED = (
-    *("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "numpy", "pandas"),
-    *("pulsebook.warehouse", "pulsebook.warehouse.events", "pulsebook.present.charts"),
-)
+PREPARED = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "numpy", "pandas")
+ROOMS = ("warehouse", "present", "anomaly", "chat", "incidents")  # of the package, whose modules notebooks import
 STARTING = (  # what a kernel imports when it starts, as far as this version has it
     *("faulthandler", "pdb", "sqlite3", "tornado.platform.asyncio", "traitlets.config.argcomplete_config"),
     *("IPython.core.completerlib", "IPython.core.debugger", "IPython.core.debugger_backport", "IPython.core.logger"),
@@ -175,6 +174,10 @@ def _prepare() -> dict[str, str]:
     before = variables()
     for name in PREPARED:
         importlib.import_module(name)
+    for room in ROOMS:
+        package = importlib.import_module(f"pulsebook.{room}")
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     for name in STARTING:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)

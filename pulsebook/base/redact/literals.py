@@ -8,9 +8,6 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
-
-import nbformat
 
 from pulsebook.base.redact.judging import is_random
 from pulsebook.base.redact.known import UNMISTAKABLE, register
@@ -29,9 +26,9 @@ def register_secrets_of(parameters: dict) -> None:
             register(secret)
 
 
-def register_literals_of(notebook: Path) -> None:
-    """Know the literals that a notebook's code calls secret."""
-    for cell in nbformat.read(notebook, as_version=4).cells:
+def register_literals_of(notebook) -> None:
+    """Know the literals that the code of a notebook, as nbformat gives it, calls secret."""
+    for cell in notebook.cells:
         if cell.cell_type == "code":
             register_literals(cell.source)
 
