@@ -86,8 +86,8 @@ for name, (about, needs) in reports.items():
         notebook, own = f"reports/{about}_report.ipynb", {"post": True, "quiet_hours": 0.0003}
         report = NotebookOperator(task_id="report", notebook=notebook, parameters=own, waits_for=needs, **late)
         if name == "late_etl":
-            own, late = own | {"rest": True}, late | {"deadline": "23:59:59"}
-            report >> NotebookOperator(task_id="rest", notebook=notebook, parameters=own, waits_for=["etl"], **late)
+            rest, later = own | {"rest": True}, late | {"deadline": "23:59:59"}
+            report >> NotebookOperator(task_id="rest", notebook=notebook, parameters=rest, waits_for=["etl"], **later)
 
 
 class Held(Gate):

@@ -15,7 +15,7 @@ from pulsebook import runner
 from pulsebook.archive.record import folder_of
 from pulsebook.base.periods import run_day
 from pulsebook.base.settings import ROOT, settings
-from pulsebook.catalogue import METRICS, Policy
+from pulsebook.catalogue import KNOWN_DAYS, METRICS, Policy
 from pulsebook.chat import reported
 from pulsebook.incidents.store import Store
 from pulsebook.local import sample
@@ -199,6 +199,21 @@ def change(execute, book: str, first: str, last: str, factor: str, metrics: str 
         f"INSERT INTO {book} SELECT slot, metric, {factor}, base, collected + 1 FROM {book} FINAL WHERE metric IN ({metrics})"
         f" AND slot >= toDateTime('{first}:00', 'Europe/Moscow') AND slot < toDateTime('{last}:00', 'Europe/Moscow')"
     )
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "Public holiday: "), ("ru", "Праздник: ")])
+def test_a_public_holiday_is_named_and_on_a_known_day_what_is_known(language, says, book, configured, monkeypatch):
+    """Montenegro's Njegoš Day is the 13th of November, Canterbury's anniversary a Friday in the middle of November."""
+    configured(language=language, country="ME")
+    run("check", slot=SPIKE, post=True, post_as="holiday")
+    configured(country="FR")
+    run("check", slot=SPIKE, post=True, post_as="working day")
+    monkeypatch.setitem(KNOWN_DAYS, "2026-11-13", "a large campaign")
+    configured(country="NZ-CAN")
+    run("check", slot=SPIKE, post=True, post_as="known day")
+    named, usual, known = (m["text"] for m in on_the_page())
+    assert f"\n{says}Njegos Day" in named and says not in usual
+    assert "\na large campaign" in known and says not in known
 
 
 @pytest.mark.story
@@ -700,6 +715,21 @@ def test_a_backtest_shows_what_two_settings_would_have_reported(book):
     live = run("check", slot=SPIKE)["verdicts"]
     replayed = found["verdicts"][found["verdicts"]["slot"] == pd.Timestamp(SPIKE, tz=ZONE)]
     pd.testing.assert_frame_equal(live, replayed.drop(columns="slot").reset_index(drop=True), rtol=1e-9)
+
+
+def test_a_backtest_suggests_holidays_as_known_days_with_the_alarms_they_raised(book, configured, monkeypatch):
+    configured(country="NZ-CAN")
+    monkeypatch.setitem(KNOWN_DAYS, "2026-12-25", "Christmas")
+    found = run("backtest", first_day="2026-11-13", last_day="2026-11-13", pictures=0)
+    lines = found["suggested"].set_index("line")["alarms"].to_dict()
+    off = found["verdicts"].pivot(index="slot", columns="metric", values="anomaly")
+    begun = sum(int((column & ~column.shift(fill_value=False)).sum()) for _, column in off.items())
+    assert lines.pop('"2026-11-13": "Canterbury Anniversary Day",') == begun > 0
+    ahead = ['"2026-12-26": "Boxing Day",', '"2026-12-28": "Boxing Day (observed)",', '"2027-01-01": "New Year\'s Day",',
+             '"2027-01-02": "Day after New Year\'s Day",', '"2027-01-04": "Day after New Year\'s Day (observed)",']  # fmt: skip
+    assert lines == {'"2026-10-26": "Labour Day",': 0, **dict.fromkeys(ahead, "")}, "Christmas is known"
+    configured(country="")
+    assert run("backtest", first_day="2026-11-13", last_day="2026-11-13", pictures=0)["suggested"].empty
 
 
 def test_a_backtest_of_an_unknown_period_says_what_to_do(book):

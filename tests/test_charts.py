@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pulsebook.base.settings import settings
 from pulsebook.chat.pictures import fitting
-from pulsebook.present import charts
+from pulsebook.present import charts, panels
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "тыс.": 10**3, "млн": 10**6, "млрд": 10**9}
 
@@ -116,6 +117,19 @@ def test_a_metric_of_days_is_drawn_beside_its_week_before_and_several_are_lines_
     seven = [*range(7, 14)]
     assert drawn[0] == [[n / 100 for n in range(7)], [n / 100 for n in seven]], "the week before, and the week"
     assert drawn[1] == [seven, [n * 2 for n in seven]] and drawn[2] == [[*range(7)], seven]
+
+
+@pytest.mark.parametrize(("country", "red", "named"), [("RU", ["4"], "День народного единства"), ("", [], "")])
+def test_public_holidays_are_red_and_named(country, red, named, monkeypatch):
+    monkeypatch.setenv("PULSEBOOK_COUNTRY", country)
+    settings.cache_clear()
+    picture = charts.Picture("")
+    charts.week(picture.panel(""), pd.Series(range(14), pd.date_range("2026-10-25", periods=14)), "views", "ru")
+    (ax,) = picture.figure.axes
+    assert [tick.get_text().split("\n")[1] for tick in ax.get_xticklabels() if tick.get_color() == panels.RED] == red
+    assert ax.get_xlabel() == named
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["views", "ctr"])

@@ -209,6 +209,7 @@ def test_a_setting_that_cannot_be_used_is_named_and_never_shown(monkeypatch, nam
     ("name", "value", "says"),
     [
         ("TIMEZONE", "Msk", "must be an IANA time zone such as Europe/Moscow"),
+        *(("COUNTRY", value, "must be a country such as RU, .*") for value in ("Moscow", "DE-XX")),
         ("LANGUAGE", "fr", "Input should be 'en' or 'ru'"),
         ("TABLE_ENGINE", "Log", "must be MergeTree, .*"),
         ("TELEGRAM_THREAD_ID", "general", "Input should be a valid integer.*"),

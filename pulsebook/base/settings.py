@@ -21,6 +21,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pulsebook.base import embedded
+from pulsebook.base.calendars import public_holidays
 from pulsebook.base.errors import PulsebookError
 from pulsebook.base.quiet_hours import NONE, TIME, QuietHours
 from pulsebook.base.secret_names import secrets_of
@@ -34,6 +35,7 @@ SHOWN = {
     "user_days",
     "timezone",
     "language",
+    "country",
     "late_at",
     "telegram_thread_id",
     *LIMITS,
@@ -91,6 +93,9 @@ class Settings(BaseSettings):
     )  # days for which user_activity keeps who acted; then only first days stay
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")  # business time zone: where days begin
     language: Literal["en", "ru"] = "en"  # of chat texts, pages, labels, number formats
+    country: str = (
+        ""  # whose public holidays alerts and pictures name, such as RU, or DE-BY for a part of one; empty: none
+    )
     # in which only critical incidents are notified, such as 23:00-08:00; none; empty: the catalogue's
     quiet_hours: str = ""
     # time of day from which the team is told which daily reports have not come, once a day; none: it is not told
@@ -134,6 +139,17 @@ class Settings(BaseSettings):
             return name if isinstance(name, ZoneInfo) else ZoneInfo(name)
         except (KeyError, ValueError, OSError):
             raise ValueError("must be an IANA time zone such as Europe/Moscow") from None
+
+    @field_validator("country")
+    @classmethod
+    def _country(cls, name: str):
+        try:
+            public_holidays(name, "en")
+        except ValueError:
+            raise ValueError(
+                "must be a country such as RU, or a part of one such as DE-BY (ISO 3166), or empty"
+            ) from None
+        return name
 
     @field_validator("quiet_hours")
     @classmethod

@@ -71,6 +71,7 @@ def post(
     *,
     to: str = "team",
     resend: str = "",
+    only_uncertain: bool = False,
     reply_to: str = "",
     lacks: str = "",
     told: Sequence[Fact] = (),
@@ -83,6 +84,7 @@ def post(
         photos: PNG pictures; one goes with the text as its caption where that fits, several as an album.
         to: team or operations.
         resend: a word that makes it another message: sends again, once per word.
+        only_uncertain: it sends again only what may not have arrived, as an earlier run has said.
         reply_to: the key of an earlier message that this one answers.
         lacks: a word for what the message cannot say yet: see `lacks`.
         told: the numbers in it, as `pulsebook.present.summary.facts` gives them: what of them changes later is corrected in a
@@ -99,6 +101,12 @@ def post(
     known, local = settings(), not settings().telegram_token.get_secret_value()
     text, photos = redact(visible(text)), [fitting(photo) for photo in photos]
     check(text)
+    if resend and only_uncertain:
+        try:
+            return post(key, text, photos, to=to, reply_to=reply_to, lacks=lacks, told=told)
+        except Uncertain as error:
+            if error.is_news:
+                raise
     key = f"{key}|{resend}" if resend else key
     chat = _chat(to)
     thread = known.telegram_thread_id if chat == known.telegram_chat_id else None

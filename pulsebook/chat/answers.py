@@ -25,7 +25,13 @@ NO_ANSWER_YET = {504, 524}  # of a gateway that handed the request on and waited
 
 
 class ChatError(PulsebookError, RuntimeError):
-    """A message was not delivered, or it is not known whether it was."""
+    """A message was not delivered, or it is not known whether it was.
+
+    Attributes:
+        is_news: nobody has been told so before.
+    """
+
+    is_news = True
 
 
 class KeyTaken(ChatError):
@@ -53,11 +59,7 @@ class TryLater(Undelivered):
 
 
 class Uncertain(ChatError):
-    """The request was written but no answer was read: the message may have arrived.
-
-    Attributes:
-        is_news: nobody has been told so before.
-    """
+    """The request was written but no answer was read: the message may have arrived."""
 
     def __init__(self, message: str, is_news: bool = True):
         super().__init__(message)

@@ -30,7 +30,7 @@ from pulsebook.execution.fork import become, leave
 IDLE = 600.0  # seconds without a kernel, after which a server ends
 LOOK = 30.0  # seconds between looks whether its socket is still there
 NAME = "server"  # of the socket
-PREPARED = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "numpy", "pandas")
+PREPARED = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "numpy", "pandas", "holidays")
 ROOMS = ("warehouse", "present", "anomaly", "chat", "incidents")  # of the package, whose modules notebooks import
 STARTING = (  # what a kernel imports when it starts, as far as this version has it
     *("faulthandler", "pdb", "sqlite3", "tornado.platform.asyncio", "traitlets.config.argcomplete_config"),

@@ -12,7 +12,7 @@ Beside what Jinja2 brings a template has the words and numbers of its language a
     'male' | named(dimension)     the name of its value                 5400 | duration          1 h 30 min
     now | change(before, 'views') how a metric has moved                now | moved(before, 'views')  the same with a sign
     series | counts(dimension)    ads 12 · organic 30: of each value    series | shares(dimension)     iOS 60 % · Android 40 %
-    url | link('page')            a link; nothing where there is no URL
+    url | link('page')            a link; nothing where there is no URL   2 | plural('day')  2 days: in English alone
 
 A line of `{% … %}` alone leaves no line; line ends before and after the message do not count.
 """
@@ -90,6 +90,7 @@ def _environment(language: str) -> Environment:
         "line": partial(_line, language),
         "number": lambda value, digits=0: numbers.number(value, language, digits),
         "percent": lambda value, digits=1: numbers.percent(value, language, digits),
+        "plural": numbers.plural,
         "signed": lambda share: numbers.signed(share, language),
         "date": partial(_date, language),
         "duration": lambda seconds: numbers.duration(seconds, language),

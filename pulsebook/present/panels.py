@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from textwrap import wrap
 
 import seaborn as sns
 from babel.dates import format_date
@@ -19,10 +20,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pulsebook.base.texts import short
 from pulsebook.present import numbers
+from pulsebook.present.days import holiday
 
 PIXELS, DPI = 1080, 120  # width of a picture; its height is half as much for each row of panels
 SMALL, LARGE = 13, 17  # points
+RED = "#b3261e"  # of holidays
 NAME, TITLE = 40, 120  # characters of a name from data, of a title
+WIDE = 36  # characters that fit below a panel of half the picture
 
 
 class Picture:
@@ -78,10 +82,17 @@ def label(ax: Axes, x: float, y: float, text: str, color, below: bool = False) -
 
 
 def day_axis(ax: Axes, days, language: str) -> None:
-    """Day names on the axis."""
-    labels = [format_date(date(d.year, d.month, d.day), "EEE\nd", locale=language) for d in days]
-    ax.set_xticks(range(len(labels)), labels, fontsize=SMALL)
-    ax.set_xlim(-0.5, len(labels) - 0.3)
+    """Day names on the axis; public holidays red, as in a calendar, and named below."""
+    days = [date(d.year, d.month, d.day) for d in days]
+    ax.set_xticks(range(len(days)), [format_date(day, "EEE\nd", locale=language) for day in days], fontsize=SMALL)
+    ax.set_xlim(-0.5, len(days) - 0.3)
+    names = [holiday(day, language) for day in days]
+    for tick, name in zip(ax.get_xticklabels(), names, strict=True):
+        if name:
+            tick.set(color=RED, fontweight="bold")
+    if different := list(dict.fromkeys(filter(None, names))):
+        lines = wrap(called(" · ".join(different), 3 * NAME), WIDE)
+        ax.set_xlabel("\n".join(lines), fontsize=SMALL, color=RED)
 
 
 def amount_axis(ax: Axes, language: str, share: bool = False) -> None:

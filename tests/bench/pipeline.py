@@ -5,7 +5,8 @@
 Airflow with its scheduler on SQLite and the embedded warehouse, all on loopback. The first run warms the workers and is
 left out. Of each task, in seconds: how long it waited for its worker; how long the worker took before the notebook began;
 the kernel's start; its imports; the other cells, nearly all of it statements; saving between the cells; the kernel's end;
-the pages and the record. `--plain`: without the preload plugin and with Airflow's own idle sleep, for comparison.
+the pages and the record. `--plain`, for comparison: without the preload plugin, with Airflow's own idle sleep, and with kernels that
+are started anew, as papermill does.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--millions", type=float, default=1)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--plain", action="store_true", help="without preload and short idle sleep")
+    parser.add_argument("--plain", action="store_true", help="without preload, short idle sleep and forked kernels")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder) / "warehouse") as url:
         fill(url, int(arguments.millions * 1e6))
@@ -47,6 +48,7 @@ def main() -> None:
                 environment["AIRFLOW__CORE__PLUGINS_FOLDER"],
                 environment["AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME"],
             )
+            environment["PULSEBOOK_KERNEL_FORK"] = "0"
         address, password = f"http://127.0.0.1:{port}", services.passwords(home, services.LOGIN)[services.LOGIN]
         services.run(environment, "db", "migrate")
         group = ProcessGroup(Path(folder) / "processes")
