@@ -1,5 +1,6 @@
 """What a kernel's processes write to their own output reaches the task's log, and no secret with it."""
 
+import atexit
 import base64
 import os
 import signal
@@ -7,11 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+import zmq
+from ipykernel.control import ControlThread
+from ipykernel.iostream import IOPubThread, OutStream
+from jupyter_client.session import Session
 
 from pulsebook import runner
 from pulsebook.base.redact import known
+from pulsebook.execution.in_kernel import end_in_turn
 from pulsebook.execution.kernel_output import LONGEST_LINE, KernelOutput
 from tests.test_archive import a_notebook, only_record
 
@@ -157,3 +164,20 @@ def test_the_output_of_a_cell_that_fails_is_logged_as_well(asked, outputs, tmp_p
     with pytest.raises(runner.NotebookFailed):
         runner.run(a_notebook(tmp_path / "n.ipynb", "print('so far')\n1 / 0"), {}, outputs / "x", log_output=asked)
     assert ("so far\n" in [entry.getMessage() for entry in caplog.records]) == asked
+
+
+def test_the_thread_that_sends_outputs_stops_after_the_control_thread_which_flushes_through_it():
+    """Both threads are ipykernel's own; the end of the one takes half a second, in which the other asks it for a last word."""
+    with zmq.Context() as context:
+        outputs = IOPubThread(context.socket(zmq.PUB), pipe=False)
+        stream, control = OutStream(Session(), outputs, "stdout", watchfd=False), ControlThread(daemon=True)
+        close, said, stream.flush_timeout = outputs.io_loop.close, [], 5.0
+        outputs.io_loop.close = lambda **how: (time.sleep(0.5), close(**how))
+        outputs.start()
+        end_in_turn(SimpleNamespace(iopub_thread=outputs, control_thread=control))
+        control.io_loop.add_callback(lambda: (time.sleep(0.2), stream.flush(), said.append(outputs.thread.is_alive())))
+        control.start()
+        outputs.stop()
+        assert said == [True] and not control.is_alive() and not outputs.thread.is_alive()
+        atexit.unregister(outputs.stop)
+        outputs.close()

@@ -98,6 +98,8 @@ THERE = {  # name -> what breaks without it
     "jupyter_client.provisioning.local_provisioner.LocalProvisioner.pid": "the same, where there are no groups",
     "jupyter_client.manager.KernelManager.provisioner": "the runner's own stands there: without it kernels are started anew",
     "jupyter_client.manager.KernelManager.client_factory": "the runner's client is ready a fifth of a second earlier",
+    "ipykernel.iostream.IOPubThread.stop": "a kernel ends in turn: it waits for a thread that it has stopped otherwise",
+    "ipykernel.control.ControlThread.stop": "the same",
     "ipykernel.kernelapp.IPKernelApp.parent_handle": "a forked kernel does not end with its parent, which is the server",
     "jupyter_client.manager.KernelManager.shutdown_wait_time": "a kernel that hangs at its end is killed after it",
     "jupyter_client.connect.ConnectionFileMixin.transport": "kernels talk over sockets in a folder of their own: ports are raced for",

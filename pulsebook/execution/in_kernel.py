@@ -7,10 +7,12 @@
 - `exit()` and `quit()` end the cell there and then, as they do in Python: IPython's let it go on to its last line.
 - `%pulsebook` of a notebook that is open in JupyterLab, which asked for this run, does nothing here.
 - Half a surrogate pair in an output or an error no longer keeps the kernel from sending it.
+- The kernel ends at once: of seven one waited for a thread that it had stopped, until it was killed a second later.
 
 Only the standard library: it runs in whatever environment the kernel has, from Python 3.8 on.
 """
 
+import atexit
 import difflib
 import json
 import os
@@ -50,6 +52,23 @@ def load_ipython_extension(shell):
             return json.dumps(content, default=str).encode("ascii")
 
     session.pack = tolerant
+    end_in_turn(shell.kernel)
+
+
+def end_in_turn(kernel):
+    """Have the thread that sends outputs stop after the control thread, which talks through it until it has ended itself."""
+    outputs, control = kernel.iopub_thread, getattr(kernel, "control_thread", None)
+    stop = outputs.stop
+
+    def stop_in_turn():
+        if control is not None and control.is_alive():
+            control.stop()
+            control.join()
+        stop()
+
+    atexit.unregister(stop)
+    atexit.register(stop_in_turn)
+    outputs.stop = stop_in_turn
 
 
 def own_programs_first():
