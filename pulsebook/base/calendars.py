@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 
-LANGUAGES = {"en": "en_US", "ru": "ru"}  # what the package calls ours; a country that lacks one has its own way
-
 
 @lru_cache(maxsize=8)
 def public_holidays(country: str, language: str) -> Mapping[date, str]:
@@ -22,7 +20,8 @@ def public_holidays(country: str, language: str) -> Mapping[date, str]:
     from holidays import country_holidays  # a third of a second, for those alone who name a country
 
     name, _, part = country.partition("-")
+    spoken = "en_US" if language == "en" else language
     try:
-        return country_holidays(name, subdiv=part or None, language=LANGUAGES[language])
+        return country_holidays(name, subdiv=part or None, language=spoken)
     except NotImplementedError as error:
         raise ValueError(str(error)) from None
