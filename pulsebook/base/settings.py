@@ -93,9 +93,7 @@ class Settings(BaseSettings):
     )  # days for which user_activity keeps who acted; then only first days stay
     timezone: ZoneInfo = ZoneInfo("Europe/Moscow")  # business time zone: where days begin
     language: Literal["en", "ru"] = "en"  # of chat texts, pages, labels, number formats
-    country: str = (
-        ""  # whose public holidays alerts and pictures name, such as RU, or DE-BY for a part of one; empty: none
-    )
+    country: str = ""  # whose public holidays alerts and pictures name: RU, or DE-BY for a part of one; empty: none
     # in which only critical incidents are notified, such as 23:00-08:00; none; empty: the catalogue's
     quiet_hours: str = ""
     # time of day from which the team is told which daily reports have not come, once a day; none: it is not told
@@ -146,9 +144,7 @@ class Settings(BaseSettings):
         try:
             public_holidays(name, "en")
         except ValueError:
-            raise ValueError(
-                "must be a country such as RU, or a part of one such as DE-BY (ISO 3166), or empty"
-            ) from None
+            raise ValueError("must be a country such as RU, or a part of one such as DE-BY (ISO 3166)") from None
         return name
 
     @field_validator("quiet_hours")
