@@ -201,6 +201,7 @@ def change(execute, book: str, first: str, last: str, factor: str, metrics: str 
     )
 
 
+@pytest.mark.story
 @pytest.mark.parametrize(("language", "says"), [("en", "Public holiday: "), ("ru", "Праздник: ")])
 def test_a_public_holiday_is_named_and_on_a_known_day_what_is_known(language, says, book, configured, monkeypatch):
     """Montenegro's Njegoš Day is the 13th of November, Canterbury's anniversary a Friday in the middle of November."""
@@ -717,6 +718,7 @@ def test_a_backtest_shows_what_two_settings_would_have_reported(book):
     pd.testing.assert_frame_equal(live, replayed.drop(columns="slot").reset_index(drop=True), rtol=1e-9)
 
 
+@pytest.mark.story
 def test_a_backtest_suggests_holidays_as_known_days_with_the_alarms_they_raised(book, configured, monkeypatch):
     configured(country="NZ-CAN")
     monkeypatch.setitem(KNOWN_DAYS, "2026-12-25", "Christmas")
