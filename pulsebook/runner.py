@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import IPython  # noqa: F401 (its modules import each other: begun by the kernel's start and the page's at once, both fail)
-import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
@@ -112,11 +111,12 @@ def run(
     status, error, secret, lasting, executed = "killed", say("the run was cut off"), False, False, None
     try:
         parameters = accepted(notebook, parameters)
-        register_literals_of(nbformat.read(notebook, as_version=4))
+        content = load_notebook_node(str(notebook))
+        register_literals_of(content)
         with record.heartbeat(), ThreadPoolExecutor(1) as beside:  # the kernel waits for no index
             beside.submit(_show, record, *closed)
             _prepare_the_end()
-            executed, kernel = _prepared(notebook, parameters, record.executed, kernel_name)
+            executed, kernel = _prepared(content, notebook, parameters, record.executed, kernel_name)
             _execute(executed, kernel, notebook, record.executed, cell_timeout=cell_timeout, log_output=log_output)
         status, error = "skipped" if left_early(executed) else "succeeded", None
     except CellFailed as failure:
@@ -143,9 +143,10 @@ def run(
     return record
 
 
-def _prepared(notebook: Path, parameters: dict, executed: Path, kernel: str | None) -> tuple[NotebookNode, str]:
+def _prepared(
+    content: NotebookNode, notebook: Path, parameters: dict, executed: Path, kernel: str | None
+) -> tuple[NotebookNode, str]:
     """The notebook with its parameters, and the name of its kernel."""
-    content = load_notebook_node(str(notebook))
     _refuse_magic(content)
     name, language = kernel_of(content, kernel)
     how = {"parameters": parameters, "kernel_name": name, "language": language, "prepare_only": True}

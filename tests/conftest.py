@@ -89,7 +89,7 @@ def server(tmp_path_factory):
         yield url
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def execute(server):
     """Runs a statement on the warehouse the short way; returns the answer's text."""
 
@@ -101,15 +101,25 @@ def execute(server):
     return run
 
 
-@pytest.fixture
-def databases(execute):
-    """Names of a fresh source and a fresh target database; dropped afterwards."""
+def fresh_names() -> tuple[str, str]:
+    """Of a source and a target database."""
     suffix = uuid.uuid4().hex[:8]
-    names = f"source_{suffix}", f"target_{suffix}"
-    for name in names:
+    return f"source_{suffix}", f"target_{suffix}"
+
+
+@pytest.fixture
+def database_names():
+    """What the databases of a test are called; a module whose tests share what one has made has names of its own."""
+    return fresh_names()
+
+
+@pytest.fixture
+def databases(execute, database_names):
+    """Names of a fresh source and a fresh target database; dropped afterwards."""
+    for name in database_names:
         execute(f"CREATE DATABASE {name}")
-    yield names
-    for name in names:
+    yield database_names
+    for name in database_names:
         execute(f"DROP DATABASE IF EXISTS {name}")
 
 

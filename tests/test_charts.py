@@ -120,7 +120,7 @@ def test_a_metric_of_days_is_drawn_beside_its_week_before_and_several_are_lines_
 
 
 @pytest.mark.parametrize(("country", "red", "named"), [("RU", ["4"], "День народного единства"), ("", [], "")])
-def test_public_holidays_are_red_and_named(country, red, named, monkeypatch):
+def test_public_holidays_are_red_and_named(country, red, named, outputs, monkeypatch):
     monkeypatch.setenv("PULSEBOOK_COUNTRY", country)
     settings.cache_clear()
     picture = charts.Picture("")
@@ -128,8 +128,6 @@ def test_public_holidays_are_red_and_named(country, red, named, monkeypatch):
     (ax,) = picture.figure.axes
     assert [tick.get_text().split("\n")[1] for tick in ax.get_xticklabels() if tick.get_color() == panels.RED] == red
     assert ax.get_xlabel() == named
-    monkeypatch.undo()
-    settings.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["views", "ctr"])

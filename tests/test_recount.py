@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import uuid
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +11,6 @@ from zoneinfo import ZoneInfo
 import nbformat
 import pandas as pd
 import pytest
-import requests
 
 from pulsebook import chat, runner
 from pulsebook.base.names import folder_of
@@ -23,6 +21,7 @@ from pulsebook.chat import page, reported
 from pulsebook.chat.ledger import Ledger
 from pulsebook.present.summary import facts
 from tests.bot_api import bot_api
+from tests.conftest import fresh_names
 from tests.etl import STEPS, quick
 from tests.world import final_table, local, raw_rows
 
@@ -61,31 +60,15 @@ def chatted(configured):
 
 
 @pytest.fixture(scope="module")
-def names():
-    """The databases of all tests here: what a day was counted by has the names of its tables."""
-    suffix = uuid.uuid4().hex[:8]
-    return f"source_{suffix}", f"target_{suffix}"
-
-
-@pytest.fixture
-def databases(execute, names):
-    """Made anew for each test."""
-    for name in names:
-        execute(f"CREATE DATABASE {name}")
-    yield names
-    for name in names:
-        execute(f"DROP DATABASE {name}")
+def database_names():
+    """Those of all tests here: what a day was counted by has the names of its tables."""
+    return fresh_names()
 
 
 @pytest.fixture(scope="module")
-def told(server, names, tmp_path_factory):
+def told(execute, database_names, tmp_path_factory):
     """A folder, and databases, for what `world` makes once: `keep` it, and give it `back`."""
     folder = tmp_path_factory.mktemp("told")
-
-    def execute(statement: str) -> str:
-        answer = requests.post(server, data=statement, timeout=120)
-        assert answer.ok, answer.text
-        return answer.text
 
     def copied(of: str, to: str) -> None:
         execute(f"CREATE DATABASE IF NOT EXISTS {to}")
@@ -95,19 +78,19 @@ def told(server, names, tmp_path_factory):
 
     def keep(page: Path) -> None:
         shutil.copytree(page, folder / "chat")
-        for name in names:
+        for name in database_names:
             copied(name, f"{name}_told")
 
     def back(page: Path) -> bool:
         if not (folder / "chat").exists():
             return False
         shutil.copytree(folder / "chat", page)
-        for name in names:
+        for name in database_names:
             copied(f"{name}_told", name)
         return True
 
     yield SimpleNamespace(keep=keep, back=back)
-    for name in names:
+    for name in database_names:
         execute(f"DROP DATABASE IF EXISTS {name}_told")
 
 
