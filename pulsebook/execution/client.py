@@ -9,6 +9,7 @@ import asyncio
 import time
 
 from jupyter_client.manager import KernelManager
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellExecutionComplete, CellExecutionError
 from nbclient.util import run_sync
 from nbformat import NotebookNode
@@ -20,6 +21,7 @@ from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied, f
 from pulsebook.execution.forked import Provisioner
 from pulsebook.execution.guard import Guard
 from pulsebook.execution.in_kernel import STATED
+from pulsebook.execution.interrupts import handled_between_callbacks
 from pulsebook.execution.outputs import NotebookOutputs
 from pulsebook.execution.signs import Signs
 from pulsebook.execution.trim import FRAME, output_of, size_of
@@ -63,7 +65,7 @@ class Client(PapermillNotebookClient):
     def execute(self, **kwargs) -> NotebookNode:
         """Start the kernel, execute all cells or up to the first that fails or leaves, end the kernel."""
         self.reset_execution_trackers()
-        with self.setup_kernel(**kwargs):
+        with handled_between_callbacks(ensure_event_loop()), self.setup_kernel(**kwargs):
             self.log.info("Executing notebook with kernel: %s", self.kernel_name)
             self.guard.watch(self.km.provisioner.pgid or self.km.provisioner.pid)
             try:
