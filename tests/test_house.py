@@ -98,9 +98,10 @@ def exceptions_as_drawn() -> dict[str, tuple[set[str], str]]:
     for indent, name, also, module in re.findall(r"^( {8,})(\w+)(?: \((\w+)\))? +([\w.]+)$", errors.__doc__, re.M):
         above[len(indent)] = name
         drawn[name] = ({above[len(indent) - 4], also} - {""}, module)
-    outside, also = re.search(r"`([\w.]+)` \((\w+)\)", errors.__doc__).groups()
-    module, _, name = outside.rpartition(".")
-    return drawn | {name: ({also}, module)}
+    for outside, also in re.findall(r"`([\w.]+)` \((\w+)\)", errors.__doc__):
+        module, _, name = outside.rpartition(".")
+        drawn[name] = ({also}, module)
+    return drawn
 
 
 def test_the_tree_of_exceptions_is_as_it_is_drawn():

@@ -43,7 +43,8 @@
         FolderTaken (RuntimeError)                local.server
         Closed                                    local.spool
 
-One stands outside: `runner.Killed` (BaseException), which nothing that catches an Exception may stop.
+Two stand outside, which nothing that catches an Exception may stop: `runner.Killed` (BaseException), and
+`execution.interrupts.Interrupted` (KeyboardInterrupt), which brings what a signal's handler raises out of an event loop.
 """
 
 

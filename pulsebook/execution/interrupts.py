@@ -12,7 +12,7 @@ from collections import deque
 from contextlib import contextmanager
 
 
-class _Interrupted(KeyboardInterrupt):
+class Interrupted(KeyboardInterrupt):
     """Carries what a handler has raised out of a loop."""
 
 
@@ -40,7 +40,7 @@ def handled_between_callbacks(loop: asyncio.AbstractEventLoop):
         try:
             handle()
         except BaseException as raised:
-            raise _Interrupted from raised
+            raise Interrupted from raised
 
     def handle():
         while waiting:
@@ -51,7 +51,7 @@ def handled_between_callbacks(loop: asyncio.AbstractEventLoop):
         signal.signal(number, received)
     try:
         yield
-    except _Interrupted as interrupted:
+    except Interrupted as interrupted:
         raise interrupted.__cause__ from None
     finally:
         for number, how in handlers.items():
