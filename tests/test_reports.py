@@ -49,6 +49,26 @@ def app(server):
     requests.post(server, data=f"DROP DATABASE {name}")
 
 
+@pytest.fixture(scope="module")
+def counted(execute):
+    """A target database whose tables of days are filled by the first report that reads them."""
+    name = f"report_target_{uuid.uuid4().hex[:6]}"
+    execute(f"CREATE DATABASE {name}")
+    yield name
+    execute(f"DROP DATABASE {name}")
+
+
+@pytest.fixture
+def reading(app, counted, configured):
+    """`configured` on the sample, for tests that leave behind nothing but the tables of days."""
+
+    def configure(**values):
+        return configured(source_database=app[0], target_database=counted, **values)
+
+    configure()
+    return configure
+
+
 def run(notebook: str, changed: tuple[str, str] = ("", ""), **parameters) -> dict:
     """The cells of a report in this process, a text in them `changed` to another; returns their variables."""
     cells = nbformat.read(ROOT / f"notebooks/reports/{notebook}.ipynb", 4).cells
@@ -118,9 +138,9 @@ UNSETTLED = {
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
-def test_the_feed_report_equals_an_independent_computation(day, language, app, configured, capsys, facts):
-    source, feed, _ = app
-    configured(source_database=source, language=language)
+def test_the_feed_report_equals_an_independent_computation(day, language, app, reading, capsys, facts):
+    _, feed, _ = app
+    reading(language=language)
     found = run("feed_report", run_date=str(day))
     of = {d: rows for d, rows in feed.groupby("day")}
     en = language == "en"
@@ -160,9 +180,9 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, c
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
-def test_the_app_report_equals_an_independent_computation(day, language, app, configured, facts):
+def test_the_app_report_equals_an_independent_computation(day, language, app, reading, facts):
     source, feed, messages = app
-    configured(source_database=source, language=language)
+    reading(language=language)
     found = run("app_report", run_date=str(day))
     feed_of, messages_of = dict(list(feed.groupby("day"))), dict(list(messages.groupby("day")))
     en = language == "en"
@@ -349,8 +369,8 @@ def texts(panel) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("days", [27, 28, 29])
-def test_retention_is_of_users_who_are_new_beyond_doubt(days, language, app, configured):
-    configured(source_database=app[0], language=language)
+def test_retention_is_of_users_who_are_new_beyond_doubt(days, language, app, reading):
+    reading(language=language)
     day, en = date(2026, 10, 19) + timedelta(days=days), language == "en"
     found = run("app_report", run_date=str(day))
     panel, clock = found["people"].figure.axes[2:]
@@ -416,8 +436,8 @@ def test_a_report_is_posted_once_and_again_only_when_asked(app, configured):
     assert [len(m["photos"]) for m in posted(configured)] == [1, 1, 1, 2]
 
 
-def test_messages_link_to_the_executed_notebook_where_the_archive_is_served(app, configured):
-    configured(source_database=app[0], archive_url="https://x.y/archive/", executed_as="a b/feed_report-try1.html")
+def test_messages_link_to_the_executed_notebook_where_the_archive_is_served(app, reading):
+    reading(archive_url="https://x.y/archive/", executed_as="a b/feed_report-try1.html")
     message = run("feed_report", run_date=str(DAYS["an ordinary day"]))["message"]
     assert message.endswith('<a href="https://x.y/archive/a%20b/feed_report-try1.html">executed notebook</a>')
 
@@ -472,8 +492,8 @@ def test_what_the_message_could_not_say_comes_as_a_reply_once(app, configured, d
     assert f"app_report/{other}" in whole["id"] and lines[1] in whole["text"] and lines[1] not in about["text"]
 
 
-def test_posts_link_to_their_pages_where_these_are_known(app, configured):
-    configured(source_database=app[0], post_url="https://app.example/posts/{post}")
+def test_posts_link_to_their_pages_where_these_are_known(app, reading):
+    reading(post_url="https://app.example/posts/{post}")
     message = run("app_report", run_date=str(DAYS["an ordinary day"]))["message"]
     posts = re.findall(r'^<a href="https://app\.example/posts/(\d+)">(\d+)</a>: \d+ · ', message, re.M)
     assert len(posts) == 5 and all(linked == shown for linked, shown in posts)
@@ -618,8 +638,7 @@ def test_the_feed_report_also_shows_what_is_counted_elsewhere_and_wants_it_finis
 
 
 @pytest.mark.slow
-def test_one_word_less_is_a_metric_less(app, configured):
-    configured(source_database=app[0])
+def test_one_word_less_is_a_metric_less(app, reading):
     day = str(DAYS["an ordinary day"])
     feed = run("feed_report", ('("feed_users", "views", "likes", "ctr")', '("ctr",)'), run_date=day)
     assert [line.split(":")[0] for line in feed["message"].split("\n")[3:]] == [
@@ -642,9 +661,8 @@ ACTIVITY = (
 
 
 @pytest.mark.parametrize("name", ["messages_received", "users_sent", "views_per_user"])
-def test_one_word_shows_a_metric_of_either_source_in_the_report_on_the_app(name, app, configured):
-    source, feed, messages = app
-    configured(source_database=source)
+def test_one_word_shows_a_metric_of_either_source_in_the_report_on_the_app(name, app, reading):
+    _, feed, messages = app
     day = DAYS["an ordinary day"]
     shown = run("app_report", (ACTIVITY, f'{ACTIVITY}, "{name}"'), run_date=str(day))
     feed_of, messages_of = dict(list(feed.groupby("day"))), dict(list(messages.groupby("day")))
@@ -657,9 +675,8 @@ def test_one_word_shows_a_metric_of_either_source_in_the_report_on_the_app(name,
     assert shown["message"].split("\n")[after + 1] == with_changes(METRICS[name].en, value, day, "en", places=places)
 
 
-def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, configured):
-    source, feed, messages = app
-    configured(source_database=source)
+def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, reading):
+    _, feed, messages = app
     day = DAYS["an ordinary day"]
     drawn = (
         'DRAWN = (("ctr",), ',
@@ -691,8 +708,7 @@ def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, 
         ("app_report", ('(("ctr",), ', '(("ctr", "posts"), '), "metrics of one panel must all be shares, or none; got ctr, posts"),
     ],
 )  # fmt: skip
-def test_a_word_that_cannot_be_shown_is_refused_with_a_sentence(report, changed, says, app, configured):
-    configured(source_database=app[0])
+def test_a_word_that_cannot_be_shown_is_refused_with_a_sentence(report, changed, says, app, reading):
     with pytest.raises(ValueError, match=says):
         run(report, changed, run_date=str(DAYS["an ordinary day"]))
 
