@@ -40,7 +40,7 @@ def with_given(notebook: Path, parameters: dict, context) -> dict:
     Raises:
         AirflowFailException: what no retry repairs: a name that the DAG does not know, a period that cannot be.
     """
-    from pulsebook.parameters import known_of  # nbformat and IPython: not at DAG import
+    from pulsebook.parameters import known_of  # IPython: not at DAG import
 
     if not isinstance(parameters, dict):
         return parameters

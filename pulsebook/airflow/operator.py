@@ -129,7 +129,7 @@ class NotebookOperator(PapermillOperator):
             tried = TaskTry(folder, ti.task_id, ti.try_number, map_index_of(ti), _origin(ti))
             waited = self.gate.hold(context["dag_run"], tried, notebook, parameters) if self.gate else None
 
-            from pulsebook import runner  # papermill costs over a second: neither at DAG import nor for a look
+            from pulsebook import runner  # kernels, IPython, the archive: neither at DAG import nor for a look
 
             try:
                 record = runner.run(
