@@ -20,7 +20,9 @@ import IPython  # noqa: F401 (its modules import each other: begun by the kernel
 import papermill
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
+from nbformat.v4 import new_notebook
 from papermill.iorw import load_notebook_node
+from papermill.translators import translate_parameters
 
 from pulsebook.archive import index, origin, waiting
 from pulsebook.archive.ending import close_stale_in, finish
@@ -40,7 +42,7 @@ from pulsebook.base.settings import ROOT, place, settings
 from pulsebook.base.words import say
 from pulsebook.execution.archive_io import SCHEME
 from pulsebook.execution.client import Client as _Client  # noqa: F401 (the name of old)
-from pulsebook.execution.engine import Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
+from pulsebook.execution.engine import DEFAULT, Engine, KernelMissing, kernel_of  # noqa: F401 (one of what `run` raises)
 from pulsebook.execution.failures import CellFailed, CellTimedOut, KernelDied
 from pulsebook.execution.outputs import Limits
 from pulsebook.parameters import ParameterError as ParameterError
@@ -192,15 +194,23 @@ def _kernel_environment(executed: str) -> dict[str, str]:
     return inherited
 
 
+def rehearse() -> None:
+    """Do once what takes a process long at its first run, for those that are forked from this one. Nothing is executed."""
+    _prepare_pages()
+    kernel_of(new_notebook())  # jupyter_client looks into all installed packages
+    translate_parameters(DEFAULT, "python", {"run_date": ""}, "")  # papermill imports what lays out the injected cell
+    origin.versions()
+
+
 def _prepare_the_end() -> None:
     """Load what makes the page while the kernel starts: after a kill Airflow leaves a task five seconds."""
+    threading.Thread(target=_prepare_pages, name="pages", daemon=True).start()
 
-    def load():
-        from pulsebook.archive import diff_page, page  # noqa: F401 (both are needed at the end)
 
-        page.prepare()
+def _prepare_pages() -> None:
+    from pulsebook.archive import diff_page, page  # noqa: F401 (both are needed at the end)
 
-    threading.Thread(target=load, name="pages", daemon=True).start()
+    page.prepare()
 
 
 def _show(record: Record, *others: Record, **how) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from pulsebook import runner
 from pulsebook.archive.record import Record
-from pulsebook.base.settings import settings
+from pulsebook.base.settings import ROOT, settings
 from pulsebook.execution import archive_io, sockets
 from pulsebook.execution.failures import is_lasting, said
 from pulsebook.warehouse import Warehouse, WarehouseError
@@ -495,3 +495,30 @@ def test_the_kernels_extension_needs_nothing_but_the_standard_library():
     code = "import sys; sys.path.insert(0, '.'); from pulsebook.execution.in_kernel import words; print(words(ValueError('x')))"
     said = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout == "('ValueError', 'x')\n"
+
+
+LOADED_BEFORE = """
+import runpy, sys, threading
+from pathlib import Path
+runpy.run_path("pulsebook/airflow/plugins/pulsebook_preload.py")
+from pulsebook import runner
+from pulsebook.base.settings import ROOT, settings
+assert not settings.cache_info().currsize, "the settings would be the worker's, not the task's"
+assert threading.active_count() == 1, "with threads no process is forked safely"
+loaded = set(sys.modules)
+runner.run(Path(sys.argv[1]), {"place": "x"}, Path(sys.argv[2]))
+print(sorted(set(sys.modules) - loaded))
+"""
+
+
+def test_a_worker_that_has_loaded_the_plugin_leaves_nothing_to_import_for_its_tasks(folder, tmp_path):
+    notebook = a_notebook(tmp_path / "step.ipynb", "place")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED_BEFORE, str(notebook), str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout, only_record(folder).status) == ("[]\n", "succeeded"), done.stderr
