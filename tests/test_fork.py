@@ -521,6 +521,22 @@ def test_what_the_notebooks_import_from_packages_is_there_when_they_begin():
     assert json.loads(done.stdout) == []
 
 
+def test_how_both_languages_write_numbers_is_read_before_a_kernel_is_forked():
+    code = """if True:
+        import sys
+        from pulsebook.execution import fork_server
+        fork_server._prepare()
+        opened = []
+        sys.addaudithook(lambda event, what: event == "open" and opened.append(what[0]))
+        from pulsebook.present.numbers import text
+        print([text(1234.5, "views_per_user", language) for language in ("en", "ru")], opened)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **forked.PRESET}, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout == "['1,234.5', '1\\xa0234,5'] []\n", done.stderr
+
+
 def test_a_change_of_what_is_imported_reaches_the_next_kernel(cold, tmp_path):
     """On a copy of the package: an analyst's change of the catalogue, and a file that was only touched."""
     house = tmp_path / "house"

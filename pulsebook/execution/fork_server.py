@@ -24,6 +24,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import get_args
 
 from pulsebook.execution.fork import become, leave
 
@@ -167,9 +168,11 @@ class Server:
 
 
 def _prepare() -> dict[str, str]:
-    """Import what kernels need; returns the variables that this has set."""
+    """Import and read what kernels need; returns the variables that this has set."""
+    from babel import localedata
+
     from pulsebook.base.environment import variables
-    from pulsebook.base.settings import settings
+    from pulsebook.base.settings import Settings, settings
 
     before = variables()
     for name in PREPARED:
@@ -181,6 +184,8 @@ def _prepare() -> dict[str, str]:
     for name in STARTING:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    for language in get_args(Settings.model_fields["language"].annotation):
+        localedata.load(language)  # how it writes numbers and dates: the first one would wait for it
     if not os.fork():
         os._exit(0)  # a first fork ends the threads of OpenBLAS; each kernel begins its own
     os.wait()
