@@ -598,7 +598,7 @@ def test_a_server_that_nobody_needs_ends_with_its_folder(how, cold):
     place = cold / f"{SERVER}of-its-own"
     code = (
         f"import sys; from pulsebook.execution import fork_server as f; f.LOOK = 0.1; f.IDLE = {0.5 if how == 'idle' else 60}\n"
-        f"f.PREPARED = f.ROOMS = (); sys.argv[1:] = [{str(place)!r}]; f.main()"
+        f"f.PREPARED = f.ROOMS = f.LATE = (); sys.argv[1:] = [{str(place)!r}]; f.main()"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     if how != "idle":

@@ -33,10 +33,12 @@ LOOK = 30.0  # seconds between looks whether its socket is still there
 NAME = "server"  # of the socket
 PREPARED = ("ipykernel.ipkernel", "ipykernel.debugger", "ipykernel.kernelapp", "numpy", "pandas", "holidays")
 ROOMS = ("warehouse", "present", "anomaly", "chat", "incidents")  # of the package, whose modules notebooks import
-STARTING = (  # what a kernel imports when it starts, as far as this version has it
+LATE = (  # what is imported when a kernel starts, at a first use, and when it ends, as far as this version has it
     *("faulthandler", "pdb", "sqlite3", "tornado.platform.asyncio", "traitlets.config.argcomplete_config"),
     *("IPython.core.completerlib", "IPython.core.debugger", "IPython.core.debugger_backport", "IPython.core.logger"),
     *("IPython.core.oinspect", "IPython.extensions.storemagic", "IPython.utils.wildcard"),
+    *("netrc", "matplotlib.backends.backend_agg", "pandas.core.reshape.reshape", "psutil"),
+    *("pandas.io.formats.csvs", "pandas.io.formats.html", "pandas.io.formats.string"),
 )
 
 
@@ -181,7 +183,7 @@ def _prepare() -> dict[str, str]:
         package = importlib.import_module(f"pulsebook.{room}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    for name in STARTING:
+    for name in LATE:
         with suppress(ModuleNotFoundError):
             importlib.import_module(name)
     for language in get_args(Settings.model_fields["language"].annotation):
