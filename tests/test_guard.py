@@ -81,6 +81,14 @@ def limit():
     signal.signal(signal.SIGALRM, before)
 
 
+@pytest.fixture
+def loop():
+    """An event loop that is not this thread's."""
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
 def struck():
     """The signal comes within this call."""
     os.kill(os.getpid(), signal.SIGALRM)
@@ -131,36 +139,31 @@ def after_the_loop(loop):
     "moment",
     [in_a_callback, in_a_task_that_nobody_asks, while_the_loop_waits, in_the_last_callback, twice, after_the_loop],
 )
-def test_what_a_handler_raises_ends_the_run_whatever_the_loop_does_at_that_moment(moment, limit):
-    loop = asyncio.new_event_loop()
+def test_what_a_handler_raises_ends_the_run_whatever_the_loop_does_at_that_moment(moment, loop, limit):
     begun = time.monotonic()
     with pytest.raises(OverTime), handled_between_callbacks(loop):
         moment(loop)
     assert time.monotonic() - begun < 2
     assert loop.run_until_complete(asyncio.sleep(0, "nothing is left of it")) == "nothing is left of it"
-    loop.close()
 
 
-def test_without_it_asyncio_forgets_what_a_handler_raises(limit):
-    loop = asyncio.new_event_loop()
+def test_without_it_asyncio_forgets_what_a_handler_raises(loop, limit):
     forgotten = []
     loop.set_exception_handler(lambda _, context: forgotten.append(context["exception"]))
     with pytest.raises(TimeoutError):
         loop.call_soon(struck)
         loop.run_until_complete(asyncio.wait_for(asyncio.Event().wait(), 0.2))
     assert [type(error) for error in forgotten] == [OverTime], "no longer so? Then this room can go"
-    loop.close()
 
 
-def test_a_handler_that_raises_nothing_is_called_once_and_the_run_goes_on(limit):
-    loop, heard = asyncio.new_event_loop(), []
+def test_a_handler_that_raises_nothing_is_called_once_and_the_run_goes_on(loop, limit):
+    heard = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: heard.append((number, frame is not None)))
     with handled_between_callbacks(loop):
         loop.call_soon(struck)
         assert loop.run_until_complete(asyncio.sleep(0.1, "done")) == "done"
     assert heard == [(signal.SIGALRM, True)]
     signal.signal(signal.SIGALRM, before)
-    loop.close()
 
 
 def test_where_a_loop_runs_already_signals_are_left_alone(limit):

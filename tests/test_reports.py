@@ -181,7 +181,7 @@ def test_the_feed_report_equals_an_independent_computation(day, language, app, r
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("day", DAYS.values(), ids=DAYS)
 def test_the_app_report_equals_an_independent_computation(day, language, app, reading, facts):
-    source, feed, messages = app
+    _, feed, messages = app
     reading(language=language)
     found = run("app_report", run_date=str(day))
     feed_of, messages_of = dict(list(feed.groupby("day"))), dict(list(messages.groupby("day")))
@@ -436,7 +436,7 @@ def test_a_report_is_posted_once_and_again_only_when_asked(app, configured):
     assert [len(m["photos"]) for m in posted(configured)] == [1, 1, 1, 2]
 
 
-def test_messages_link_to_the_executed_notebook_where_the_archive_is_served(app, reading):
+def test_messages_link_to_the_executed_notebook_where_the_archive_is_served(reading):
     reading(archive_url="https://x.y/archive/", executed_as="a b/feed_report-try1.html")
     message = run("feed_report", run_date=str(DAYS["an ordinary day"]))["message"]
     assert message.endswith('<a href="https://x.y/archive/a%20b/feed_report-try1.html">executed notebook</a>')
@@ -492,7 +492,7 @@ def test_what_the_message_could_not_say_comes_as_a_reply_once(app, configured, d
     assert f"app_report/{other}" in whole["id"] and lines[1] in whole["text"] and lines[1] not in about["text"]
 
 
-def test_posts_link_to_their_pages_where_these_are_known(app, reading):
+def test_posts_link_to_their_pages_where_these_are_known(reading):
     reading(post_url="https://app.example/posts/{post}")
     message = run("app_report", run_date=str(DAYS["an ordinary day"]))["message"]
     posts = re.findall(r'^<a href="https://app\.example/posts/(\d+)">(\d+)</a>: \d+ · ', message, re.M)
@@ -638,7 +638,7 @@ def test_the_feed_report_also_shows_what_is_counted_elsewhere_and_wants_it_finis
 
 
 @pytest.mark.slow
-def test_one_word_less_is_a_metric_less(app, reading):
+def test_one_word_less_is_a_metric_less(reading):
     day = str(DAYS["an ordinary day"])
     feed = run("feed_report", ('("feed_users", "views", "likes", "ctr")', '("ctr",)'), run_date=day)
     assert [line.split(":")[0] for line in feed["message"].split("\n")[3:]] == [
@@ -708,7 +708,7 @@ def test_one_word_draws_a_metric_of_either_source_in_the_report_on_the_app(app, 
         ("app_report", ('(("ctr",), ', '(("ctr", "posts"), '), "metrics of one panel must all be shares, or none; got ctr, posts"),
     ],
 )  # fmt: skip
-def test_a_word_that_cannot_be_shown_is_refused_with_a_sentence(report, changed, says, app, reading):
+def test_a_word_that_cannot_be_shown_is_refused_with_a_sentence(report, changed, says, reading):
     with pytest.raises(ValueError, match=says):
         run(report, changed, run_date=str(DAYS["an ordinary day"]))
 

@@ -502,7 +502,7 @@ import runpy, sys, threading
 from pathlib import Path
 runpy.run_path("pulsebook/airflow/plugins/pulsebook_preload.py")
 from pulsebook import runner
-from pulsebook.base.settings import ROOT, settings
+from pulsebook.base.settings import settings
 assert not settings.cache_info().currsize, "the settings would be the worker's, not the task's"
 assert threading.active_count() == 1, "with threads no process is forked safely"
 loaded = set(sys.modules)
